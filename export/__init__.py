@@ -1,0 +1,1 @@
+"""From PyTorch modules to model files, and the proof that they compute the same."""

@@ -1,0 +1,137 @@
+"""Detections: one frame's detections as columns, and how a score map becomes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lpnet_rt.frames import GreyImage
+
+__all__ = ["Detections", "detect"]
+
+_SNR_MARGIN_PX = 6
+_SNR_GUARD_PX = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """Columns over the N detections of one frame, strongest score first.
+
+    Coordinates are pixels of the original frame; the centre of the first pixel is (0, 0).
+
+    Attributes:
+        centroid_xy: (N, 2) float32, score-weighted centroid.
+        box_xyxy: (N, 4) int32, pixel indices; x2 and y2 are exclusive.
+        score: (N,) float32 in 0..1, the highest score of the component.
+        area_px: (N,) int32, pixels at or over the threshold.
+        peak: (N,) int32, highest raw count of the component.
+        snr: (N,) float32, (peak - local mean) / local standard deviation of the surrounding frame, at most 999.
+    """
+
+    centroid_xy: NDArray[np.float32]
+    box_xyxy: NDArray[np.int32]
+    score: NDArray[np.float32]
+    area_px: NDArray[np.int32]
+    peak: NDArray[np.int32]
+    snr: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        n = len(self.score)
+        expected = {
+            "centroid_xy": ((n, 2), np.float32),
+            "box_xyxy": ((n, 4), np.int32),
+            "score": ((n,), np.float32),
+            "area_px": ((n,), np.int32),
+            "peak": ((n,), np.int32),
+            "snr": ((n,), np.float32),
+        }
+        for name, (shape, dtype) in expected.items():
+            column = getattr(self, name)
+            if column.shape != shape or column.dtype != dtype:
+                found = f"{column.shape} {column.dtype}"
+                raise ValueError(f"Detections.{name}: expected {shape} {np.dtype(dtype)}, found {found}")
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    @classmethod
+    def empty(cls) -> Detections:
+        """No detections."""
+        return cls(
+            centroid_xy=np.zeros((0, 2), np.float32),
+            box_xyxy=np.zeros((0, 4), np.int32),
+            score=np.zeros(0, np.float32),
+            area_px=np.zeros(0, np.int32),
+            peak=np.zeros(0, np.int32),
+            snr=np.zeros(0, np.float32),
+        )
+
+
+def detect(score_map: NDArray[np.float32], image: GreyImage, threshold: float) -> Detections:
+    """Turn a score map into detections: 8-connected components at or over the threshold.
+
+    Args:
+        score_map: (H, W) float32 in 0..1, finite.
+        image: (H, W) raw counts of the same frame, for peak and SNR.
+        threshold: Score from 0 (exclusive) to 1.
+
+    Returns:
+        One detection a component, strongest score first.
+
+    Raises:
+        ValueError: If the two sizes differ.
+    """
+    if score_map.shape != image.shape:
+        raise ValueError(f"score_map: expected the image's size {image.shape}, found {score_map.shape}")
+    binary = (score_map >= np.float32(threshold)).view(np.uint8)
+    if not cv2.countNonZero(binary):
+        return Detections.empty()
+    x0, y0, width, height = cv2.boundingRect(binary)
+    window = (slice(y0, y0 + height), slice(x0, x0 + width))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(binary[window], connectivity=8)
+    ys, xs = np.nonzero(labels)
+    component = labels[ys, xs] - 1
+    n = count - 1
+    weights = score_map[window][ys, xs].astype(np.float64)
+    counts = image[window][ys, xs]
+    total = np.bincount(component, weights, n)
+    centroid = np.empty((n, 2), np.float32)
+    centroid[:, 0] = np.bincount(component, weights * xs, n) / total + x0
+    centroid[:, 1] = np.bincount(component, weights * ys, n) / total + y0
+    score = np.zeros(n, np.float32)
+    np.maximum.at(score, component, weights.astype(np.float32))
+    peak = np.zeros(n, np.int32)
+    np.maximum.at(peak, component, counts.astype(np.int32))
+    left, top = stats[1:, cv2.CC_STAT_LEFT] + x0, stats[1:, cv2.CC_STAT_TOP] + y0
+    boxes = np.stack(
+        (left, top, left + stats[1:, cv2.CC_STAT_WIDTH], top + stats[1:, cv2.CC_STAT_HEIGHT]), axis=1
+    ).astype(np.int32)
+    order = np.argsort(-score, kind="stable")
+    return Detections(
+        centroid_xy=centroid[order],
+        box_xyxy=boxes[order],
+        score=score[order],
+        area_px=stats[1:, cv2.CC_STAT_AREA].astype(np.int32)[order],
+        peak=peak[order],
+        snr=np.array([_local_snr(image, boxes[i], int(peak[i])) for i in order], np.float32),
+    )
+
+
+def _local_snr(image: GreyImage, box_xyxy: NDArray[np.int32], peak: int) -> float:
+    """(peak - mean) / std over the frame around the box, a guard ring of two pixels left out; 0..999."""
+    height, width = image.shape
+    x1, y1, x2, y2 = (int(v) for v in box_xyxy)
+    outer_x, outer_y = max(0, x1 - _SNR_MARGIN_PX), max(0, y1 - _SNR_MARGIN_PX)
+    window = image[outer_y : min(height, y2 + _SNR_MARGIN_PX), outer_x : min(width, x2 + _SNR_MARGIN_PX)]
+    ring = np.ones(window.shape, bool)
+    guard_y, guard_x = max(0, y1 - _SNR_GUARD_PX) - outer_y, max(0, x1 - _SNR_GUARD_PX) - outer_x
+    ring[guard_y : y2 + _SNR_GUARD_PX - outer_y, guard_x : x2 + _SNR_GUARD_PX - outer_x] = False
+    if not ring.any():
+        return 0.0
+    around = window[ring].astype(np.float64)
+    # A quantised, noiseless surround has no spread of its own; half a count is the least that can be told apart.
+    spread = max(float(around.std()), 0.5)
+    return float(np.clip((peak - around.mean()) / spread, 0.0, 999.0))

@@ -1,0 +1,1 @@
+"""What turns a batch of model inputs into score maps."""

@@ -1,0 +1,83 @@
+"""The exception tree.
+
+    LpnetError                  exit code 1   root: everything lpnet-rt raises on purpose
+    ├── SettingsError           exit code 2   a flag, a configuration key or a value is wrong
+    ├── SourceError             exit code 3   the source cannot be opened or read
+    │   └── TruncatedError      exit code 4   the source ended in damage; what came before was processed
+    ├── ModelError              exit code 5   a model file is missing, damaged or not a model
+    ├── EngineError             exit code 6   an engine is missing or failed while running
+    ├── SinkError               exit code 7   an output cannot be opened or written
+    ├── DependencyError         exit code 8   a library of the machine is missing
+    └── DataError               exit code 9   a data set is missing, incomplete or malformed
+
+A message is one line: what was expected, what was found, what to do. Exceptions of libraries are wrapped where
+they enter (``raise SourceError(...) from error``) and never cross a stage bare.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "DataError",
+    "DependencyError",
+    "EngineError",
+    "LpnetError",
+    "ModelError",
+    "SettingsError",
+    "SinkError",
+    "SourceError",
+    "TruncatedError",
+]
+
+
+class LpnetError(Exception):
+    """Root of every error raised on purpose; ``exit_code`` is what the command line exits with."""
+
+    exit_code = 1
+
+
+class SettingsError(LpnetError):
+    """A flag, a configuration key or a value is wrong."""
+
+    exit_code = 2
+
+
+class SourceError(LpnetError):
+    """The source cannot be opened or read."""
+
+    exit_code = 3
+
+
+class TruncatedError(SourceError):
+    """The source ended in damage; every frame before the damage was delivered."""
+
+    exit_code = 4
+
+
+class ModelError(LpnetError):
+    """A model file is missing, damaged or not a model of this project."""
+
+    exit_code = 5
+
+
+class EngineError(LpnetError):
+    """An engine is missing, cannot load the model or failed while running."""
+
+    exit_code = 6
+
+
+class SinkError(LpnetError):
+    """An output cannot be opened or written."""
+
+    exit_code = 7
+
+
+class DependencyError(LpnetError):
+    """A library of the machine is missing; the message names the package that brings it."""
+
+    exit_code = 8
+
+
+class DataError(LpnetError):
+    """A data set is missing, incomplete or malformed."""
+
+    exit_code = 9

@@ -1,0 +1,1 @@
+"""Packaged ONNX models, each with a model card (JSON) beside it."""

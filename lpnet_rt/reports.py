@@ -1,0 +1,51 @@
+"""Report: everything that is known about one frame when it leaves the detector; what every sink is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lpnet_rt.detections import Detections
+from lpnet_rt.frames import Frame
+
+__all__ = ["Latency", "Report"]
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Milliseconds that one frame spent in each stage.
+
+    Attributes:
+        queue_ms: Waiting between the source and the detector.
+        prepare_ms: Raw pixels to model input.
+        infer_ms: Inside the engine.
+        detect_ms: Score map to detections.
+        total_ms: From the moment the frame was available to the moment its report was ready.
+    """
+
+    queue_ms: float
+    prepare_ms: float
+    infer_ms: float
+    detect_ms: float
+    total_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One frame with its detections.
+
+    Attributes:
+        frame: The frame as its source delivered it.
+        detections: What was found; empty where ``error`` is set.
+        latency: Where the time went.
+        score_map: (H, W) float32 in 0..1, the network's score of every pixel.
+        error: None, or one line that says why this frame could not be judged.
+    """
+
+    frame: Frame
+    detections: Detections
+    latency: Latency
+    score_map: NDArray[np.float32]
+    error: str | None = None

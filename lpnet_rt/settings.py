@@ -1,0 +1,174 @@
+"""Settings: one frozen, validated tree, built from a TOML file and from flags; flags win."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from lpnet_rt.errors import SettingsError
+
+__all__ = [
+    "DetectorSettings",
+    "OutputSettings",
+    "PublishSettings",
+    "Settings",
+    "SourceSettings",
+    "load_settings",
+    "merge",
+]
+
+_Table = TypeVar("_Table", bound=Struct)
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class SourceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where frames come from.
+
+    Attributes:
+        spec: File, folder, glob, camera index, /dev/videoN, URL or ``demo``.
+        name: Name in message topics; None takes it from the spec.
+        frames: Stop after this many frames; None reads to the end (the demo scene: 600 frames).
+        realtime: Deliver a file at its own frame rate and drop what comes too late, as a camera would.
+        seed: Seed of the demo scene.
+        open_timeout_s: How long a stream or a camera may take to open or to deliver the next frame.
+    """
+
+    spec: str = "demo"
+    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
+    frames: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    realtime: bool = False
+    seed: Annotated[int, msgspec.Meta(ge=0)] = 0
+    open_timeout_s: Positive = 10.0
+
+
+class DetectorSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How frames become detections.
+
+    Attributes:
+        model: Name of a packaged model or path of an .onnx file.
+        engine: ``auto``, ``openvino`` or ``onnxruntime``.
+        precision: ``auto`` (bf16 where the processor has it), ``f32`` or ``bf16``.
+        threshold: Score over which a pixel is a detection; None takes the model card's.
+        threads: Processor threads for inference; None takes all that this process may use.
+    """
+
+    model: str = "lpnet-rt"
+    engine: str = "auto"
+    precision: str = "auto"
+    threshold: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
+    threads: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+
+class PublishSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """ZeroMQ publishing.
+
+    Attributes:
+        enabled: Publish at all.
+        endpoint: ZeroMQ endpoint to bind.
+        wait_subscriber_s: Wait up to this long for the first subscriber before the first frame.
+        high_water: Messages kept for a slow subscriber before the oldest of its backlog is refused.
+    """
+
+    enabled: bool = True
+    endpoint: str = "tcp://127.0.0.1:5556"
+    wait_subscriber_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    high_water: Annotated[int, msgspec.Meta(ge=1)] = 10_000
+
+
+class OutputSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is shown and written.
+
+    Attributes:
+        show: Open a window with the overlay.
+        save: Video file (.mp4 or .mkv) for the overlay.
+        jsonl: File for one JSON object a frame.
+        masks: Folder for one 0/255 PNG a frame (sources of single images only).
+        quiet: No progress bar and no summary.
+    """
+
+    show: bool = False
+    save: str | None = None
+    jsonl: str | None = None
+    masks: str | None = None
+    quiet: bool = False
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The whole tree."""
+
+    source: SourceSettings = SourceSettings()
+    detector: DetectorSettings = DetectorSettings()
+    publish: PublishSettings = PublishSettings()
+    output: OutputSettings = OutputSettings()
+
+
+def load_settings(path: str | None, flags: Mapping[str, object]) -> Settings:
+    """Build the tree from a TOML file, if one is named, and flags.
+
+    Args:
+        path: TOML file with the tables ``source``, ``detector``, ``publish`` and ``output``.
+        flags: Dotted keys (``"detector.threshold"``) to values; None means that the flag was not given.
+
+    Raises:
+        SettingsError: The file cannot be read, a key is unknown or a value is out of range.
+    """
+    tree = _read_toml(path) if path else {}
+    given = {key: value for key, value in flags.items() if value is not None}
+    return merge(Settings, tree, given, origin=path or "flags")
+
+
+def merge(kind: type[_Table], tree: Mapping[str, object], flags: Mapping[str, object], origin: str) -> _Table:
+    """Lay dotted ``flags`` over a ``tree`` and validate the result as ``kind``.
+
+    Raises:
+        SettingsError: A key is unknown (the nearest known one is named) or a value is out of range.
+    """
+    whole: dict[str, object] = {key: dict(value) if isinstance(value, dict) else value for key, value in tree.items()}
+    for key, value in flags.items():
+        table, _, name = key.rpartition(".")
+        target = whole.setdefault(table, {}) if table else whole
+        if not isinstance(target, dict):
+            raise SettingsError(f"{origin}: [{table}] must be a table, found {target!r}")
+        target[name] = value
+    _refuse_unknown(kind, whole, origin, "")
+    try:
+        return msgspec.convert(whole, kind)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{_where(str(error), whole, origin)}") from error
+
+
+def _where(reason: str, whole: Mapping[str, object], origin: str) -> str:
+    """Turn msgspec's reason (``... - at `$.detector.threshold```) into our one line."""
+    text, _, path = reason.partition(" - at `$.")
+    key = path.rstrip("`")
+    value: object = whole
+    for part in filter(None, key.split(".")):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return f"{origin}: {key or 'settings'}: {text[:1].lower() + text[1:]}, found {value!r}"
+
+
+def _read_toml(path: str) -> dict[str, object]:
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot read the configuration: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not a TOML file: {error}") from error
+
+
+def _refuse_unknown(kind: type, tree: Mapping[str, object], origin: str, prefix: str) -> None:
+    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    for key, value in tree.items():
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, n=1, cutoff=0.4)
+            hint = f"did you mean {prefix}{near[0]}?" if near else f"known: {', '.join(fields)}"
+            raise SettingsError(f"{origin}: unknown key {prefix}{key}; {hint}")
+        inner = fields[key].type
+        if isinstance(inner, type) and issubclass(inner, Struct) and isinstance(value, Mapping):
+            _refuse_unknown(inner, value, origin, f"{prefix}{key}.")
