@@ -93,7 +93,7 @@ def detect(score_map: NDArray[np.float32], image: GreyImage, threshold: float) -
     window = (slice(y0, y0 + height), slice(x0, x0 + width))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(binary[window], connectivity=8)
     ys, xs = np.nonzero(labels)
-    component = labels[ys, xs] - 1
+    component: NDArray[np.intp] = labels[ys, xs].astype(np.intp) - 1
     n = count - 1
     weights = score_map[window][ys, xs].astype(np.float64)
     counts = image[window][ys, xs]
