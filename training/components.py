@@ -1,0 +1,135 @@
+"""Connected components of a mask and their one-to-one matching: what every target measure stands on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from lpnet_rt.errors import DataError
+
+__all__ = ["BoolMask", "Components", "Prediction", "binarise", "components", "match", "truth_mask"]
+
+BoolMask = NDArray[np.bool_]
+Prediction = NDArray[np.bool_] | NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32] | NDArray[np.float64]
+
+# Dearer than any sum of distances between pixels of real frames: such a pair is taken only where nothing else is left.
+_FORBIDDEN = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """The 8-connected components of one mask, in the order of OpenCV's labels.
+
+    Coordinates are pixels; the centre of the first pixel is (0, 0).
+
+    Attributes:
+        labels: (H, W) int32, 0 for background, i + 1 for component i.
+        centroid_xy: (N, 2) float64, mean of the component's pixel coordinates.
+        box_xywh: (N, 4) int32, x and y of the first pixel, width and height in pixels.
+        area_px: (N,) int64.
+    """
+
+    labels: NDArray[np.int32]
+    centroid_xy: NDArray[np.float64]
+    box_xywh: NDArray[np.int32]
+    area_px: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.area_px)
+
+    @property
+    def box_centre_xy(self) -> NDArray[np.float64]:
+        """(N, 2) float64, middle of each component's bounding box (x + w/2, y + h/2)."""
+        boxes = self.box_xywh.astype(np.float64)
+        return boxes[:, :2] + boxes[:, 2:] / 2
+
+
+def binarise(prediction: Prediction, threshold: float) -> BoolMask:
+    """Return which pixels of a prediction reach the threshold.
+
+    Args:
+        prediction: (H, W); bool is taken as it is; uint8 is divided by 255, uint16 by 65535; float is taken as a score.
+        threshold: Score; a pixel at or over it is predicted.
+
+    Returns:
+        (H, W) bool.
+
+    Raises:
+        DataError: The prediction is not (H, W), of another dtype, or holds values that are not finite.
+    """
+    if prediction.ndim != 2:
+        raise DataError(f"prediction: expected (height, width), found shape {prediction.shape}")
+    if prediction.dtype == np.bool_:
+        return prediction.view(np.bool_)
+    if prediction.dtype in (np.uint8, np.uint16):
+        full = 255 if prediction.dtype == np.uint8 else 65535
+        first = int(np.searchsorted(np.arange(full + 1) / full, threshold, side="left"))
+        return np.asarray(prediction >= first) if first <= full else np.zeros(prediction.shape, np.bool_)
+    if not np.issubdtype(prediction.dtype, np.floating):
+        raise DataError(
+            f"prediction: expected bool, uint8, uint16 or float, found {prediction.dtype}; convert it first"
+        )
+    if not np.isfinite(prediction).all():
+        raise DataError("prediction: expected finite scores, found NaN or infinity; the frame cannot be judged")
+    return np.asarray(prediction >= prediction.dtype.type(threshold))
+
+
+def truth_mask(truth: NDArray[np.bool_] | NDArray[np.uint8], shape_hw: tuple[int, ...]) -> BoolMask:
+    """Return the truth as bool, after checking that it fits the prediction.
+
+    Args:
+        truth: (H, W); every value other than 0 is target.
+        shape_hw: Shape of the prediction.
+
+    Raises:
+        DataError: The shapes differ.
+    """
+    if truth.shape != shape_hw:
+        raise DataError(
+            f"truth: expected the prediction's size {shape_hw}, found {truth.shape}; resize neither: pair them"
+        )
+    return np.asarray(truth != 0)
+
+
+def components(mask: BoolMask) -> Components:
+    """Find the 8-connected components of a mask.
+
+    Args:
+        mask: (H, W) bool.
+    """
+    binary = np.ascontiguousarray(mask).view(np.uint8)
+    _, labels, stats, centroids = cv2.connectedComponentsWithStats(binary, connectivity=8, ltype=cv2.CV_32S)
+    return Components(
+        labels=np.asarray(labels, np.int32),
+        centroid_xy=np.asarray(centroids[1:], np.float64),
+        box_xywh=np.asarray(stats[1:, :4], np.int32),
+        area_px=np.asarray(stats[1:, cv2.CC_STAT_AREA], np.int64),
+    )
+
+
+def match(
+    predicted_xy: NDArray[np.float64], true_xy: NDArray[np.float64], limit_px: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Match points one to one: as many pairs as possible, and of those the least sum of distances.
+
+    Args:
+        predicted_xy: (P, 2) pixels.
+        true_xy: (T, 2) pixels.
+        limit_px: Only pairs closer than this count.
+
+    Returns:
+        Two (M,) index arrays, into the predicted and into the true points.
+    """
+    gap_xy = predicted_xy[:, None, :] - true_xy[None, :, :]
+    distance_px = np.hypot(gap_xy[..., 0], gap_xy[..., 1])
+    near = distance_px < limit_px
+    rows, columns = np.flatnonzero(near.any(axis=1)), np.flatnonzero(near.any(axis=0))
+    cost = np.where(near, distance_px, _FORBIDDEN)[np.ix_(rows, columns)]
+    row, column = linear_sum_assignment(cost)
+    predicted, true = rows[row], columns[column]
+    kept = near[predicted, true]
+    return predicted[kept], true[kept]
