@@ -1,0 +1,249 @@
+"""The measures of Chen et al. (TAES 2022) over thresholds, with the quirks of the published evaluator or without.
+
+A predicted component is right if it shares a pixel with a true one and the middles of their bounding boxes lie within
+4 pixels. Several predicted components may be right about one target, so that Pd and recall are two different numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lpnet_rt.training.components import BoolMask, Components, Prediction, binarise, components, truth_mask
+from lpnet_rt.training.metrics import Truth, ratio
+
+__all__ = [
+    "PAPER_THRESHOLDS",
+    "PLAIN",
+    "PUBLISHED",
+    "PaperAccumulator",
+    "PaperMeasures",
+    "PaperRow",
+    "PaperRules",
+    "area_under_roc",
+    "paper_measures",
+]
+
+CENTRE_LIMIT_PX = 4.0
+ROC_LIMIT_PER_IMAGE = 0.5
+
+# The published thresholds are start + i * step in floating point: the twelfth is 0.6000000000000001, just over the
+# grey level 153 / 255, and it shows in the published figures.
+PAPER_THRESHOLDS: tuple[float, ...] = tuple(0.05 + i * 0.05 for i in range(20))
+
+
+@dataclass(frozen=True, slots=True)
+class PaperRules:
+    """Which quirks of the published evaluator to keep.
+
+    Attributes:
+        skip_empty_masks: Leave frames without truth out of every sum, though not out of Fa's denominator.
+        one_false_on_empty_mask: On a frame without truth count one wrong component at most (seen only where such
+            frames are not skipped).
+        one_miss_when_silent: On a frame without any prediction count one target only.
+    """
+
+    skip_empty_masks: bool
+    one_false_on_empty_mask: bool
+    one_miss_when_silent: bool
+
+
+PUBLISHED = PaperRules(skip_empty_masks=True, one_false_on_empty_mask=True, one_miss_when_silent=True)
+PLAIN = PaperRules(skip_empty_masks=False, one_false_on_empty_mask=False, one_miss_when_silent=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PaperRow:
+    """The paper's measures at one threshold; None where the denominator is zero.
+
+    Attributes:
+        threshold: Score at or over which a pixel is predicted.
+        pd: Right predicted components / true components.
+        fa_per_image: Wrong predicted components / images.
+        target_precision: Matched true components / (matched true components + wrong predicted components).
+        target_recall: Matched true components / true components.
+        target_f1: Harmonic mean of these two.
+        pixel_precision: Pooled over images.
+        pixel_recall: Pooled over images.
+        pixel_f1: Harmonic mean of these two.
+    """
+
+    threshold: float
+    pd: float | None
+    fa_per_image: float | None
+    target_precision: float | None
+    target_recall: float | None
+    target_f1: float | None
+    pixel_precision: float | None
+    pixel_recall: float | None
+    pixel_f1: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PaperMeasures:
+    """The paper's measures over all thresholds.
+
+    Attributes:
+        rows: One per threshold, in the order of the thresholds.
+        roc_area: Area under Pd over false targets an image from 0 to 0.5, divided by 0.5. It can pass 1 where several
+            predicted components are right about one target, as Pd itself can.
+        best_target_f1: Row with the highest target F1, or None.
+        best_pixel_f1: Row with the highest pixel F1, or None.
+    """
+
+    rows: tuple[PaperRow, ...]
+    roc_area: float
+    best_target_f1: PaperRow | None
+    best_pixel_f1: PaperRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """One frame at one threshold, or the sum of many."""
+
+    right: int = 0
+    wrong: int = 0
+    matched: int = 0
+    targets: int = 0
+    both_px: int = 0
+    predicted_px: int = 0
+    true_px: int = 0
+
+    def __add__(self, other: _Counts) -> _Counts:
+        return _Counts(*(getattr(self, name) + getattr(other, name) for name in _Counts.__slots__))
+
+
+class PaperAccumulator:
+    """Adds frames up to the paper's measures at every threshold."""
+
+    def __init__(self, thresholds: Sequence[float] = PAPER_THRESHOLDS, rules: PaperRules = PUBLISHED) -> None:
+        self.thresholds = tuple(thresholds)
+        self.rules = rules
+        self._images = 0
+        self._sums = [_Counts() for _ in self.thresholds]
+
+    def add(self, prediction: Prediction, truth: Truth) -> None:
+        """Take one frame.
+
+        Args:
+            prediction: (H, W) mask or score map, see :func:`lpnet_rt.training.components.binarise`.
+            truth: (H, W) bool or uint8; anything but 0 is target.
+
+        Raises:
+            DataError: The sizes differ or the prediction cannot be read as scores.
+        """
+        true = truth_mask(truth, prediction.shape)
+        self._images += 1
+        if self.rules.skip_empty_masks and not true.any():
+            return
+        wanted = components(true)
+        known: dict[int, _Counts] = {}
+        for i, threshold in enumerate(self.thresholds):
+            predicted = binarise(prediction, threshold)
+            # Masks at rising thresholds are nested: as many pixels are the same pixels.
+            size_px = int(np.count_nonzero(predicted))
+            if size_px not in known:
+                known[size_px] = _count(predicted, true, wanted, self.rules)
+            self._sums[i] += known[size_px]
+
+    def result(self) -> PaperMeasures:
+        """Return the measures of what was added so far."""
+        rows = tuple(_row(t, sums, self._images) for t, sums in zip(self.thresholds, self._sums, strict=True))
+        return PaperMeasures(
+            rows=rows,
+            roc_area=area_under_roc([(row.fa_per_image, row.pd) for row in rows], ROC_LIMIT_PER_IMAGE),
+            best_target_f1=max(
+                (r for r in rows if r.target_f1 is not None), key=lambda r: r.target_f1 or 0.0, default=None
+            ),
+            best_pixel_f1=max(
+                (r for r in rows if r.pixel_f1 is not None), key=lambda r: r.pixel_f1 or 0.0, default=None
+            ),
+        )
+
+
+def paper_measures(
+    pairs: Iterable[tuple[Prediction, Truth]],
+    thresholds: Sequence[float] = PAPER_THRESHOLDS,
+    rules: PaperRules = PUBLISHED,
+) -> PaperMeasures:
+    """Return the paper's measures of (prediction, truth) pairs.
+
+    Raises:
+        DataError: The sizes of a pair differ or a prediction cannot be read as scores.
+    """
+    accumulator = PaperAccumulator(thresholds, rules)
+    for prediction, truth in pairs:
+        accumulator.add(prediction, truth)
+    return accumulator.result()
+
+
+def area_under_roc(points: Iterable[tuple[float | None, float | None]], limit: float) -> float:
+    """Return the area under the best Pd that is reached at or under each false-alarm rate, as a share of the whole.
+
+    The curve is a staircase: between two thresholds nothing is interpolated, for no threshold gives it.
+
+    Args:
+        points: (false-alarm rate, Pd) of each threshold; points with a None are left out.
+        limit: Rate up to which the area is taken.
+    """
+    known = sorted((rate, pd) for rate, pd in points if rate is not None and pd is not None and rate <= limit)
+    area, best, at = 0.0, 0.0, 0.0
+    for rate, pd in known:
+        area += best * (rate - at)
+        best, at = max(best, pd), rate
+    return (area + best * (limit - at)) / limit
+
+
+def _count(predicted: BoolMask, true: BoolMask, wanted: Components, rules: PaperRules) -> _Counts:
+    found = components(predicted)
+    right, matched = _right_and_matched(found, wanted)
+    wrong, targets = len(found) - right, len(wanted)
+    if rules.one_false_on_empty_mask and targets == 0:
+        wrong = min(wrong, 1)
+    if rules.one_miss_when_silent and len(found) == 0:
+        targets = min(targets, 1)
+    return _Counts(
+        right=right,
+        wrong=wrong,
+        matched=matched,
+        targets=targets,
+        both_px=int(np.count_nonzero(predicted & true)),
+        predicted_px=int(np.count_nonzero(predicted)),
+        true_px=int(np.count_nonzero(true)),
+    )
+
+
+def _right_and_matched(found: Components, wanted: Components) -> tuple[int, int]:
+    """Count predicted components that are right, and true components that some prediction is right about."""
+    shared = (found.labels > 0) & (wanted.labels > 0)
+    pairs: NDArray[np.int32] = np.unique(np.stack((found.labels[shared], wanted.labels[shared])), axis=1) - 1
+    gap_xy = found.box_centre_xy[pairs[0]] - wanted.box_centre_xy[pairs[1]]
+    near = np.hypot(gap_xy[:, 0], gap_xy[:, 1]) <= CENTRE_LIMIT_PX
+    return len(np.unique(pairs[0][near])), len(np.unique(pairs[1][near]))
+
+
+def _row(threshold: float, sums: _Counts, images: int) -> PaperRow:
+    target_precision = ratio(sums.matched, sums.matched + sums.wrong)
+    target_recall = ratio(sums.matched, sums.targets)
+    pixel_precision = ratio(sums.both_px, sums.predicted_px)
+    pixel_recall = ratio(sums.both_px, sums.true_px)
+    return PaperRow(
+        threshold=threshold,
+        pd=ratio(sums.right, sums.targets),
+        fa_per_image=ratio(sums.wrong, images),
+        target_precision=target_precision,
+        target_recall=target_recall,
+        target_f1=_f1(target_precision, target_recall),
+        pixel_precision=pixel_precision,
+        pixel_recall=pixel_recall,
+        pixel_f1=_f1(pixel_precision, pixel_recall),
+    )
+
+
+def _f1(precision: float | None, recall: float | None) -> float | None:
+    if precision is None or recall is None:
+        return None
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
