@@ -1,0 +1,399 @@
+"""The wire schema: what is published on ZeroMQ and written to JSON Lines; encode and decode.
+
+A message is two parts: a topic (``lpnet.v1.det.<source>.``) and one JSON object. Three kinds exist: a frame with its
+detections, the status of the stream once a second, and its end. A line of ``--jsonl`` is the object of a frame.
+docs/messages.schema.json is made from the types below. Numbers are finite and integers fit a JavaScript number.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from typing import Annotated, Final, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Meta, Struct
+
+from lpnet_rt.clock import Clock
+from lpnet_rt.detections import Detections
+from lpnet_rt.errors import LpnetError
+from lpnet_rt.reports import Latency, Report
+
+__all__ = [
+    "TOPIC_PREFIX",
+    "VERSION",
+    "DetectionMessage",
+    "EndMessage",
+    "FrameMessage",
+    "FrameStamper",
+    "LatencyMessage",
+    "Message",
+    "MessageError",
+    "StatusMessage",
+    "decode",
+    "detection_topic",
+    "encode",
+    "frame_message",
+    "json_schema",
+    "one_line",
+    "topic_of",
+]
+
+VERSION: Final = 1
+TOPIC_PREFIX = "lpnet.v1."
+_INT_LIMIT = 2**53 - 1
+_TEXT_LIMIT = 500
+
+Integer = Annotated[int, Meta(ge=-_INT_LIMIT, le=_INT_LIMIT)]
+Count = Annotated[int, Meta(ge=0, le=_INT_LIMIT)]
+Score = Annotated[float, Meta(ge=0, le=1)]
+
+
+class MessageError(LpnetError):
+    """A message is not one of this schema, or cannot be written in it."""
+
+    exit_code = 10
+
+
+class DetectionMessage(Struct, frozen=True, kw_only=True):
+    """One detection, in pixels of the original frame; the centre of the first pixel is (0, 0).
+
+    Attributes:
+        cx: Score-weighted centroid, x to the right, pixels.
+        cy: Score-weighted centroid, y down, pixels.
+        box: Pixel indices x1, y1, x2, y2; x2 and y2 are exclusive.
+        score: Highest score of the blob, 0..1.
+        area_px: Pixels at or over the threshold.
+        peak: Highest raw count of the blob.
+        snr: (peak - local mean) / local standard deviation.
+    """
+
+    cx: float
+    cy: float
+    box: tuple[Integer, Integer, Integer, Integer]
+    score: Score
+    area_px: Count
+    peak: Integer
+    snr: float
+
+
+class LatencyMessage(Struct, frozen=True, kw_only=True):
+    """Milliseconds that the frame spent in each stage; ``total`` runs from frame available to report ready."""
+
+    queue: float
+    prepare: float
+    infer: float
+    detect: float
+    total: float
+
+
+class FrameMessage(Struct, frozen=True, kw_only=True):
+    """One frame, with or without detections.
+
+    Attributes:
+        v: Version of the schema.
+        session: Changes at every start of the publisher.
+        seq: Counts the frames published in this session, from 0, without gaps.
+        source: Name of the source.
+        frame: Index of the frame in its source, from 0; frames that were dropped leave gaps.
+        width: Pixels.
+        height: Pixels.
+        t_capture_us: Unix time of capture, microseconds.
+        pts_s: Time in the stream, seconds, or null where the source has no clock of its own.
+        t_publish_us: Unix time of publication, microseconds.
+        latency_ms: Where the time went.
+        dropped: Frames that the source has dropped so far.
+        model: Name of the model.
+        detections: Strongest score first.
+        error: Null, or one line that says why this frame could not be judged; it then has no detections.
+    """
+
+    v: Literal[1] = VERSION
+    session: str
+    seq: Count
+    source: str
+    frame: Count
+    width: Count
+    height: Count
+    t_capture_us: Integer
+    pts_s: float | None
+    t_publish_us: Integer
+    latency_ms: LatencyMessage
+    dropped: Count
+    model: str
+    detections: tuple[DetectionMessage, ...]
+    error: str | None = None
+
+
+class StatusMessage(Struct, frozen=True, kw_only=True):
+    """How the stream is doing, once a second.
+
+    Attributes:
+        v: Version of the schema.
+        kind: ``status``.
+        session: As in the frames.
+        source: Name of the source.
+        seq: Last ``seq`` published, or null before the first frame.
+        frames: Frames published so far.
+        dropped: Frames that the source has dropped so far.
+        failed: Frames published with an ``error`` so far.
+        fps: Frames a second since the last status.
+        detections: Detections published so far.
+        uptime_s: Seconds since the publisher started.
+        model: Name of the model.
+        engine: What runs the model.
+        t_publish_us: Unix time of publication, microseconds.
+    """
+
+    v: Literal[1] = VERSION
+    kind: Literal["status"] = "status"
+    session: str
+    source: str
+    seq: Count | None
+    frames: Count
+    dropped: Count
+    failed: Count
+    fps: float
+    detections: Count
+    uptime_s: float
+    model: str
+    engine: str
+    t_publish_us: Integer
+
+
+class EndMessage(Struct, frozen=True, kw_only=True):
+    """Nothing follows in this session.
+
+    Attributes:
+        v: Version of the schema.
+        kind: ``end``.
+        session: As in the frames.
+        source: Name of the source.
+        last_seq: Last ``seq`` published, or null if there was no frame.
+        frames: Frames published.
+        reason: ``end``, ``interrupted`` or ``error: ...``.
+        t_publish_us: Unix time of publication, microseconds.
+    """
+
+    v: Literal[1] = VERSION
+    kind: Literal["end"] = "end"
+    session: str
+    source: str
+    last_seq: Count | None
+    frames: Count
+    reason: Annotated[str, Meta(pattern=r"^(end$|interrupted$|error: )")]
+    t_publish_us: Integer
+
+
+Message = FrameMessage | StatusMessage | EndMessage
+
+
+class _Header(Struct, frozen=True):
+    """Enough of a message to know what it is; a frame has no ``kind``."""
+
+    v: int
+    kind: str = "frame"
+    source: str = ""
+
+
+_ENCODER = msgspec.json.Encoder()
+_HEADER_DECODER = msgspec.json.Decoder(_Header)
+_DECODERS = {
+    "frame": msgspec.json.Decoder[Message](FrameMessage),
+    "status": msgspec.json.Decoder[Message](StatusMessage),
+    "end": msgspec.json.Decoder[Message](EndMessage),
+}
+_TOPIC_WORDS = {"frame": "det", "status": "status", "end": "end"}
+
+
+class FrameStamper:
+    """Gives the frames of one session their numbers; every output that asks for the same report gets the same message.
+
+    Attributes:
+        session: Random name of this session.
+        model: Name of the model.
+    """
+
+    def __init__(self, model: str, clock: Clock) -> None:
+        self.session = uuid.uuid4().hex[:16]
+        self.model = one_line(model)
+        self._clock = clock
+        self._next_seq = 0
+        self._report: Report | None = None
+        self._message: FrameMessage | None = None
+
+    @property
+    def last_seq(self) -> int | None:
+        """Number of the last frame stamped, or None before the first."""
+        return self._next_seq - 1 if self._next_seq else None
+
+    def stamp(self, report: Report) -> FrameMessage:
+        """Return the message of a report: a new one, or the last one if ``report`` is the one it was made of."""
+        if self._message is None or report is not self._report:
+            now_us = self._clock.unix_us()
+            self._message = frame_message(report, self.session, self._next_seq, self.model, now_us)
+            self._report = report
+            self._next_seq += 1
+        return self._message
+
+
+def frame_message(report: Report, session: str, seq: int, model: str, now_us: int) -> FrameMessage:
+    """Write a report in the wire schema: pixels and milliseconds to 3 decimals, scores to 4.
+
+    A number that is not finite, or an integer that does not fit a JavaScript number, makes the frame a failed one:
+    ``error`` says which, and there are no detections.
+
+    Args:
+        report: What is known about the frame.
+        session: Name of the session.
+        seq: Number of the frame in the session.
+        model: Name of the model.
+        now_us: Unix time of publication, microseconds.
+    """
+    frame = report.frame
+    faults: list[str] = [] if report.error is None else [one_line(report.error)]
+    detections = _detection_messages(report.detections, faults) if report.error is None else ()
+    height, width = frame.size_hw
+    message = FrameMessage(
+        session=session,
+        seq=seq,
+        source=frame.source,
+        frame=_fitting(frame.index, "frame", faults),
+        width=width,
+        height=height,
+        t_capture_us=_fitting(frame.t_capture_us, "t_capture_us", faults),
+        pts_s=None if frame.pts_s is None else _finite(frame.pts_s, 6, "pts_s", faults),
+        t_publish_us=_fitting(now_us, "t_publish_us", faults),
+        latency_ms=_latency_message(report.latency, faults),
+        dropped=_fitting(frame.dropped, "dropped", faults),
+        model=model,
+        detections=detections,
+    )
+    if faults:
+        return msgspec.structs.replace(message, detections=(), error="; ".join(faults)[:_TEXT_LIMIT])
+    return message
+
+
+def encode(message: Message) -> bytes:
+    """Write a message as one JSON object without line breaks.
+
+    Raises:
+        MessageError: A value does not fit the schema: a number that is not finite, an integer over 2^53 - 1.
+    """
+    try:
+        payload = _ENCODER.encode(message)
+        # Reading it back is the check: JSON turns NaN into null, and types are not enforced when a message is made.
+        read_back = _DECODERS[_kind_of(message)].decode(payload)
+    except (msgspec.MsgspecError, OverflowError, UnicodeError, TypeError) as error:
+        raise MessageError(f"message of kind {_kind_of(message)}: cannot be written: {error}") from error
+    if isinstance(read_back, FrameMessage) and isinstance(message, FrameMessage) and read_back.pts_s != message.pts_s:
+        raise MessageError(f"message of kind frame: expected a finite pts_s or None, found {message.pts_s}")
+    return payload
+
+
+def decode(topic: bytes | None, payload: bytes) -> Message:
+    """Read a message; fields that are not known are ignored.
+
+    Args:
+        topic: First part of the ZeroMQ message, checked against the payload; None for a line of JSON Lines.
+        payload: One JSON object.
+
+    Raises:
+        MessageError: It is no JSON, not of this schema or of another version, or the topic belongs to another message.
+    """
+    try:
+        header = _HEADER_DECODER.decode(payload)
+        if header.v != VERSION:
+            raise MessageError(f"message: expected version {VERSION}, found {header.v}; use a matching lpnet-rt")
+        if header.kind not in _DECODERS:
+            raise MessageError(f"message: expected kind {', '.join(_DECODERS)}, found {header.kind!r}")
+        message = _DECODERS[header.kind].decode(payload)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise MessageError(f"message: not of schema {VERSION}: {one_line(str(error))}") from error
+    if topic is not None and topic != topic_of(message):
+        raise MessageError(f"message: expected topic {topic_of(message)!r} for this payload, found {topic[:100]!r}")
+    return message
+
+
+def topic_of(message: Message) -> bytes:
+    """Topic that a message is published under; it ends in a dot, so that no subscription matches a longer name."""
+    return f"{TOPIC_PREFIX}{_TOPIC_WORDS[_kind_of(message)]}.{message.source}.".encode("utf-8", "replace")
+
+
+def detection_topic(source: str) -> bytes:
+    """Topic of the frames of a source."""
+    return f"{TOPIC_PREFIX}det.{source}.".encode()
+
+
+def one_line(text: str) -> str:
+    """Return text that fits a message: one line, valid Unicode, at most 500 characters."""
+    return " ".join(text.encode("utf-8", "replace").decode().split())[:_TEXT_LIMIT]
+
+
+def json_schema() -> dict[str, object]:
+    """JSON Schema (2020-12) of the three messages; every field is required, since every field is always written."""
+    kinds, parts = msgspec.json.schema_components(
+        (FrameMessage, StatusMessage, EndMessage), ref_template="#/$defs/{name}"
+    )
+    for part in parts.values():
+        part["required"] = list(part["properties"])
+        part["description"] = part["description"].partition("\n")[0]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"lpnet-rt messages, version {VERSION}",
+        "oneOf": list(kinds),
+        "$defs": parts,
+    }
+
+
+def _kind_of(message: Message) -> str:
+    return "frame" if isinstance(message, FrameMessage) else message.kind
+
+
+def _detection_messages(detections: Detections, faults: list[str]) -> tuple[DetectionMessage, ...]:
+    floats = np.column_stack((detections.centroid_xy, detections.score, detections.snr))
+    if not np.isfinite(floats).all():
+        row = int(np.flatnonzero(~np.isfinite(floats).all(axis=1))[0])
+        faults.append(f"detection {row}: expected finite numbers, found {floats[row].tolist()} (cx, cy, score, snr)")
+        return ()
+    if len(detections) and not (detections.score.min() >= 0 and detections.score.max() <= 1):
+        faults.append(f"detections: expected scores in 0..1, found {detections.score.min()}..{detections.score.max()}")
+        return ()
+    boxes, areas, peaks = detections.box_xyxy.tolist(), detections.area_px.tolist(), detections.peak.tolist()
+    return tuple(
+        DetectionMessage(
+            cx=round(cx, 3),
+            cy=round(cy, 3),
+            box=tuple(box),
+            score=round(score, 4),
+            area_px=area,
+            peak=peak,
+            snr=round(snr, 2),
+        )
+        for (cx, cy, score, snr), box, area, peak in zip(floats.tolist(), boxes, areas, peaks, strict=True)
+    )
+
+
+def _latency_message(latency: Latency, faults: list[str]) -> LatencyMessage:
+    return LatencyMessage(
+        queue=_finite(latency.queue_ms, 3, "latency queue", faults),
+        prepare=_finite(latency.prepare_ms, 3, "latency prepare", faults),
+        infer=_finite(latency.infer_ms, 3, "latency infer", faults),
+        detect=_finite(latency.detect_ms, 3, "latency detect", faults),
+        total=_finite(latency.total_ms, 3, "latency total", faults),
+    )
+
+
+def _finite(value: float, digits: int, name: str, faults: list[str]) -> float:
+    if math.isfinite(value):
+        return round(float(value), digits)
+    faults.append(f"{name}: expected a finite number, found {value}")
+    return 0.0
+
+
+def _fitting(value: int, name: str, faults: list[str]) -> int:
+    if abs(value) <= _INT_LIMIT:
+        return int(value)
+    faults.append(f"{name}: expected an integer within 2^53 - 1, found {value}")
+    return 0

@@ -1,0 +1,82 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lpnet_rt.clock import SYSTEM_CLOCK
+from lpnet_rt.errors import SinkError
+from lpnet_rt.messages import FrameStamper, decode
+from lpnet_rt.sinks.jsonl import JsonlSink
+
+
+def stamper() -> FrameStamper:
+    return FrameStamper("lpnet-rt", SYSTEM_CLOCK)
+
+
+def test_one_line_a_frame_and_each_is_in_the_file_at_once(tmp_path: Path, make_report) -> None:
+    path = tmp_path / "out.jsonl"
+    sink = JsonlSink(str(path), stamper())
+    for i in range(5):
+        sink.write(make_report(i, error="no answer" if i == 3 else None))
+        lines = path.read_bytes().split(b"\n")
+        assert len(lines) == i + 2
+        assert lines[-1] == b""
+    sink.close()
+    sink.close()
+    told = [decode(None, line) for line in path.read_bytes().splitlines()]
+    assert [message.frame for message in told] == [0, 1, 2, 3, 4]
+    assert [message.error for message in told] == [None, None, None, "no answer", None]
+    assert [len(message.detections) for message in told] == [1, 1, 1, 0, 1]
+    with pytest.raises(SinkError, match="closed"):
+        sink.write(make_report(5))
+
+
+def test_a_dash_is_standard_output_and_stays_open(make_report, capfd) -> None:
+    sink = JsonlSink("-", stamper())
+    sink.write(make_report(0))
+    sink.close()
+    print("still open", flush=True)
+    line, after = capfd.readouterr().out.splitlines()
+    assert decode(None, line.encode()).frame == 0
+    assert after == "still open"
+
+
+def test_a_file_that_is_there_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "out.jsonl").write_text("old\n")
+    JsonlSink(str(tmp_path / "out.jsonl"), stamper()).close()
+    assert (tmp_path / "out.jsonl").read_text() == ""
+
+
+@pytest.mark.parametrize("name", ["missing/out.jsonl", ".", "file/out.jsonl"])
+def test_what_cannot_be_written_is_one_clear_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SinkError, match=r"^jsonl: .*cannot be written: .*; give a file in a folder you can write$"):
+        JsonlSink(str(tmp_path / name), stamper())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, a disk that is always full")
+def test_a_full_disk_is_one_clear_line(make_report) -> None:
+    sink = JsonlSink("/dev/full", stamper())
+    with pytest.raises(SinkError, match="No space left"):
+        sink.write(make_report(0))
+    sink.close()
+
+
+def test_a_reader_that_goes_away_is_one_clear_line() -> None:
+    script = (
+        "from conftest import make\n"
+        "from lpnet_rt.clock import SYSTEM_CLOCK\nfrom lpnet_rt.messages import FrameStamper\n"
+        "from lpnet_rt.sinks.jsonl import JsonlSink\n"
+        "sink = JsonlSink('-', FrameStamper('m', SYSTEM_CLOCK))\nreport = make(0)\n"
+        "while True: sink.write(report)\n"
+    )
+    writer = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=Path(__file__).parent
+    )
+    assert writer.stdout is not None
+    writer.stdout.readline()
+    writer.stdout.close()
+    _, told = writer.communicate(timeout=20)
+    assert writer.returncode == 1
+    assert told.decode().splitlines()[-1].endswith("SinkError: jsonl: -: cannot write: Broken pipe")

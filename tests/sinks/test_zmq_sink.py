@@ -1,0 +1,206 @@
+import json
+import resource
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import zmq
+
+from lpnet_rt.clock import SYSTEM_CLOCK
+from lpnet_rt.errors import SinkError
+from lpnet_rt.messages import EndMessage, FrameMessage, FrameStamper, StatusMessage, decode
+from lpnet_rt.settings import PublishSettings
+from lpnet_rt.sinks.jsonl import JsonlSink
+from lpnet_rt.sinks.zmq import ZmqSink
+
+ANY_PORT = "tcp://127.0.0.1:*"
+
+
+def open_sink(clock=SYSTEM_CLOCK, stamper=None, **settings) -> ZmqSink:
+    settings = PublishSettings(**({"endpoint": ANY_PORT, "wait_subscriber_s": 5.0} | settings))
+    return ZmqSink(settings, "clip", "lpnet-rt", "openvino bf16", clock, stamper)
+
+
+def read(sub):
+    return decode(*sub.recv_multipart())
+
+
+def read_to_end(sub):
+    messages = [read(sub)]
+    while not isinstance(messages[-1], EndMessage):
+        messages.append(read(sub))
+    return messages
+
+
+def test_ten_thousand_frames_reach_a_subscriber_that_subscribed_first(make_report, subscribe):
+    sink = open_sink()
+    sub = subscribe(sink.endpoint)
+    assert sink.wait_for_subscriber()
+    heard = []
+    reader = threading.Thread(target=lambda: heard.extend(read_to_end(sub)))
+    reader.start()
+    reports = [make_report(i) for i in range(16)]
+    for i in range(10_000):
+        sink.write(reports[i % 16])
+    sink.close()
+    reader.join(30)
+    frames = [message for message in heard if isinstance(message, FrameMessage)]
+    assert [frame.seq for frame in frames] == list(range(10_000))
+    assert len({frame.session for frame in frames}) == 1
+    assert heard[-1].last_seq == 9_999
+    assert heard[-1].frames == 10_000
+    assert heard[-1].reason == "end"
+    assert heard[-1].session == frames[0].session
+
+
+def test_the_first_write_waits_for_a_subscriber(make_report, subscribe):
+    sink = open_sink()
+    late = threading.Timer(0.2, lambda: subscribers.append(subscribe(sink.endpoint, b"lpnet.v1.det.clip.")))
+    subscribers: list = []
+    late.start()
+    sink.write(make_report(0))
+    late.join()
+    assert read(subscribers[0]).seq == 0
+    sink.close()
+
+
+def test_waiting_ends_at_its_time_or_when_it_is_told_to(clock, subscribe):
+    sink = open_sink(clock, wait_subscriber_s=2.0)
+    started_ns = clock.monotonic_ns()
+    assert not sink.wait_for_subscriber()
+    assert clock.monotonic_ns() - started_ns == pytest.approx(2e9, rel=0.01)
+    started_ns = clock.monotonic_ns()
+    assert not sink.wait_for_subscriber(should_stop=lambda: True)
+    assert clock.monotonic_ns() == started_ns
+    sink.close()
+
+
+def test_a_subscriber_of_another_source_is_not_waited_for(subscribe):
+    sink = open_sink(wait_subscriber_s=0.3)
+    subscribe(sink.endpoint, b"lpnet.v1.det.other.")
+    assert not sink.wait_for_subscriber()
+    subscribe(sink.endpoint, b"lpnet.v1.")
+    assert sink.wait_for_subscriber()
+    sink.close()
+
+
+def test_status_comes_once_a_second_with_and_without_frames(clock, make_report, subscribe):
+    sink = open_sink(clock, wait_subscriber_s=0.0)
+    sub = subscribe(sink.endpoint, b"lpnet.v1.status.clip.")
+    time_out = time.monotonic() + 5
+    while not sink._socket.poll(50):
+        assert time.monotonic() < time_out
+    for i in range(30):
+        clock.sleep(0.1)
+        sink.write(make_report(i, error="no answer" if i == 4 else None, dropped=2))
+    for _ in range(10):
+        clock.sleep(0.1)
+        sink.tick()
+    sink.close()
+    told = [read(sub) for _ in range(4)]
+    assert all(isinstance(status, StatusMessage) for status in told)
+    assert [status.seq for status in told] == [9, 19, 29, 29]
+    assert [status.frames for status in told] == [10, 20, 30, 30]
+    assert [status.fps for status in told] == [10, 10, 10, 0]
+    assert [status.uptime_s for status in told] == [1, 2, 3, 4]
+    assert (told[-1].failed, told[-1].dropped, told[-1].detections) == (1, 2, 29)
+    assert (told[-1].model, told[-1].engine) == ("lpnet-rt", "openvino bf16")
+    with pytest.raises(zmq.Again):
+        sub.recv_multipart(zmq.NOBLOCK)
+
+
+def test_an_unread_subscriber_neither_blocks_nor_grows_and_sees_a_gap(make_report, subscribe):
+    sink = open_sink(high_water=100)
+    sub = subscribe(sink.endpoint, high_water=1)
+    assert sink.wait_for_subscriber()
+    pair = [make_report(i, error="x" * 400) for i in range(2)]
+    sink.write(pair[1])
+    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    slowest_s = 0.0
+    for i in range(40_000):
+        started = time.perf_counter()
+        sink.write(pair[i % 2])
+        slowest_s = max(slowest_s, time.perf_counter() - started)
+    grown_mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib) / 1024
+    assert slowest_s < 1.0
+    assert grown_mib < 15, "40,000 messages of 700 bytes are 27 MiB"
+    started = time.perf_counter()
+    sink.close("interrupted")
+    assert time.perf_counter() - started < 0.9
+    seqs = []
+    while sub.poll(200):
+        message = read(sub)
+        seqs += [message.seq] if isinstance(message, FrameMessage) else []
+    assert seqs == sorted(set(seqs))
+    assert 0 < len(seqs) < 40_001
+
+
+def test_end_of_stream_frees_the_port_and_tells_why(make_report, subscribe):
+    sink = open_sink()
+    sub = subscribe(sink.endpoint)
+    sink.write(make_report(0))
+    sink.close("error: the disk is full")
+    sink.close()
+    assert read_to_end(sub)[-1].reason == "error: the disk is full"
+    with pytest.raises(SinkError, match="closed"):
+        sink.write(make_report(1))
+    sink.tick()
+    again = open_sink(endpoint=sink.endpoint)
+    again.close()
+
+
+def test_the_end_of_a_stream_without_frames_has_no_last_seq(subscribe):
+    sink = open_sink()
+    sub = subscribe(sink.endpoint)
+    assert sink.wait_for_subscriber()
+    sink.close()
+    assert read_to_end(sub)[-1].last_seq is None
+
+
+def test_a_port_in_use_is_one_clear_line():
+    first = open_sink()
+    with pytest.raises(SinkError, match=r"in use by another program; .*--no-publish") as caught:
+        open_sink(endpoint=first.endpoint)
+    assert first.endpoint in str(caught.value)
+    first.close()
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["", "5556", "tcp://", "tcp://127.0.0.1:70000", "tcp://192.0.2.1:5556", "smoke://x", "ipc:///no/where/s"],
+)
+def test_a_bad_endpoint_is_one_clear_line(endpoint):
+    with pytest.raises(SinkError, match=r"^publish: ") as caught:
+        open_sink(endpoint=endpoint)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_ipc_path_in_use_is_refused_and_a_file_is_left_alone(tmp_path: Path):
+    first = open_sink(endpoint=f"ipc://{tmp_path}/s")
+    with pytest.raises(SinkError, match="in use"):
+        open_sink(endpoint=f"ipc://{tmp_path}/s")
+    first.close()
+    (tmp_path / "notes.txt").write_text("keep me")
+    with pytest.raises(SinkError, match="found a file"):
+        open_sink(endpoint=f"ipc://{tmp_path}/notes.txt")
+    assert (tmp_path / "notes.txt").read_text() == "keep me"
+
+
+def test_by_default_nothing_outside_this_machine_can_connect():
+    assert PublishSettings().endpoint.startswith("tcp://127.0.0.1:")
+
+
+def test_a_line_of_the_file_is_the_object_on_the_wire(tmp_path: Path, make_report, subscribe):
+    stamper = FrameStamper("lpnet-rt", SYSTEM_CLOCK)
+    sink, lines = open_sink(stamper=stamper), JsonlSink(str(tmp_path / "out.jsonl"), stamper)
+    sub = subscribe(sink.endpoint)
+    for i in range(3):
+        report = make_report(i)
+        sink.write(report)
+        lines.write(report)
+    sink.close()
+    lines.close()
+    wire = [payload for topic, payload in (sub.recv_multipart() for _ in range(4)) if b".det." in topic]
+    assert (tmp_path / "out.jsonl").read_bytes().splitlines() == wire
+    assert [json.loads(line)["seq"] for line in wire] == [0, 1, 2]
