@@ -1,0 +1,218 @@
+"""Images, masks and predictions on disk: found, paired by stem, and read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lpnet_rt.errors import DataError
+from lpnet_rt.frames import GreyImage, to_grey
+from lpnet_rt.training.components import Prediction
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "MASK_ENDINGS",
+    "Pair",
+    "files_by_stem",
+    "find_mask",
+    "pair_files",
+    "read_grey",
+    "read_mask",
+    "read_prediction",
+    "read_split",
+]
+
+IMAGE_SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
+PREDICTION_SUFFIXES = (*IMAGE_SUFFIXES, ".npy")
+
+# A mask has its image's stem, alone or with the ending of the paper's layout or of SIRST v1.
+MASK_ENDINGS = ("", "_gt", "_pixels0")
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The files that belong together.
+
+    Attributes:
+        stem: Stem of the image's file name.
+        image: Grey or colour image, 8 or 16 bit.
+        mask: Truth; anything but 0 is target.
+        prediction: Mask or score map of a detector, or None.
+    """
+
+    stem: str
+    image: Path
+    mask: Path
+    prediction: Path | None = None
+
+
+def files_by_stem(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> dict[str, Path]:
+    """Return the folder's files with one of the suffixes, by stem, sorted.
+
+    Raises:
+        DataError: The folder is none, or two files share a stem.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: expected a folder, found {'a file' if folder.exists() else 'nothing'}")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in suffixes or not path.is_file():
+            continue
+        if path.stem in found:
+            raise DataError(f"{folder}: {found[path.stem].name} and {path.name} share a stem; keep one of them")
+        found[path.stem] = path
+    return found
+
+
+def read_split(path: Path) -> tuple[str, ...]:
+    """Return the stems a split file names, one a line; a file suffix and blank lines are dropped.
+
+    Raises:
+        DataError: The file cannot be read, names nothing, or names a stem twice.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: expected a text file with one image name a line: {error}") from error
+    names = (line.strip() for line in lines)
+    stems = tuple(name[: -len(Path(name).suffix)] if _has_suffix(name) else name for name in names if name)
+    if not stems:
+        raise DataError(f"{path}: expected one image name a line, found none")
+    if len(set(stems)) < len(stems):
+        twice = next(stem for i, stem in enumerate(stems) if stem in stems[:i])
+        raise DataError(f"{path}: {twice} stands there twice; name every image once")
+    return stems
+
+
+def _has_suffix(name: str) -> bool:
+    return Path(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+def find_mask(masks: dict[str, Path], stem: str) -> Path | None:
+    """Return the mask of an image's stem: NAME, NAME_gt or NAME_pixels0."""
+    return next((masks[stem + ending] for ending in MASK_ENDINGS if stem + ending in masks), None)
+
+
+def pair_files(images: Path, masks: Path, split: Path | None = None, predictions: Path | None = None) -> list[Pair]:
+    """Pair the files of up to three folders by stem.
+
+    Args:
+        images: Folder of images.
+        masks: Folder of masks: NAME, NAME_gt or NAME_pixels0 for an image NAME.
+        split: Text file with the stems to take, in its order; None takes every image.
+        predictions: Folder of a detector's masks or score maps.
+
+    Raises:
+        DataError: A folder or the split cannot be read, or an image, a mask or a prediction is missing.
+    """
+    image_files, mask_files = files_by_stem(images), files_by_stem(masks)
+    judged = files_by_stem(predictions, PREDICTION_SUFFIXES) if predictions else None
+    stems = (
+        read_split(split)
+        if split
+        else tuple(s for s in image_files if not _is_mask_beside(s, image_files, images, masks))
+    )
+    if not stems:
+        raise DataError(f"{images}: expected images ({', '.join(IMAGE_SUFFIXES)}), found none")
+    _refuse_missing([s for s in stems if s not in image_files], "image", images, len(stems))
+    found = {stem: find_mask(mask_files, stem) for stem in stems}
+    _refuse_missing([s for s in stems if found[s] is None], "mask", masks, len(stems))
+    if judged is not None:
+        _refuse_missing([s for s in stems if s not in judged], "prediction", predictions or images, len(stems))
+    return [
+        Pair(stem, image_files[stem], mask, judged[stem] if judged is not None else None)
+        for stem, mask in found.items()
+        if mask is not None
+    ]
+
+
+def _is_mask_beside(stem: str, files: dict[str, Path], images: Path, masks: Path) -> bool:
+    """Whether a file of a folder that holds images and masks together is a mask."""
+    if images.resolve() != masks.resolve():
+        return False
+    return any(ending and stem.endswith(ending) and stem[: -len(ending)] in files for ending in MASK_ENDINGS)
+
+
+def _refuse_missing(stems: list[str], kind: str, folder: Path, total: int) -> None:
+    if stems:
+        some = ", ".join(stems[:3]) + (", ..." if len(stems) > 3 else "")
+        raise DataError(f"{folder}: expected one {kind} for each of {total} images, {len(stems)} missing: {some}")
+
+
+def read_grey(path: Path) -> GreyImage:
+    """Read an image as (H, W) uint8 or uint16, at the depth it has.
+
+    Raises:
+        DataError: The file is no image, is damaged, or has another depth.
+    """
+    try:
+        image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise DataError(f"{path}: cannot be read as an image: {error.err}") from error
+    if image is None:
+        raise DataError(f"{path}: expected an image, found a file that cannot be decoded")
+    if image.dtype not in (np.uint8, np.uint16):
+        raise DataError(f"{path}: expected 8 or 16 bits a pixel, found {image.dtype}; convert it")
+    try:
+        return to_grey(cast("GreyImage", image))
+    except ValueError as error:
+        raise DataError(f"{path}: expected a grey or colour image, found {image.shape[2]} channels") from error
+
+
+def read_mask(path: Path, size_hw: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Read a truth mask as (H, W) bool; anything but 0 is target.
+
+    Args:
+        path: Image file.
+        size_hw: Size of the image it belongs to.
+
+    Raises:
+        DataError: The file is no image, or of another size.
+    """
+    mask = read_grey(path)
+    if mask.shape != size_hw:
+        raise DataError(f"{path}: expected the image's size {_size(size_hw)}, found {_size(mask.shape)}")
+    return np.asarray(mask != 0)
+
+
+def read_prediction(path: Path, size_hw: tuple[int, ...]) -> Prediction:
+    """Read a detector's answer: an 8 or 16 bit mask or score map, or a .npy of floats from 0 to 1.
+
+    Args:
+        path: Image or .npy file.
+        size_hw: Size of the image it belongs to.
+
+    Raises:
+        DataError: The file cannot be read, is of another size, or holds scores outside 0..1.
+    """
+    prediction = _read_array(path) if path.suffix.lower() == ".npy" else read_grey(path)
+    if prediction.shape != size_hw:
+        raise DataError(f"{path}: expected the image's size {_size(size_hw)}, found {_size(prediction.shape)}")
+    return prediction
+
+
+def _read_array(path: Path) -> Prediction:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(
+            f"{path}: expected a NumPy array of numbers, found a file that cannot be read: {error}"
+        ) from error
+    if array.dtype == np.bool_ or array.dtype in (np.uint8, np.uint16):
+        return array  # type: ignore[no-any-return]
+    if not np.issubdtype(array.dtype, np.floating):
+        raise DataError(f"{path}: expected float scores or a mask, found {array.dtype}")
+    # min and max of NaN are NaN, which no comparison accepts.
+    if array.size and not (array.min() >= 0.0 and array.max() <= 1.0):
+        raise DataError(f"{path}: expected scores from 0 to 1, found {array.min():g} to {array.max():g}")
+    return array.astype(np.float32) if array.dtype == np.float16 else array  # type: ignore[no-any-return]
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return "x".join(str(n) for n in (shape[1], shape[0])) if len(shape) == 2 else str(shape)
