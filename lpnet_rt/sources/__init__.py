@@ -1,1 +1,75 @@
 """Where frames come from."""
+
+from __future__ import annotations
+
+import glob
+from pathlib import Path
+
+from lpnet_rt.clock import SYSTEM_CLOCK, Clock
+from lpnet_rt.errors import SettingsError, SourceError
+from lpnet_rt.settings import SourceSettings
+from lpnet_rt.sources.base import Source
+from lpnet_rt.sources.camera import CameraSource, camera_index
+from lpnet_rt.sources.images import IMAGE_SUFFIXES, ImageSource, find_images
+from lpnet_rt.sources.naming import source_name, url_scheme
+
+__all__ = ["Source", "open_source"]
+
+
+def open_source(settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> Source:
+    """Open what ``settings.spec`` names.
+
+    ``demo`` is the built-in scene; digits or ``/dev/videoN`` a camera; a URL a video stream; a folder or a glob its
+    images in natural order; a file with the suffix of an image that image; any other file a video.
+
+    Args:
+        settings: What to open and how.
+        clock: Tells the time and waits; an argument so that no test has to.
+
+    Returns:
+        The open source; the caller closes it.
+
+    Raises:
+        SourceError: It is not there or cannot be read.
+        SettingsError: ``realtime`` is asked of images, which have no times.
+    """
+    spec = settings.spec
+    if spec == "demo":
+        from lpnet_rt.sources.demo import DemoSource
+
+        return DemoSource(settings, clock)
+    index = camera_index(spec)
+    if index is not None:
+        return CameraSource(index, settings, clock)
+    scheme = url_scheme(spec)
+    if scheme is not None:
+        return _open_stream(settings, scheme, clock)
+    path = Path(spec)
+    if path.is_file() and path.suffix.lower() not in IMAGE_SUFFIXES:
+        # PyAV and FFmpeg take a while to load, and neither images nor the demo scene need them.
+        from lpnet_rt.sources.video import VideoSource
+
+        return VideoSource(path, settings, clock)
+    return _open_images(settings, path, clock)
+
+
+def _open_stream(settings: SourceSettings, scheme: str, clock: Clock) -> Source:
+    from lpnet_rt.sources.streams import STREAM_SCHEMES, StreamSource
+
+    if scheme not in STREAM_SCHEMES:
+        known = ", ".join(sorted(STREAM_SCHEMES))
+        raise SourceError(f"{scheme}://: expected a URL that starts with one of {known}; files are named by their path")
+    return StreamSource(settings, clock)
+
+
+def _open_images(settings: SourceSettings, path: Path, clock: Clock) -> Source:
+    spec = settings.spec
+    if not path.exists() and not glob.has_magic(spec):
+        raise SourceError(f"{spec}: no such file or folder; name a video, an image, a folder, a camera, a URL or demo")
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise SourceError(f"{spec}: expected a file or a folder, found a device or a pipe; name a file or /dev/videoN")
+    images = find_images(spec)
+    if settings.realtime:
+        raise SettingsError(f"source.realtime: images have no frame rate, found {spec}; leave realtime out")
+    stem = path.stem if path.is_file() else (path if path.is_dir() else images[0].parent).resolve().name
+    return ImageSource(images, settings.name or source_name(stem), settings.frames, clock)

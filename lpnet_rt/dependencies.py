@@ -1,0 +1,32 @@
+"""Libraries of the machine that no Python package brings along."""
+
+from __future__ import annotations
+
+import importlib
+
+from lpnet_rt.errors import DependencyError
+
+__all__ = ["check_opencv"]
+
+
+def check_opencv() -> None:
+    """Import OpenCV, or say which package of the system is missing.
+
+    Nearly every module imports OpenCV, so the command line calls this before it imports any of them.
+
+    Raises:
+        DependencyError: OpenCV is not installed, or it cannot be loaded.
+    """
+    try:
+        importlib.import_module("cv2")
+    except ImportError as error:
+        raise DependencyError(_mend(str(error))) from error
+
+
+def _mend(reason: str) -> str:
+    found = " ".join(reason.split())
+    if "libGL" in found or "libgthread" in found or "libglib" in found:
+        return f"OpenCV needs a system library ({found}); install it: apt-get install libgl1 libglib2.0-0"
+    if "No module named" in found:
+        return f"OpenCV is not installed ({found}); install it: pip install opencv-python"
+    return f"OpenCV cannot be loaded ({found}); install it anew: pip install --force-reinstall opencv-python"

@@ -1,0 +1,81 @@
+"""Blocking calls that may never come back: a dead camera, a server that accepts and stays silent."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+__all__ = ["BlockingCalls", "FinishedError"]
+
+_T = TypeVar("_T")
+_Job = tuple[Callable[[], Any], "Future[Any]"]
+
+
+class FinishedError(Exception):
+    """The caller was let go because another thread called ``finish``."""
+
+
+class BlockingCalls:
+    """Runs calls one after the other in a daemon thread, so that one that hangs cannot hold the caller.
+
+    Drivers and network libraries have time limits of their own, and none of them covers everything (name look-up,
+    a driver that waits in the kernel). What hangs is left to the daemon thread, which does not keep the process.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Start the thread.
+
+        Args:
+            name: Name of the thread.
+        """
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._pending: Future[Any] | None = None
+        self._finished = False
+        threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    def call(self, job: Callable[[], _T], timeout_s: float) -> _T:
+        """Run a job in the thread and wait for what it returns.
+
+        Raises:
+            TimeoutError: It did not return in time; it still runs, and only ``finish`` may follow.
+            FinishedError: Another thread called ``finish``.
+            Exception: Whatever the job raised.
+        """
+        future: Future[_T] = Future()
+        with self._lock:
+            if self._finished:
+                raise FinishedError
+            self._pending = future
+            self._jobs.put((job, future))
+        return future.result(timeout_s)
+
+    def finish(self, release: Callable[[], None]) -> None:
+        """Let a waiting caller go and run ``release`` in the thread once the job that runs there has returned."""
+        with self._lock:
+            if self._finished:
+                return
+            self._finished = True
+            if self._pending is not None and not self._pending.done():
+                self._pending.set_exception(FinishedError())
+            self._jobs.put((release, Future()))
+            self._jobs.put(None)
+
+    def _work(self) -> None:
+        while (item := self._jobs.get()) is not None:
+            job, future = item
+            result, failure = None, None
+            try:
+                result = job()
+            except BaseException as error:  # handed to the caller, whatever it is
+                failure = error
+            with self._lock:
+                if future.done():
+                    continue
+                if failure is None:
+                    future.set_result(result)
+                else:
+                    future.set_exception(failure)

@@ -1,0 +1,200 @@
+"""Cameras: what OpenCV can open by index or device file."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lpnet_rt.clock import SYSTEM_CLOCK, Clock
+from lpnet_rt.errors import SourceError
+from lpnet_rt.frames import Frame, GreyImage, to_grey
+from lpnet_rt.settings import SourceSettings
+from lpnet_rt.sources.blocking import BlockingCalls, FinishedError
+from lpnet_rt.sources.limits import check_size
+from lpnet_rt.sources.naming import natural_key, source_name
+
+__all__ = ["CameraSource", "camera_index", "grey_counts"]
+
+_RETRY_S = 0.01
+_Y16 = cv2.VideoWriter.fourcc(*"Y16 ")
+
+
+def camera_index(spec: str) -> int | None:
+    """Return the index of a camera written as ``3`` or ``/dev/video3``, or None where the text names none."""
+    match = re.fullmatch(r"(?:/dev/video)?(\d{1,4})", spec, re.ASCII)
+    return int(match.group(1)) if match else None
+
+
+def grey_counts(image: NDArray[np.generic]) -> GreyImage:
+    """Return what a camera delivered as grey counts in memory of their own.
+
+    Args:
+        image: (H, W) or (H, W, 3) uint8 or uint16; or (H, W, 2) uint8, which is how some drivers hand over
+            little-endian 16-bit counts.
+
+    Returns:
+        (H, W) uint8 or uint16.
+
+    Raises:
+        ValueError: For any other shape or type.
+    """
+    if image.dtype == np.uint16:
+        return to_grey(image.astype(np.uint16))
+    if image.dtype != np.uint8:
+        raise ValueError(f"image: expected uint8 or uint16, found {image.dtype}")
+    if image.ndim == 3 and image.shape[2] == 2:
+        return np.ascontiguousarray(image).view("<u2")[:, :, 0].astype(np.uint16)
+    return to_grey(image.astype(np.uint8))
+
+
+class CameraSource:
+    """Delivers the frames of a camera as they come.
+
+    16-bit grey (``Y16``) is asked for first, because a thermal camera's own 8-bit picture has lost the small
+    differences; a camera that has none delivers its usual picture, turned grey.
+    """
+
+    def __init__(self, device: int | str, settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> None:
+        """Open the camera.
+
+        Args:
+            device: Index of a camera, or whatever else OpenCV can open (a path).
+            settings: ``name``, ``frames`` and ``open_timeout_s`` are used.
+            clock: Tells when each frame was read, and waits between failed reads.
+
+        Raises:
+            SourceError: There is no such camera, or it cannot be opened within ``open_timeout_s``.
+        """
+        self._shown = f"camera {device}"
+        self._name = settings.name or source_name(f"camera-{device}" if isinstance(device, int) else Path(device).stem)
+        self._limit = settings.frames
+        self._timeout_s = settings.open_timeout_s
+        self._clock = clock
+        self._capture: cv2.VideoCapture | None = None
+        _refuse_absent(device)
+        self._calls = BlockingCalls(self._shown)
+        try:
+            rate_hz = self._calls.call(lambda: self._open(device), self._timeout_s)
+        except TimeoutError as error:
+            self.close()
+            raise SourceError(f"{self._shown}: did not open within {self._timeout_s:g} s; plug it in anew") from error
+        except SourceError:
+            self.close()
+            raise
+        self._rate_hz = rate_hz if rate_hz > 0 else None
+
+    @property
+    def name(self) -> str:
+        """Name for message topics."""
+        return self._name
+
+    @property
+    def live(self) -> bool:
+        """True: a late reader misses frames."""
+        return True
+
+    @property
+    def frame_count(self) -> int | None:
+        """The limit, or None: a camera does not end."""
+        return self._limit
+
+    @property
+    def rate_hz(self) -> float | None:
+        """Frames a second as the driver declares them."""
+        return self._rate_hz
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield frames until the limit.
+
+        Raises:
+            SourceError: No frame came for ``open_timeout_s``.
+        """
+        start_ns = last_ns = self._clock.monotonic_ns()
+        index = 0
+        while index != self._limit:
+            try:
+                image = self._next_image(last_ns)
+            except FinishedError:
+                return
+            now_ns = self._clock.monotonic_ns()
+            if image is None:
+                if now_ns - last_ns >= self._timeout_s * 1e9:
+                    reason = f"no frame came for {self._timeout_s:g} s ({index} frames were delivered)"
+                    raise SourceError(f"{self._shown}: {reason}; check the cable")
+                self._clock.sleep(_RETRY_S)
+                continue
+            last_ns = now_ns
+            yield self._frame(image, index, (now_ns - start_ns) / 1e9, now_ns)
+            index += 1
+
+    def close(self) -> None:
+        """Release the camera; a reader in another thread ends at once."""
+        self._calls.finish(self._release)
+
+    def _next_image(self, last_ns: int) -> GreyImage | None:
+        """Read one image, None where the driver has none; a driver that hangs counts as one that has none."""
+        left_s = self._timeout_s - (self._clock.monotonic_ns() - last_ns) / 1e9
+        try:
+            return self._calls.call(self._read, max(left_s, 0.001))
+        except TimeoutError:
+            self.close()
+            raise SourceError(f"{self._shown}: no frame came for {self._timeout_s:g} s; check the cable") from None
+
+    def _open(self, device: int | str) -> float:
+        """Open the camera in the reading thread; return its rate, 0 where it has none."""
+        # OpenCV writes to stderr, for each of its back ends, what the error below says once.
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        video4linux = isinstance(device, int) and sys.platform == "linux"
+        capture = cv2.VideoCapture(device, cv2.CAP_V4L2 if video4linux else cv2.CAP_ANY)
+        if not capture.isOpened():
+            raise SourceError(f"{self._shown}: cannot be opened; another program may use it, or this user may not")
+        if video4linux:
+            capture.set(cv2.CAP_PROP_FOURCC, _Y16)
+            if int(capture.get(cv2.CAP_PROP_FOURCC)) == _Y16:
+                capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
+        self._capture = capture
+        return float(capture.get(cv2.CAP_PROP_FPS))
+
+    def _read(self) -> GreyImage | None:
+        if self._capture is None:
+            return None
+        there, image = self._capture.read()
+        if not there:
+            return None
+        try:
+            grey = grey_counts(image)
+        except ValueError as error:
+            raise SourceError(f"{self._shown}: delivers pictures that are not read: {error}") from error
+        check_size((grey.shape[0], grey.shape[1]), self._shown)
+        return grey
+
+    def _frame(self, image: GreyImage, index: int, pts_s: float, now_ns: int) -> Frame:
+        return Frame(
+            image=image,
+            index=index,
+            source=self._name,
+            pts_s=pts_s,
+            t_capture_us=self._clock.unix_us(),
+            t_read_ns=now_ns,
+            bit_depth=8 if image.dtype == np.uint8 else 16,
+        )
+
+    def _release(self) -> None:
+        if self._capture is not None:
+            self._capture.release()
+            self._capture = None
+
+
+def _refuse_absent(device: int | str) -> None:
+    """Raise where the system says that there is no such camera, before OpenCV tries its ten back ends."""
+    if not isinstance(device, int) or sys.platform != "linux" or Path(f"/dev/video{device}").exists():
+        return
+    present = sorted(Path("/dev").glob("video[0-9]*"), key=natural_key)
+    found = ", ".join(str(path) for path in present) or "no camera at all"
+    raise SourceError(f"camera {device}: expected /dev/video{device}, found {found}; plug it in or name another one")

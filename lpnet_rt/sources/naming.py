@@ -1,0 +1,48 @@
+"""Names: what a source is called in topics and messages; URLs without what they keep secret."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+__all__ = ["natural_key", "redact_url", "source_name", "url_scheme"]
+
+_NAME_LIMIT = 64
+_SECRET_KEY = re.compile(r"(?i)(user|pass|pwd|token|key|secret|auth)[a-z]*=")
+
+
+def source_name(text: str) -> str:
+    """Make a name for topics of any text.
+
+    Returns:
+        1 to 64 letters, digits, ``-`` and ``_``; ``source`` where nothing of the text can be kept.
+    """
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-")[:_NAME_LIMIT].strip("-")
+    return name or "source"
+
+
+def natural_key(path: Path) -> list[tuple[int, str]]:
+    """Sort key under which ``frame2`` comes before ``frame10``; by folder first, then by file name."""
+    parts = [part for part in re.split(r"(\d+)", str(path)) if part]
+    return [(int(part), "") if part.isdecimal() and part.isascii() else (-1, part.casefold()) for part in parts]
+
+
+def url_scheme(spec: str) -> str | None:
+    """Return the scheme of a URL in lower case, or None where the text is no URL."""
+    match = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", spec)
+    return match.group(1).lower() if match else None
+
+
+def redact_url(url: str) -> str:
+    """Return a URL that can be shown: without user, password, query and fragment.
+
+    Cameras that take the password as a part of the path (``/user=admin_password=...``) lose their path, and
+    everything up to the last ``@`` counts as user and password, because unescaped passwords hold slashes.
+    """
+    scheme, _, rest = url.partition("://")
+    rest = rest.rpartition("@")[2]
+    rest = re.split(r"[?#]", rest, maxsplit=1)[0]
+    secret = _SECRET_KEY.search(rest)
+    if secret:
+        rest = rest[: secret.start()].rstrip("/&_;")
+    return f"{scheme}://{rest}"

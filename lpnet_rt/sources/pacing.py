@@ -1,0 +1,52 @@
+"""Pacing: a recording delivered at its own pace, as a camera would."""
+
+from __future__ import annotations
+
+from threading import Event
+
+from lpnet_rt.clock import Clock
+
+__all__ = ["Pacer"]
+
+_NAP_S = 0.05
+
+
+class Pacer:
+    """Says when each frame is due, and waits until then."""
+
+    def __init__(self, clock: Clock, rate_hz: float) -> None:
+        """Start with the first frame that is waited for.
+
+        Args:
+            clock: Tells the time and waits.
+            rate_hz: Frames a second where the stream's own times are missing or run backwards.
+        """
+        self._clock = clock
+        self._period_s = 1.0 / rate_hz
+        self._due_ns: int | None = None
+        self._pts_s: float | None = None
+
+    def wait(self, pts_s: float | None, closed: Event) -> int:
+        """Wait until a frame is due.
+
+        A reader that comes late does not move the times at which later frames are due.
+
+        Args:
+            pts_s: Time of the frame in its stream, seconds.
+            closed: Set by another thread to end the wait early.
+
+        Returns:
+            Monotonic time at which the frame was due, nanoseconds.
+        """
+        if self._due_ns is None:
+            self._due_ns = self._clock.monotonic_ns()
+        else:
+            gap_s = pts_s - self._pts_s if pts_s is not None and self._pts_s is not None else 0.0
+            self._due_ns += round((gap_s if gap_s > 0 else self._period_s) * 1e9)
+        self._pts_s = pts_s
+        while not closed.is_set():
+            left_s = (self._due_ns - self._clock.monotonic_ns()) / 1e9
+            if left_s <= 0:
+                break
+            self._clock.sleep(min(left_s, _NAP_S))
+        return self._due_ns

@@ -1,0 +1,109 @@
+"""Pixels: a decoded video frame to grey counts at full depth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from lpnet_rt.errors import SourceError
+from lpnet_rt.frames import GreyImage, to_grey
+
+__all__ = ["grey_pixels"]
+
+_PACKED_LUMA_OFFSET = {"yuyv422": 0, "yvyu422": 0, "uyvy422": 1, "ya8": 0}
+_MSB_ALIGNED = ("p010", "p012", "p210", "p212", "p410", "p412", "y210", "y212")
+_DEPTHS = (8, 10, 12, 14, 16)
+
+
+@dataclass(frozen=True, slots=True)
+class _Luma:
+    """Where the luma counts of a pixel format lie in plane 0.
+
+    Attributes:
+        dtype: Type of one count as it is stored, byte order included.
+        offset: Counts before the first luma count of a line.
+        step: Counts from one luma count to the next.
+        shift: Bits of padding below the lowest bit of a count.
+        bit_depth: Significant bits.
+    """
+
+    dtype: str
+    offset: int
+    step: int
+    shift: int
+    bit_depth: int
+
+
+def grey_pixels(frame: av.VideoFrame) -> tuple[GreyImage, int]:
+    """Return a frame's grey counts, at full depth, in memory of their own.
+
+    The luma plane of a grey or YUV format is taken as it is: the counts are those that the camera or the encoder
+    wrote, limited-range video (16 to 235) is not stretched, and 10 to 16 bits stay 10 to 16 bits. RGB formats become
+    grey by the usual weights: 8 bits from 8, 16 bits from more.
+
+    Args:
+        frame: Decoded frame of any pixel format that holds integers.
+
+    Returns:
+        (H, W) uint8 or uint16 in native byte order, contiguous; and its significant bits (8, 10, 12, 14 or 16).
+
+    Raises:
+        SourceError: The pixel format holds floating-point numbers or lives on another device.
+    """
+    luma = _luma_layout(frame.format.name)
+    if luma is not None and frame.planes[0].line_size > 0:
+        return _read_luma(frame, luma), luma.bit_depth
+    deep = _deepest_bits(frame.format, frame.format.name) > 8
+    if frame.format.is_rgb or frame.format.has_palette:
+        target = "bgr48le" if deep else "bgr24"
+    else:
+        target = "gray16le" if deep else "gray"
+    converted = frame.reformat(format=target).to_ndarray()
+    if deep:
+        return to_grey(converted.astype(np.uint16, order="C", copy=False)), 16
+    return to_grey(converted.astype(np.uint8, order="C", copy=False)), 8
+
+
+def _deepest_bits(video_format: av.VideoFormat, name: str) -> int:
+    bits = max((component.bits for component in video_format.components), default=0)
+    if bits == 0 or bits > 16 or "f16" in name or "f32" in name:
+        raise SourceError(f"expected pixels of 1 to 16 bits, found the pixel format {name}; convert the video")
+    return bits
+
+
+@lru_cache(maxsize=64)
+def _luma_layout(name: str) -> _Luma | None:
+    """Return where luma lies, or None where the frame must be converted first."""
+    video_format = av.VideoFormat(name, 16, 16)
+    bits = _deepest_bits(video_format, name)
+    if name in _PACKED_LUMA_OFFSET:
+        return _Luma("u1", _PACKED_LUMA_OFFSET[name], 2, 0, 8)
+    components = video_format.components
+    alone = components[0].is_luma and sum(component.plane == 0 for component in components) == 1
+    if not alone or video_format.has_palette or bits < 8:
+        return None
+    bit_depth = min(depth for depth in _DEPTHS if depth >= bits)
+    if bits == 8:
+        return _Luma("u1", 0, 1, 0, 8)
+    padded = name.startswith(_MSB_ALIGNED) or "msb" in name
+    return _Luma(">u2" if video_format.is_big_endian else "<u2", 0, 1, 16 - bits if padded else 0, bit_depth)
+
+
+def _read_luma(frame: av.VideoFrame, luma: _Luma) -> GreyImage:
+    plane = frame.planes[0]
+    dtype = np.dtype(luma.dtype)
+    lines = np.frombuffer(memoryview(plane), dtype)
+    per_line = plane.line_size // dtype.itemsize
+    end = luma.offset + frame.width * luma.step
+    counts = lines[: frame.height * per_line].reshape(frame.height, per_line)[:, luma.offset : end : luma.step]
+    # The decoder reuses its buffers, so the counts move to memory of their own: the one copy that is made.
+    if luma.shift:
+        shifted: NDArray[np.uint16] = np.right_shift(counts, luma.shift).astype(np.uint16, copy=False)
+        return shifted
+    if dtype.itemsize == 1:
+        return counts.astype(np.uint8, order="C", copy=True)
+    return counts.astype(np.uint16, order="C", copy=True)
