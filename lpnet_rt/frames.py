@@ -89,7 +89,7 @@ def to_grey(image: NDArray[np.uint8] | NDArray[np.uint16]) -> GreyImage:
     raise ValueError(f"image: expected (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), found {image.shape}")
 
 
-def model_input(image: GreyImage) -> ModelInput:
+def model_input(image: GreyImage, multiple: int = 1, least: int = 1) -> ModelInput:
     """Standardise a frame for the network: ``(image - mean) / max(std, floor)``.
 
     Mean and standard deviation are those of the whole frame, in raw counts, so that a camera's gain and offset and
@@ -97,14 +97,21 @@ def model_input(image: GreyImage) -> ModelInput:
 
     Args:
         image: (H, W) uint8 or uint16, raw counts.
+        multiple: Pad both sides, at the right and at the bottom, to a multiple of this many pixels, by mirroring.
+        least: Pad both sides to at least this many pixels.
 
     Returns:
-        (1, 1, H, W) float32, contiguous.
+        (1, 1, H', W') float32, contiguous; H' = H and W' = W where no padding was needed.
     """
     mean, std = cv2.meanStdDev(image)
     floor = _STD_FLOOR_8BIT if image.dtype == np.uint8 else _STD_FLOOR_RAW
     scale = 1.0 / max(float(std[0, 0]), floor)
-    out = np.empty((1, 1, *image.shape), np.float32)
+    height, width = image.shape
+    padded_hw = tuple(max(-(-side // multiple) * multiple, least) for side in (height, width))
+    if padded_hw != (height, width):
+        right, bottom = padded_hw[1] - width, padded_hw[0] - height
+        image = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REFLECT_101)  # type: ignore[assignment]
+    out = np.empty((1, 1, *padded_hw), np.float32)
     np.multiply(image, np.float32(scale), out=out[0, 0], dtype=np.float32, casting="unsafe")
     out -= np.float32(float(mean[0, 0]) * scale)
     return out

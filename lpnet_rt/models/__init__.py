@@ -1,1 +1,5 @@
-"""Packaged ONNX models, each with a model card (JSON) beside it."""
+"""Packaged ONNX models, each with a model card (JSON) beside it; how a model is found and what its card says."""
+
+from lpnet_rt.models.card import InputRule, ModelCard, ModelFile, SelfTest, find_model, packaged_models, write_card
+
+__all__ = ["InputRule", "ModelCard", "ModelFile", "SelfTest", "find_model", "packaged_models", "write_card"]

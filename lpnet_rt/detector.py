@@ -1,0 +1,106 @@
+"""Detector: images to Detections; the Python API.
+
+from lpnet_rt.detector import Detector
+
+detector = Detector.load()
+for detection in detector.detect(image).centroid_xy: ...
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lpnet_rt.clock import SYSTEM_CLOCK, Clock
+from lpnet_rt.detections import Detections, detect
+from lpnet_rt.engines import Choice, choose_engine
+from lpnet_rt.frames import Frame, GreyImage, model_input, to_grey
+from lpnet_rt.models import ModelCard, find_model
+from lpnet_rt.reports import Latency, Report
+from lpnet_rt.settings import DetectorSettings
+
+__all__ = ["Detector"]
+
+
+class Detector:
+    """A model in an engine, with its threshold; use it from one thread at a time."""
+
+    def __init__(self, card: ModelCard, choice: Choice, threshold: float, clock: Clock = SYSTEM_CLOCK) -> None:
+        self.card = card
+        self.choice = choice
+        self.threshold = threshold
+        self._clock = clock
+
+    @classmethod
+    def load(cls, settings: DetectorSettings | None = None, clock: Clock = SYSTEM_CLOCK) -> Detector:
+        """Load a model into the engine that the settings ask for.
+
+        Args:
+            settings: None takes the packaged model, the fastest engine and the model card's threshold.
+            clock: Source of the times in reports.
+
+        Raises:
+            ModelError: The model is missing, damaged or unreadable.
+            EngineError: The engine is missing or fails.
+        """
+        settings = settings or DetectorSettings()
+        model = find_model(settings.model)
+        threshold = model.card.threshold if settings.threshold is None else settings.threshold
+        return cls(model.card, choose_engine(model, settings), threshold, clock)
+
+    def detect(self, image: GreyImage) -> Detections:
+        """Find targets in one image.
+
+        Args:
+            image: (H, W) or (H, W, 3 or 4) BGR(A), uint8 or uint16, raw counts.
+
+        Returns:
+            Detections in pixels of the image.
+
+        Raises:
+            ValueError: The image has another shape or dtype.
+            EngineError: The engine failed.
+        """
+        grey = to_grey(image)
+        return detect(self.score_map(grey), grey, self.threshold)
+
+    def score_map(self, image: GreyImage) -> NDArray[np.float32]:
+        """Score every pixel of one grey image.
+
+        Args:
+            image: (H, W) uint8 or uint16, raw counts.
+
+        Returns:
+            (H, W) float32 in 0..1; valid until the next call.
+        """
+        height, width = image.shape
+        return self.choice.engine.score(self._prepare(image))[0, 0, :height, :width]
+
+    def report(self, frame: Frame) -> Report:
+        """Do a frame and note where the time went; never changes the frame.
+
+        A score that is not a finite number makes the frame a failed one: the report says so and holds no detections.
+        """
+        began = self._clock.monotonic_ns()
+        batch = self._prepare(frame.image)
+        prepared = self._clock.monotonic_ns()
+        height, width = frame.size_hw
+        scores = self.choice.engine.score(batch)[0, 0, :height, :width].copy()
+        inferred = self._clock.monotonic_ns()
+        detections, error = Detections.empty(), None
+        if np.isfinite(scores.sum(dtype=np.float32)):
+            detections = detect(scores, frame.image, self.threshold)
+        else:
+            error = f"frame {frame.index}: expected finite scores, found NaN or infinity"
+        done = self._clock.monotonic_ns()
+        latency = Latency(
+            queue_ms=(began - frame.t_read_ns) / 1e6,
+            prepare_ms=(prepared - began) / 1e6,
+            infer_ms=(inferred - prepared) / 1e6,
+            detect_ms=(done - inferred) / 1e6,
+            total_ms=(done - frame.t_read_ns) / 1e6,
+        )
+        return Report(frame=frame, detections=detections, latency=latency, score_map=scores, error=error)
+
+    def _prepare(self, image: GreyImage) -> NDArray[np.float32]:
+        return model_input(image, self.card.input.multiple, self.card.input.least)

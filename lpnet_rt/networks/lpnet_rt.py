@@ -1,0 +1,203 @@
+"""LPNet-RT: a cheap global view says where to look, a local view decides there.
+
+The idea is that of Chen et al. (TAES 2022), the arithmetic is not. The global view works on a space-to-depth image (a
+quarter of the frame's side, sixteen channels) and scores every pixel of the frame; the cells of 16x16 pixels with the
+highest scores are cut out with a margin, at native resolution, as one batch, and a small patch net shared by all
+of them corrects their scores. Everything else keeps the global view's score. Scores are independent sigmoids:
+absolute, the same in any frame size, and free to say that there is nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = ["CELL_PX", "PATCH_PX", "LPNetRT", "LPNetRTConfig"]
+
+CELL_PX = 16
+PATCH_PX = 32
+_BLOCK_PX = 4
+_CELL_BLOCKS = CELL_PX // _BLOCK_PX
+_PATCH_BLOCKS = PATCH_PX // _BLOCK_PX
+_MARGIN_BLOCKS = (_PATCH_BLOCKS - _CELL_BLOCKS) // 2
+
+
+@dataclass(frozen=True, slots=True)
+class LPNetRTConfig:
+    """Shape of the network.
+
+    Attributes:
+        channels: Widths of the global view at 1/4, 1/8 and 1/16 of the frame's side.
+        blocks: Residual blocks at each of these.
+        hints: Channels, at native resolution, that the global view hands to the local view beside its score.
+        local_channels: Width of the patch net.
+        local_blocks: Residual blocks of the patch net.
+        patches: Cells looked at again in every frame (K).
+    """
+
+    channels: tuple[int, int, int] = (32, 48, 80)
+    blocks: tuple[int, int, int] = (1, 2, 3)
+    hints: int = 3
+    local_channels: int = 32
+    local_blocks: int = 2
+    patches: int = 16
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain values for checkpoints and model cards."""
+        return asdict(self)
+
+
+class ConvNorm(nn.Sequential):
+    """Convolution without bias, batch norm, and ReLU unless told otherwise."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, relu: bool = True) -> None:
+        layers: list[nn.Module] = [
+            nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+            nn.BatchNorm2d(outputs),
+        ]
+        if relu:
+            layers.append(nn.ReLU(inplace=True))
+        super().__init__(*layers)
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions beside the identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = ConvNorm(channels, channels)
+        self.second = ConvNorm(channels, channels, relu=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same."""
+        return functional.relu(x + self.second(self.first(x)))
+
+
+class GlobalView(nn.Module):
+    """U-shaped net on the space-to-depth image."""
+
+    def __init__(self, config: LPNetRTConfig) -> None:
+        super().__init__()
+        c4, c8, c16 = config.channels
+        n4, n8, n16 = config.blocks
+        self.stem = ConvNorm(_BLOCK_PX**2, c4)
+        self.stage4 = nn.Sequential(*(Residual(c4) for _ in range(n4)))
+        self.stage8 = nn.Sequential(ConvNorm(c4, c8, stride=2), *(Residual(c8) for _ in range(n8)))
+        self.stage16 = nn.Sequential(ConvNorm(c8, c16, stride=2), *(Residual(c16) for _ in range(n16)))
+        self.lift16 = ConvNorm(c16, c8, kernel=1, relu=False)
+        self.merge8 = Residual(c8)
+        self.lift8 = ConvNorm(c8, c4, kernel=1, relu=False)
+        self.merge4 = Residual(c4)
+        self.head = nn.Conv2d(c4, _BLOCK_PX**2 * (1 + config.hints), 1)
+
+    def forward(self, blocks: Tensor) -> Tensor:
+        """(B, 16, H/4, W/4) to (B, 16 * (1 + hints), H/4, W/4): the score logits of each block, then the hints."""
+        x4 = self.stage4(self.stem(blocks))  # (B, c4, H/4, W/4)
+        x8 = self.stage8(x4)  # (B, c8, H/8, W/8)
+        x16 = self.stage16(x8)  # (B, c16, H/16, W/16)
+        x8 = self.merge8(functional.relu(x8 + _double(self.lift16(x16))))
+        x4 = self.merge4(functional.relu(x4 + _double(self.lift8(x8))))
+        hinted: Tensor = self.head(x4)
+        return hinted
+
+
+class LocalView(nn.Module):
+    """The patch net: corrects the global view's logits inside a patch, at native resolution."""
+
+    def __init__(self, config: LPNetRTConfig) -> None:
+        super().__init__()
+        width = config.local_channels
+        self.stem = ConvNorm(2 + config.hints, width)
+        self.body = nn.Sequential(*(Residual(width) for _ in range(config.local_blocks)))
+        self.head = nn.Conv2d(width, 1, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+        if self.head.bias is not None:
+            nn.init.zeros_(self.head.bias)
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """(N, 2 + hints, 32, 32), image and logit first, to the correction (N, 1, 32, 32)."""
+        correction: Tensor = self.head(self.body(self.stem(patches)))
+        return correction
+
+
+class LPNetRT(nn.Module):
+    """Both views; standardised frames in, logits of every pixel out."""
+
+    def __init__(self, config: LPNetRTConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or LPNetRTConfig()
+        self.global_view = GlobalView(self.config)
+        self.local_view = LocalView(self.config)
+        # A target covers a ten-thousandth of a frame: start from that rate, not from one half.
+        bias = self.global_view.head.bias
+        assert bias is not None
+        nn.init.constant_(bias[: _BLOCK_PX**2], -4.0)
+
+    def forward(self, image: Tensor, priority: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Score a batch of frames.
+
+        Args:
+            image: (B, 1, H, W) float, standardised; H and W multiples of 16, at least K cells in all.
+            priority: (B, H/16 * W/16) float added to the cells' logits when the K are chosen (training only).
+
+        Returns:
+            Logits of both views together, (B, 1, H, W), and of the global view alone, (B, 1, H, W).
+        """
+        blocks = functional.pixel_unshuffle(image, _BLOCK_PX)  # (B, 16, H/4, W/4)
+        hinted = self.global_view(blocks)  # (B, 16 * (1 + hints), H/4, W/4)
+        coarse = hinted[:, : _BLOCK_PX**2]  # (B, 16, H/4, W/4)
+        corners = self._corners(coarse, priority)  # (B, K): flat index of each chosen cell's first block
+        correction = self._correct(torch.cat((blocks, hinted), dim=1), corners)  # (B, 16, K * 16)
+        fine = self._scatter(coarse, correction, corners)
+        return functional.pixel_shuffle(fine, _BLOCK_PX), functional.pixel_shuffle(coarse, _BLOCK_PX)
+
+    def _corners(self, coarse: Tensor, priority: Tensor | None) -> Tensor:
+        """Choose K cells by their highest logit; flat index, in blocks of the unpadded map, of their first block."""
+        columns = coarse.shape[3]
+        cells = functional.max_pool2d(coarse.detach().amax(dim=1, keepdim=True), _CELL_BLOCKS)  # (B, 1, h, w)
+        logits = cells.flatten(1).float()  # (B, h * w)
+        if priority is not None:
+            logits = logits + priority
+        chosen = logits.topk(self.config.patches, dim=1).indices  # (B, K)
+        cells_across = columns // _CELL_BLOCKS
+        row = torch.div(chosen, cells_across, rounding_mode="floor")
+        column = chosen - row * cells_across
+        return (row * columns + column) * _CELL_BLOCKS
+
+    def _correct(self, stack: Tensor, corners: Tensor) -> Tensor:
+        """Cut the patches, run the patch net, keep the middle of what it says: (B, 16, K * 16)."""
+        batch, channels, rows, columns = stack.shape
+        padded = functional.pad(stack, (_MARGIN_BLOCKS,) * 4)
+        padded_columns = columns + 2 * _MARGIN_BLOCKS
+        row = torch.div(corners, columns, rounding_mode="floor")
+        origin = corners + row * (padded_columns - columns)  # the patch's first block in the padded map
+        index = origin[:, :, None] + self._offsets(_PATCH_BLOCKS, padded_columns, corners)  # (B, K, 64)
+        index = index.reshape(batch, 1, -1).expand(-1, channels, -1)
+        cut = padded.flatten(2).gather(2, index)  # (B, C, K * 64)
+        cut = cut.reshape(batch, channels, -1, _PATCH_BLOCKS, _PATCH_BLOCKS).transpose(1, 2)
+        patches = functional.pixel_shuffle(cut.flatten(0, 1), _BLOCK_PX)  # (B * K, 2 + hints, 32, 32)
+        correction = functional.pixel_unshuffle(self.local_view(patches), _BLOCK_PX)  # (B * K, 16, 8, 8)
+        inner = slice(_MARGIN_BLOCKS, _MARGIN_BLOCKS + _CELL_BLOCKS)
+        correction = correction[:, :, inner, inner].reshape(batch, -1, _BLOCK_PX**2, _CELL_BLOCKS**2)
+        return correction.transpose(1, 2).flatten(2)
+
+    def _scatter(self, coarse: Tensor, correction: Tensor, corners: Tensor) -> Tensor:
+        """Add the corrections to the chosen cells: (B, 16, H/4, W/4)."""
+        batch, channels, rows, columns = coarse.shape
+        index = corners[:, :, None] + self._offsets(_CELL_BLOCKS, columns, corners)  # (B, K, 16)
+        index = index.reshape(batch, 1, -1).expand(-1, channels, -1)
+        flat = coarse.flatten(2)
+        return flat.scatter_add(2, index, correction.to(flat.dtype)).reshape(batch, channels, rows, columns)
+
+    @staticmethod
+    def _offsets(side: int, columns: int, like: Tensor) -> Tensor:
+        """Flat offsets of a square of blocks in a map of that many columns: (side * side,)."""
+        steps = torch.arange(side, device=like.device)
+        return (steps[:, None] * columns + steps[None, :]).flatten()
+
+
+def _double(x: Tensor) -> Tensor:
+    return functional.interpolate(x, scale_factor=2.0, mode="nearest")

@@ -1,0 +1,185 @@
+"""Frames with truth, held in memory: single frames with pixel masks, video frames with boxes."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from lpnet_rt.training.recipe import DataRecipe
+from numpy.typing import NDArray
+
+from lpnet_rt.errors import DataError
+
+__all__ = [
+    "IGNORE",
+    "Sample",
+    "clip_is_held_back",
+    "load_masked",
+    "load_split",
+    "load_training_samples",
+    "load_video",
+    "read_boxes",
+]
+
+IGNORE = 128
+"""Truth value of pixels that count neither as target nor as background."""
+
+Boxes = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One frame with its truth.
+
+    Attributes:
+        name: For messages.
+        image: (H, W) uint8, raw counts.
+        truth: (H, W) uint8: 255 target, 0 background, ``IGNORE`` neither.
+        boxes: (N, 4) x, y, width, height of hand-drawn boxes; empty where the truth is a pixel mask.
+    """
+
+    name: str
+    image: NDArray[np.uint8]
+    truth: NDArray[np.uint8]
+    boxes: Boxes
+
+    @property
+    def has_target(self) -> bool:
+        """Whether any pixel is a target's."""
+        return bool((self.truth == 255).any())
+
+
+def load_split(root: Path, split: str) -> list[str]:
+    """Names of a split file, one a line.
+
+    Raises:
+        DataError: The file is missing or empty.
+    """
+    path = root / "splits" / f"{split}.txt"
+    if not path.is_file():
+        raise DataError(f"{path}: expected a split file with one name a line, found none; check the data folder")
+    names = path.read_text(encoding="utf-8").split()
+    if not names:
+        raise DataError(f"{path}: expected names, found an empty file")
+    return names
+
+
+def load_masked(root: Path, splits: tuple[str, ...]) -> list[Sample]:
+    """Read frames with pixel masks.
+
+    Raises:
+        DataError: A file is missing or a mask's size is not its image's.
+    """
+    samples = []
+    for name in (name for split in splits for name in load_split(root, split)):
+        image = _read_grey(root / "images" / f"{name}.png")
+        mask = _read_grey(root / "masks" / f"{name}.png")
+        if image.shape != mask.shape:
+            raise DataError(f"{name}: expected a mask of the image's size {image.shape}, found {mask.shape}")
+        truth = np.where(mask > 0, 255, 0).astype(np.uint8)
+        samples.append(Sample(name, image, truth, np.zeros((0, 4))))
+    return samples
+
+
+def clip_is_held_back(name: str, remainder: int, divisor: int) -> bool:
+    """Whether a clip's number leaves ``remainder`` when divided by ``divisor``."""
+    found = re.search(r"(\d+)$", name)
+    return bool(found) and int(found.group(1)) % divisor == remainder if found else False
+
+
+def read_boxes(path: Path) -> dict[int, Boxes]:
+    """Boxes of a clip by frame number: (N, 4) x, y, width, height in pixels, top-left corner first.
+
+    Raises:
+        DataError: The file is missing or a line is not ``frame,x,y,w,h``.
+    """
+    rows: dict[int, list[list[float]]] = defaultdict(list)
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for line in csv.DictReader(file):
+                rows[int(line["frame"])].append([float(line[key]) for key in ("x", "y", "w", "h")])
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise DataError(f"{path}: expected lines of frame,x,y,w,h: {error}") from error
+    return {frame: np.array(boxes) for frame, boxes in rows.items()}
+
+
+def load_video(root: Path, stride: int, held_back: tuple[int, int], keep_held_back: bool) -> list[Sample]:
+    """Read every ``stride``-th labelled frame of the clips, with truth made from the boxes.
+
+    Args:
+        root: Folder with ``clips/*.mp4`` and ``boxes/*.csv``.
+        stride: Keep every n-th labelled frame of a clip.
+        held_back: Remainder and divisor that mark the clips held back.
+        keep_held_back: Read those clips, or all others.
+    """
+    clips = sorted((root / "clips").glob("*.mp4"))
+    if not clips:
+        raise DataError(f"{root}: expected clips/*.mp4, found none")
+    samples = []
+    for clip in clips:
+        if clip_is_held_back(clip.stem, *held_back) != keep_held_back:
+            continue
+        boxes = read_boxes(root / "boxes" / f"{clip.stem}.csv")
+        wanted = set(sorted(boxes)[::stride])
+        with av.open(str(clip)) as container:
+            for index, frame in enumerate(container.decode(video=0)):
+                if index in wanted:
+                    image = np.asarray(frame.to_ndarray(format="gray"), np.uint8)
+                    truth = _truth_from_boxes(image, boxes[index])
+                    samples.append(Sample(f"{clip.stem}:{index}", image, truth, boxes[index]))
+    return samples
+
+
+def load_training_samples(recipe: DataRecipe) -> tuple[list[Sample], list[Sample], list[Sample]]:
+    """Everything a run trains on: frames with targets, target-free frames, video frames."""
+    masked = load_masked(Path(recipe.sirst), recipe.train_splits)
+    video: list[Sample] = []
+    if recipe.video and recipe.video_crops:
+        held_back = (recipe.held_back, recipe.held_back_of)
+        video = load_video(Path(recipe.video), recipe.video_stride, held_back, keep_held_back=False)
+        video = [sample for sample in video if sample.has_target]
+    return [s for s in masked if s.has_target], [s for s in masked if not s.has_target], video
+
+
+def _truth_from_boxes(image: NDArray[np.uint8], boxes: Boxes) -> NDArray[np.uint8]:
+    """Make pixel truth from loose boxes: pixels over half the contrast of the hot blob in the middle of the box.
+
+    The rest of a box, and two pixels around it, is ignored; so is a whole box in which no blob stands out.
+    """
+    height, width = image.shape
+    truth = np.zeros(image.shape, np.uint8)
+    smooth = cv2.GaussianBlur(image, (3, 3), 0.8).astype(np.float32)
+    for x, y, w, h in boxes:
+        x1, y1 = max(0, round(x) - 2), max(0, round(y) - 2)
+        x2, y2 = min(width, round(x + w) + 2), min(height, round(y + h) + 2)
+        if x2 - x1 < 4 or y2 - y1 < 4:
+            continue
+        window = smooth[y1:y2, x1:x2]
+        region = truth[y1:y2, x1:x2]
+        region[region == 0] = IGNORE
+        border = np.concatenate((window[0], window[-1], window[:, 0], window[:, -1]))
+        background, spread = float(np.median(border)), float(np.subtract(*np.percentile(border, (84, 16)))) / 2
+        inner = window[window.shape[0] // 4 : -(window.shape[0] // 4), window.shape[1] // 4 : -(window.shape[1] // 4)]
+        peak_y, peak_x = np.unravel_index(int(inner.argmax()), inner.shape)
+        seed = (int(peak_y) + window.shape[0] // 4, int(peak_x) + window.shape[1] // 4)
+        contrast = float(window[seed]) - background
+        if contrast < max(3.0 * spread, 5.0):
+            continue
+        hot = (image[y1:y2, x1:x2] >= background + contrast / 2).astype(np.uint8)
+        hot[seed] = 1
+        _, labels = cv2.connectedComponents(hot, connectivity=8)
+        region[labels == labels[seed]] = 255
+    return truth
+
+
+def _read_grey(path: Path) -> NDArray[np.uint8]:
+    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if image is None:
+        raise DataError(f"{path}: expected a grey PNG, found no readable image")
+    return np.asarray(image, np.uint8)

@@ -1,0 +1,68 @@
+"""Losses of LPNet-RT."""
+
+from __future__ import annotations
+
+import torch
+from lpnet_rt.training.data import IGNORE
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["detection_loss", "soft_iou_loss", "views_loss"]
+
+_FIRM_NEGATIVES = 60.0
+
+
+def soft_iou_loss(score: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    """1 - soft IoU, averaged over the frames that hold a target (Rahman and Wang, ISVC 2016).
+
+    Args:
+        score: (B, 1, H, W) in 0..1.
+        target: (B, 1, H, W), 1 on target pixels.
+        valid: (B, 1, H, W), 0 on ignored pixels.
+
+    Returns:
+        A scalar; 0 where no frame holds a target.
+    """
+    score = score * valid
+    overlap = (score * target).sum((1, 2, 3))
+    union = (score + target - score * target).sum((1, 2, 3))
+    holds = (target.sum((1, 2, 3)) > 0).float()
+    loss = 1.0 - (overlap + 1.0) / (union + 1.0)
+    return (loss * holds).sum() / holds.sum().clamp(min=1.0)
+
+
+def detection_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    """Cross-entropy in which the confident mistakes count, whatever the size of the frame.
+
+    Target pixels are averaged. Background pixels are weighted by their squared score (as in the focal loss, Lin et al.,
+    ICCV 2017), summed, and divided by the number of target pixels plus a constant a frame, so that one firm
+    false blob on an empty frame weighs as much as one missed target.
+
+    Args:
+        logits: (B, 1, H, W).
+        target: (B, 1, H, W), 1 on target pixels.
+        valid: (B, 1, H, W), 0 on ignored pixels.
+    """
+    entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    count = target.sum()
+    positive = (entropy * target).sum() / count.clamp(min=1.0)
+    weight = torch.sigmoid(logits.detach()).square() * (1.0 - target) * valid
+    negative = (entropy * weight).sum() / (count + _FIRM_NEGATIVES * len(logits))
+    return positive + negative
+
+
+def views_loss(fine: Tensor, coarse: Tensor, truth: Tensor) -> Tensor:
+    """Loss of both views: the joint score counts fully, the global view's own score by half.
+
+    Args:
+        fine: (B, 1, H, W) logits of both views.
+        coarse: (B, 1, H, W) logits of the global view.
+        truth: (B, 1, H, W) uint8: 255 target, 0 background, 128 ignored.
+    """
+    target = (truth == 255).float()
+    valid = (truth != IGNORE).float()
+    total = fine.new_zeros((), dtype=torch.float32)
+    for logits, share in ((fine.float(), 1.0), (coarse.float(), 0.5)):
+        iou = soft_iou_loss(torch.sigmoid(logits), target, valid)
+        total = total + share * (iou + 0.5 * detection_loss(logits, target, valid))
+    return total

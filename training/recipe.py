@@ -1,0 +1,86 @@
+"""Recipe: everything a training run of LPNet-RT depends on, in one validated, frozen tree."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+__all__ = ["DataRecipe", "NetworkRecipe", "OptimiserRecipe", "Recipe"]
+
+Count = Annotated[int, Meta(ge=0)]
+Positive = Annotated[int, Meta(ge=1)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class NetworkRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Shape of the network; see ``lpnet_rt.networks.lpnet_rt.LPNetRTConfig``."""
+
+    channels: tuple[int, int, int] = (32, 48, 80)
+    blocks: tuple[int, int, int] = (1, 2, 3)
+    hints: Count = 3
+    local_channels: Positive = 32
+    local_blocks: Positive = 2
+    patches: Positive = 16
+
+
+class DataRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the network sees in one epoch.
+
+    Attributes:
+        sirst: Folder with ``images/``, ``masks/`` and ``splits/``.
+        train_splits: Splits of it that are trained on.
+        video: Folder with ``clips/`` and ``boxes/``, or empty to do without.
+        video_stride: Every n-th labelled frame of a clip is kept.
+        held_back: Clips whose number leaves this when divided by ``held_back_of`` are never trained on.
+        crop_px: Side of a training crop.
+        mask_crops: Crops an epoch from frames with pixel masks and targets.
+        empty_crops: Crops an epoch from target-free frames.
+        video_crops: Crops an epoch from video frames.
+        hard_share: Share of the target-free crops that are centred on the network's own latest false alarms.
+        synthetic_share: Share of target-free crops into which synthetic targets are laid.
+    """
+
+    sirst: str = "data/sirst"
+    train_splits: tuple[str, ...] = ("v1_train", "v2_train")
+    video: str = "data/irvideo"
+    video_stride: Positive = 10
+    held_back: Count = 1
+    held_back_of: Positive = 5
+    crop_px: Annotated[int, Meta(ge=64, multiple_of=16)] = 256
+    mask_crops: Count = 448
+    empty_crops: Count = 288
+    video_crops: Count = 416
+    hard_share: Share = 0.5
+    synthetic_share: Share = 0.3
+
+
+class OptimiserRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """AdamW with linear warm-up and a cosine to zero, and an exponential moving average of the weights."""
+
+    epochs: Positive = 100
+    batch: Positive = 16
+    rate: Annotated[float, Meta(gt=0)] = 2e-3
+    weight_decay: Annotated[float, Meta(ge=0)] = 1e-2
+    warmup_steps: Count = 200
+    clip_norm: Annotated[float, Meta(gt=0)] = 5.0
+    average: Share = 0.998
+    hard_every: Positive = 5
+    validate_every: Positive = 5
+
+
+class Recipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The whole recipe.
+
+    Attributes:
+        seed: Of weights, crops and augmentation; the same seed gives the same run.
+        precision: ``bf16`` (autocast) or ``f32``.
+        workers: Processes that cut and augment crops.
+    """
+
+    network: NetworkRecipe = NetworkRecipe()
+    data: DataRecipe = DataRecipe()
+    optimiser: OptimiserRecipe = OptimiserRecipe()
+    seed: Count = 0
+    precision: str = "bf16"
+    workers: Count = 0
