@@ -9,7 +9,7 @@ from torch.nn import functional
 
 __all__ = ["detection_loss", "soft_iou_loss", "views_loss"]
 
-_FIRM_NEGATIVES = 60.0
+_BACKGROUND_PX = 12.0
 
 
 def soft_iou_loss(score: Tensor, target: Tensor, valid: Tensor) -> Tensor:
@@ -35,8 +35,8 @@ def detection_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     """Cross-entropy in which the confident mistakes count, whatever the size of the frame.
 
     Target pixels are averaged. Background pixels are weighted by their squared score (as in the focal loss, Lin et al.,
-    ICCV 2017), summed, and divided by the number of target pixels plus a constant a frame, so that one firm
-    false blob on an empty frame weighs as much as one missed target.
+    ICCV 2017), summed, and divided by the number of target pixels plus a dozen a frame: a firm false blob weighs about
+    as much as a missed target of its size, in a frame of any size.
 
     Args:
         logits: (B, 1, H, W).
@@ -47,7 +47,7 @@ def detection_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     count = target.sum()
     positive = (entropy * target).sum() / count.clamp(min=1.0)
     weight = torch.sigmoid(logits.detach()).square() * (1.0 - target) * valid
-    negative = (entropy * weight).sum() / (count + _FIRM_NEGATIVES * len(logits))
+    negative = (entropy * weight).sum() / (count + _BACKGROUND_PX * len(logits))
     return positive + negative
 
 
@@ -64,5 +64,5 @@ def views_loss(fine: Tensor, coarse: Tensor, truth: Tensor) -> Tensor:
     total = fine.new_zeros((), dtype=torch.float32)
     for logits, share in ((fine.float(), 1.0), (coarse.float(), 0.5)):
         iou = soft_iou_loss(torch.sigmoid(logits), target, valid)
-        total = total + share * (iou + 0.5 * detection_loss(logits, target, valid))
+        total = total + share * (iou + detection_loss(logits, target, valid))
     return total

@@ -49,8 +49,8 @@ class DataRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     held_back_of: Positive = 5
     crop_px: Annotated[int, Meta(ge=64, multiple_of=16)] = 256
     mask_crops: Count = 448
-    empty_crops: Count = 288
-    video_crops: Count = 416
+    empty_crops: Count = 352
+    video_crops: Count = 352
     hard_share: Share = 0.5
     synthetic_share: Share = 0.3
 
@@ -58,7 +58,7 @@ class DataRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class OptimiserRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """AdamW with linear warm-up and a cosine to zero, and an exponential moving average of the weights."""
 
-    epochs: Positive = 100
+    epochs: Positive = 80
     batch: Positive = 16
     rate: Annotated[float, Meta(gt=0)] = 2e-3
     weight_decay: Annotated[float, Meta(ge=0)] = 1e-2
@@ -66,7 +66,7 @@ class OptimiserRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     clip_norm: Annotated[float, Meta(gt=0)] = 5.0
     average: Share = 0.998
     hard_every: Positive = 5
-    validate_every: Positive = 5
+    validate_every: Positive = 10
 
 
 class Recipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
