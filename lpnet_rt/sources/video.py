@@ -55,8 +55,7 @@ def pick_video_stream(container: av.container.InputContainer, what: str) -> av.V
         raise SourceError(f"{what}: expected a video stream, found streams: {kinds}; name a video file")
     stream = streams[0]
     if stream.codec_context is None:
-        tag = "".join(char if char.isprintable() else "?" for char in stream.codec_tag)
-        raise SourceError(f"{what}: unknown video codec (tag {tag}); convert the video, to H.264 or FFV1 for example")
+        raise SourceError(f"{what}: unknown video codec; convert the video, to H.264 or FFV1 for example")
     check_size((stream.height, stream.width), what)
     return stream
 
@@ -123,7 +122,8 @@ class VideoSource:
         """Yield frames until the file, or the limit, ends.
 
         Frames that cannot be decoded before the first good one (a recording that starts in the middle of a group of
-        pictures) are left out and counted in ``dropped``; any later damage ends the iteration.
+        pictures) are left out and counted in ``dropped``, as far as the decoder tells of them; any later damage ends
+        the iteration.
 
         Raises:
             TruncatedError: The file is cut off or damaged; every frame before that was delivered.
