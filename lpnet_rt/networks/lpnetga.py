@@ -176,8 +176,8 @@ class LPNetGA(nn.Module):
     Attributes:
         grid: Where the patches lie.
         gate_scale: The features are multiplied by attention times this. 1 as published; a folded network
-            (:func:`lpnet_rt.networks.folding.fold_batch_norm`) has the pixels of a frame here, and its next
-            convolutions divided by the same number.
+            (:func:`lpnet_rt.networks.folding.fold_batch_norm`) has more here, and its next convolutions
+            divided by the same number.
     """
 
     def __init__(self, grid: PatchGrid | None = None) -> None:

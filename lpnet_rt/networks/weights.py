@@ -1,0 +1,254 @@
+"""Weights of LPNetGA: published checkpoints into safetensors with a model card, and back into a network.
+
+A checkpoint is a pickle, and a pickle can run code. Only tensors are taken from it; one that asks for anything else
+is refused before anything runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import safetensors.torch
+import torch
+from msgspec import Struct
+from safetensors import SafetensorError
+from torch import Tensor
+
+from lpnet_rt.errors import ModelError, SettingsError, SinkError
+from lpnet_rt.networks.lpnetga import INPUT_PX, Fusing, LPNetGA, Statistics
+from lpnet_rt.networks.patches import PatchGrid
+
+__all__ = ["LICENCE_NOTE", "LPNetGACard", "card_path", "import_weights", "load_lpnetga", "read_card", "save_lpnetga"]
+
+LICENCE_NOTE = "no licence is stated for the published weights"
+
+_NETWORK = "LPNetGA"
+_INPUT_RULE = "grey frame resized to input_hw, 8-bit counts divided by 255"
+
+
+class LPNetGACard(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What stands beside the weights: FILE.json beside FILE.safetensors.
+
+    Attributes:
+        name: Name of the model.
+        network: ``LPNetGA``.
+        input: How counts become input, in words.
+        input_hw: Height and width of the input, in pixels.
+        patch_px: Side of a patch.
+        stride_px: Distance of patches.
+        padding_px: Zeros around the map that is cut into patches.
+        statistics: ``running`` or ``image``: what batch norm goes by.
+        fusing: How patch scores become a score map.
+        threshold: Score over which a pixel is a detection.
+        sha256: Of the weights file, in hexadecimal.
+        licence: What is known about the licence of the weights.
+    """
+
+    name: str
+    sha256: str
+    licence: str
+    network: str = _NETWORK
+    input: str = _INPUT_RULE
+    input_hw: tuple[int, int] = (INPUT_PX, INPUT_PX)
+    patch_px: int = 30
+    stride_px: int = 10
+    padding_px: int = 30
+    statistics: Statistics = "running"
+    fusing: Fusing = "sum_minmax"
+    threshold: float = 0.5
+
+
+def import_weights(
+    checkpoint: Path, out: Path, *, name: str | None = None, statistics: Statistics = "running", threshold: float = 0.5
+) -> LPNetGACard:
+    """Read a published checkpoint and write it as safetensors with a model card.
+
+    Args:
+        checkpoint: A state dict written by ``torch.save``; keys may begin with ``module.``. Nothing in it is run.
+        out: File to write, ending in ``.safetensors``; the card goes beside it, ending in ``.json``.
+        name: Name of the model; the checkpoint's stem by default.
+        statistics: What batch norm goes by when this model is used.
+        threshold: Score over which a pixel is a detection, over 0 and at most 1.
+
+    Returns:
+        The card as written.
+
+    Raises:
+        ModelError: The checkpoint is missing, damaged, holds more than tensors or belongs to another network.
+        SettingsError: ``out`` has another ending, or the threshold is out of range.
+        SinkError: ``out`` cannot be written.
+    """
+    model = LPNetGA()
+    model.load_state_dict(_checked(_read_checkpoint(checkpoint), checkpoint))
+    card = LPNetGACard(
+        name=name or checkpoint.stem, sha256="", licence=LICENCE_NOTE, statistics=statistics, threshold=threshold
+    )
+    return save_lpnetga(model, out, card)
+
+
+def save_lpnetga(model: LPNetGA, out: Path, card: LPNetGACard) -> LPNetGACard:
+    """Write a network's weights and its card; each file is complete or absent.
+
+    Args:
+        model: Its batch norm not folded.
+        out: File to write, ending in ``.safetensors``.
+        card: What to write beside it; hash and patch sizes are filled in.
+
+    Returns:
+        The card as written.
+
+    Raises:
+        SettingsError: ``out`` has another ending, or the card's threshold is out of range.
+        SinkError: ``out`` cannot be written.
+    """
+    if out.suffix != ".safetensors":
+        raise SettingsError(f"{out}: expected a name that ends in .safetensors, found {out.suffix or 'no ending'!r}")
+    if not 0 < card.threshold <= 1:
+        raise SettingsError(f"threshold: expected over 0 and at most 1, found {card.threshold}")
+    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    content = safetensors.torch.save(state, metadata={"network": _NETWORK})
+    grid = model.grid
+    card = msgspec.structs.replace(
+        card,
+        sha256=hashlib.sha256(content).hexdigest(),
+        patch_px=grid.patch_px,
+        stride_px=grid.stride_px,
+        padding_px=grid.padding_px,
+    )
+    _write(out, content)
+    _write(card_path(out), msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n")
+    return card
+
+
+def load_lpnetga(path: Path) -> LPNetGA:
+    """Read a network from safetensors and the card beside it.
+
+    Args:
+        path: The ``.safetensors`` file.
+
+    Returns:
+        The network on the CPU, in evaluation mode, with running averages; :func:`read_card` says how to use it.
+
+    Raises:
+        ModelError: A file is missing, damaged, changed since its card was written or of another network.
+    """
+    card = read_card(path)
+    content = _read(path, "weights")
+    found = hashlib.sha256(content).hexdigest()
+    if found != card.sha256:
+        raise ModelError(
+            f"{path}: expected the weights its card describes (sha256 {card.sha256[:12]}...), found {found[:12]}...; "
+            "import the checkpoint again"
+        )
+    try:
+        state = safetensors.torch.load(content)
+    except SafetensorError as error:
+        raise ModelError(f"{path}: expected safetensors, found a damaged file: {_first_line(error)}") from error
+    try:
+        model = LPNetGA(PatchGrid(card.patch_px, card.stride_px, card.padding_px))
+    except SettingsError as error:
+        raise ModelError(f"{card_path(path)}: {error}") from error
+    model.load_state_dict(_checked(state, path))
+    return model.eval()
+
+
+def read_card(path: Path) -> LPNetGACard:
+    """Read the card beside a ``.safetensors`` file.
+
+    Raises:
+        ModelError: The card is missing, malformed or that of another network.
+    """
+    file = card_path(path)
+    try:
+        card = msgspec.json.decode(_read(file, "model card"), type=LPNetGACard)
+    except msgspec.DecodeError as error:
+        raise ModelError(f"{file}: expected a model card of {_NETWORK}, found: {error}") from error
+    if card.network != _NETWORK:
+        raise ModelError(f"{file}: expected a model card of {_NETWORK}, found one of {card.network!r}")
+    return card
+
+
+def card_path(path: Path) -> Path:
+    """Where the card of a weights file stands."""
+    return path.with_suffix(".json")
+
+
+def _read_checkpoint(path: Path) -> object:
+    """Whatever tensors a checkpoint holds, without running anything in it."""
+    if not path.is_file():
+        raise ModelError(f"{path}: expected a checkpoint, found no such file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch warns of here it then refuses, and the refusal says it better
+            content: object = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{path}: expected tensors and nothing else; refused, nothing was run: {_cause(error)}"
+        ) from error
+    except Exception as error:  # a damaged file fails in as many ways as it has bytes; all mean the same
+        raise ModelError(
+            f"{path}: expected a checkpoint, found a damaged or truncated file: {_first_line(error)}"
+        ) from error
+    return content
+
+
+def _checked(content: object, path: Path) -> dict[str, Tensor]:
+    """The state dict of LPNetGA in a checkpoint, without ``module.``, or an error that names what does not belong."""
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise ModelError(f"{path}: expected a state dict of tensors, found {_what(content)}")
+    state = {str(key).removeprefix("module."): value for key, value in content.items()}
+    expected = LPNetGA().state_dict()
+    unexpected = [key for key in state if key not in expected]
+    missing = [key for key in expected if key not in state]
+    if unexpected or missing:
+        found = [f"{kind} {_some(keys)}" for kind, keys in (("unexpected", unexpected), ("missing", missing)) if keys]
+        raise ModelError(f"{path}: expected the {len(expected)} keys of {_NETWORK}, found {'; '.join(found)}")
+    for key, value in expected.items():
+        if state[key].shape != value.shape:
+            raise ModelError(f"{path}: {key}: expected shape {tuple(value.shape)}, found {tuple(state[key].shape)}")
+        if not torch.isfinite(state[key]).all():
+            raise ModelError(f"{path}: {key}: expected finite weights, found NaN or infinity")
+    return state
+
+
+def _read(path: Path, kind: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: expected a {kind} file, found: {error.strerror}") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        beside.write_bytes(content)
+        os.replace(beside, path)
+    except OSError as error:
+        raise SinkError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _what(content: object) -> str:
+    if not isinstance(content, Mapping):
+        return f"a {type(content).__name__}"
+    strange = next(key for key, value in content.items() if not isinstance(value, Tensor))
+    return f"a {type(content[strange]).__name__} under {str(strange)[:60]!r}"
+
+
+def _some(keys: list[str]) -> str:
+    return keys[0] if len(keys) == 1 else f"{keys[0]} and {len(keys) - 1} more"
+
+
+def _cause(error: Exception) -> str:
+    """The sentence of torch's page-long message that names what the pickle asked for."""
+    lines = str(error).splitlines()
+    return next((line.strip() for line in lines if "Unsupported" in line or "GLOBAL" in line), lines[0])[:200]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
