@@ -16,6 +16,7 @@ from lpnet_rt.training.metrics import MATCH_LIMIT_PX
 __all__ = ["Case", "CaseCollector"]
 
 _SIDE_PX = 48
+_FALSE_ALARMS_A_FRAME = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +62,10 @@ class CaseCollector:
         for i in np.setdiff1d(np.arange(len(wanted)), matched):
             case = _cut(stem, wanted.centroid_xy[i], score[wanted.labels == i + 1], layers)
             self._keep(self._misses, float(case.area_px), case)
-        # Only the strongest can enter: cutting out each of thousands of specks would cost more than the evaluation.
+        # The strongest few of a frame: one frame full of clutter must not hide what fails in all others.
         alone = np.setdiff1d(np.arange(len(found)), partners)
         peaks = _peaks(found.labels, score, len(found))[alone]
-        for i in alone[np.argsort(-peaks, kind="stable")[: self._limit]]:
+        for i in alone[np.argsort(-peaks, kind="stable")[:_FALSE_ALARMS_A_FRAME]]:
             case = _cut(stem, found.centroid_xy[i], score[found.labels == i + 1], layers)
             self._keep(self._false_alarms, case.score, case)
 

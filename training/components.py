@@ -102,11 +102,18 @@ def components(mask: BoolMask) -> Components:
         mask: (H, W) bool.
     """
     binary = np.ascontiguousarray(mask).view(np.uint8)
-    _, labels, stats, centroids = cv2.connectedComponentsWithStats(binary, connectivity=8, ltype=cv2.CV_32S)
+    labels = np.zeros(mask.shape, np.int32)
+    if not cv2.countNonZero(binary):
+        return Components(labels, np.zeros((0, 2)), np.zeros((0, 4), np.int32), np.zeros(0, np.int64))
+    # Most of a frame is background: labelling the window that holds everything costs a fraction of the whole.
+    x, y, width, height = cv2.boundingRect(binary)
+    window = (slice(y, y + height), slice(x, x + width))
+    _, labelled, stats, centroids = cv2.connectedComponentsWithStats(binary[window], connectivity=8, ltype=cv2.CV_32S)
+    labels[window] = labelled
     return Components(
-        labels=np.asarray(labels, np.int32),
-        centroid_xy=np.asarray(centroids[1:], np.float64),
-        box_xywh=np.asarray(stats[1:, :4], np.int32),
+        labels=labels,
+        centroid_xy=np.asarray(centroids[1:], np.float64) + np.array([x, y]),
+        box_xywh=np.asarray(stats[1:, :4] + np.array([x, y, 0, 0]), np.int32),
         area_px=np.asarray(stats[1:, cv2.CC_STAT_AREA], np.int64),
     )
 

@@ -106,8 +106,7 @@ class Evaluator:
         self._field = FieldAccumulator(threshold)
         self._empty = EmptyFrameAccumulator(threshold)
         self._operating = OperatingAccumulator()
-        self._published = PaperAccumulator(PAPER_THRESHOLDS, PUBLISHED)
-        self._plain = PaperAccumulator(PAPER_THRESHOLDS, PLAIN)
+        self._paper = PaperAccumulator(PAPER_THRESHOLDS, (PUBLISHED, PLAIN))
         self._cases = CaseCollector(threshold)
         self._frames: list[FrameRow] = []
 
@@ -126,8 +125,8 @@ class Evaluator:
         outcome = self._field.add(prediction, true)
         if not outcome.targets:
             self._empty.add_count(outcome.false_components)
-        for accumulator in (self._operating, self._published, self._plain):
-            accumulator.add(prediction, true)
+        self._operating.add(prediction, true)
+        self._paper.add(prediction, true)
         self._cases.add(stem, image, prediction, np.asarray(true, np.bool_))
         union_px = outcome.predicted_px + outcome.true_px - outcome.both_px
         iou = ratio(outcome.both_px, union_px)
@@ -151,8 +150,8 @@ class Evaluator:
                 pd_at_rate=tuple(RatePoint(rate, curve.best_at(rate)) for rate in false_per_empty_frame),
             ),
             curve=curve,
-            paper_published=self._published.result(),
-            paper_plain=self._plain.result(),
+            paper_published=self._paper.result(PUBLISHED),
+            paper_plain=self._paper.result(PLAIN),
             frames=tuple(self._frames),
             misses=self._cases.misses,
             false_alarms=self._cases.false_alarms,

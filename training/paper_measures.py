@@ -7,7 +7,7 @@ A predicted component is right if it shares a pixel with a true one and the midd
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,13 +117,14 @@ class _Counts:
 
 
 class PaperAccumulator:
-    """Adds frames up to the paper's measures at every threshold."""
+    """Adds frames up to the paper's measures at every threshold, under several rules at once."""
 
-    def __init__(self, thresholds: Sequence[float] = PAPER_THRESHOLDS, rules: PaperRules = PUBLISHED) -> None:
+    def __init__(
+        self, thresholds: Sequence[float] = PAPER_THRESHOLDS, rules: Sequence[PaperRules] = (PUBLISHED, PLAIN)
+    ) -> None:
         self.thresholds = tuple(thresholds)
-        self.rules = rules
         self._images = 0
-        self._sums = [_Counts() for _ in self.thresholds]
+        self._sums = {rule: [_Counts() for _ in self.thresholds] for rule in rules}
 
     def add(self, prediction: Prediction, truth: Truth) -> None:
         """Take one frame.
@@ -137,7 +138,8 @@ class PaperAccumulator:
         """
         true = truth_mask(truth, prediction.shape)
         self._images += 1
-        if self.rules.skip_empty_masks and not true.any():
+        taken = [rule for rule in self._sums if true.any() or not rule.skip_empty_masks]
+        if not taken:
             return
         wanted = components(true)
         known: dict[int, _Counts] = {}
@@ -146,21 +148,25 @@ class PaperAccumulator:
             # Masks at rising thresholds are nested: as many pixels are the same pixels.
             size_px = int(np.count_nonzero(predicted))
             if size_px not in known:
-                known[size_px] = _count(predicted, true, wanted, self.rules)
-            self._sums[i] += known[size_px]
+                known[size_px] = _count(predicted, true, wanted)
+            for rule in taken:
+                self._sums[rule][i] += _with_quirks(known[size_px], rule)
 
-    def result(self) -> PaperMeasures:
-        """Return the measures of what was added so far."""
-        rows = tuple(_row(t, sums, self._images) for t, sums in zip(self.thresholds, self._sums, strict=True))
+    def result(self, rules: PaperRules = PUBLISHED) -> PaperMeasures:
+        """Return the measures of what was added so far.
+
+        Args:
+            rules: Which of the rules that the accumulator was made with.
+        """
+        sums_by_threshold = zip(self.thresholds, self._sums[rules], strict=True)
+        rows = tuple(_row(threshold, sums, self._images) for threshold, sums in sums_by_threshold)
+        by_target = [row for row in rows if row.target_f1 is not None]
+        by_pixel = [row for row in rows if row.pixel_f1 is not None]
         return PaperMeasures(
             rows=rows,
             roc_area=area_under_roc([(row.fa_per_image, row.pd) for row in rows], ROC_LIMIT_PER_IMAGE),
-            best_target_f1=max(
-                (r for r in rows if r.target_f1 is not None), key=lambda r: r.target_f1 or 0.0, default=None
-            ),
-            best_pixel_f1=max(
-                (r for r in rows if r.pixel_f1 is not None), key=lambda r: r.pixel_f1 or 0.0, default=None
-            ),
+            best_target_f1=max(by_target, key=lambda row: row.target_f1 or 0.0, default=None),
+            best_pixel_f1=max(by_pixel, key=lambda row: row.pixel_f1 or 0.0, default=None),
         )
 
 
@@ -174,10 +180,10 @@ def paper_measures(
     Raises:
         DataError: The sizes of a pair differ or a prediction cannot be read as scores.
     """
-    accumulator = PaperAccumulator(thresholds, rules)
+    accumulator = PaperAccumulator(thresholds, (rules,))
     for prediction, truth in pairs:
         accumulator.add(prediction, truth)
-    return accumulator.result()
+    return accumulator.result(rules)
 
 
 def area_under_roc(points: Iterable[tuple[float | None, float | None]], limit: float) -> float:
@@ -197,23 +203,26 @@ def area_under_roc(points: Iterable[tuple[float | None, float | None]], limit: f
     return (area + best * (limit - at)) / limit
 
 
-def _count(predicted: BoolMask, true: BoolMask, wanted: Components, rules: PaperRules) -> _Counts:
+def _count(predicted: BoolMask, true: BoolMask, wanted: Components) -> _Counts:
     found = components(predicted)
     right, matched = _right_and_matched(found, wanted)
-    wrong, targets = len(found) - right, len(wanted)
-    if rules.one_false_on_empty_mask and targets == 0:
-        wrong = min(wrong, 1)
-    if rules.one_miss_when_silent and len(found) == 0:
-        targets = min(targets, 1)
     return _Counts(
         right=right,
-        wrong=wrong,
+        wrong=len(found) - right,
         matched=matched,
-        targets=targets,
+        targets=len(wanted),
         both_px=int(np.count_nonzero(predicted & true)),
         predicted_px=int(np.count_nonzero(predicted)),
         true_px=int(np.count_nonzero(true)),
     )
+
+
+def _with_quirks(counts: _Counts, rules: PaperRules) -> _Counts:
+    if rules.one_false_on_empty_mask and counts.targets == 0:
+        counts = replace(counts, wrong=min(counts.wrong, 1))
+    if rules.one_miss_when_silent and counts.predicted_px == 0:
+        counts = replace(counts, targets=min(counts.targets, 1))
+    return counts
 
 
 def _right_and_matched(found: Components, wanted: Components) -> tuple[int, int]:

@@ -98,6 +98,10 @@ def _roc(evaluation: Evaluation) -> Figure:
     figure = _new_figure(10.4, 4.8)
     left, right = figure.subplots(1, 2)
     points = evaluation.curve.points
+    if not evaluation.field.targets:
+        _rates_over_threshold(left, right, points)
+        figure.suptitle(_title(evaluation), fontsize=10)
+        return figure
     _roc_panel(left, points, [p.fa_per_million for p in points], evaluation.threshold)
     left.set_xlabel("Fa, pixels of false components per million")
     if evaluation.operator.empty_frames.frames:
@@ -122,6 +126,22 @@ def _roc_panel(axes: Axes, points: Sequence[OperatingPoint], rates: Sequence[flo
     axes.set_ylim(-0.02, 1.02)
     axes.set_ylabel("Pd (centroids closer than 3 px)")
     axes.grid(alpha=0.3)
+
+
+def _rates_over_threshold(left: Axes, right: Axes, points: Sequence[OperatingPoint]) -> None:
+    """What stands in for the ROC of a set without targets, where Pd does not exist."""
+    thresholds = [point.threshold for point in points]
+    panels = (
+        (left, "Fa, pixels of false components per million", [p.fa_per_million for p in points]),
+        (right, "false detections a target-free frame", [p.false_per_empty_frame for p in points]),
+    )
+    for axes, label, rates in panels:
+        axes.plot(thresholds, _numbers(rates), "o-", color=_TARGET_COLOUR, markersize=4)
+        axes.set_yscale("symlog", linthresh=min((rate for rate in rates if rate), default=1.0))
+        axes.set_ylim(bottom=0.0)
+        axes.set_xlabel("threshold")
+        axes.set_ylabel(label)
+        axes.grid(alpha=0.3)
 
 
 def _f1(evaluation: Evaluation) -> Figure:
