@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
 from lpnet_rt.training.components import Prediction, binarise, truth_mask
 from lpnet_rt.training.metrics import (
     EmptyFrameAccumulator,

@@ -1,5 +1,4 @@
 import numpy as np
-
 from lpnet_rt.training.cases import CaseCollector
 
 

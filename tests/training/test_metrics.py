@@ -1,7 +1,5 @@
 import numpy as np
 import pytest
-
-from lpnet_rt.errors import DataError
 from lpnet_rt.training.metrics import (
     BoxAccumulator,
     FieldAccumulator,
@@ -9,6 +7,8 @@ from lpnet_rt.training.metrics import (
     empty_frame_measures,
     field_measures,
 )
+
+from lpnet_rt.errors import DataError
 
 
 def blank() -> np.ndarray:
