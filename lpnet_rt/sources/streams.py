@@ -22,7 +22,6 @@ STREAM_SCHEMES = frozenset({"rtsp", "rtsps", "http", "https", "udp", "rtp", "srt
 
 _OPTIONS = {
     "rtsp_flags": "prefer_tcp",
-    "fflags": "nobuffer",
     # No playlist or session description that comes over the network may open a file of this machine.
     "protocol_whitelist": "rtsp,rtsps,http,https,udp,rtp,srtp,srt,tcp,tls,rtmp,crypto,httpproxy",
 }
@@ -178,7 +177,7 @@ class StreamSource:
         except av.EOFError:
             return _Read(ended=True)
         except av.FFmpegError as error:
-            return _Read(failure=av_reason(error))
+            return _Read(frames=self._last_frames(), failure=av_reason(error))
         if packet is None:
             return _Read(ended=True)
         try:
@@ -188,6 +187,16 @@ class StreamSource:
             return _Read(damaged=1)
         good = tuple(frame for frame in frames if not frame.is_corrupt)
         return _Read(frames=good, damaged=len(frames) - len(good))
+
+    def _last_frames(self) -> tuple[av.VideoFrame, ...]:
+        """Return the frames that wait in the decoder when the stream breaks off."""
+        if self._connection is None:
+            return ()
+        try:
+            frames = self._connection.stream.codec_context.decode(None)
+        except av.FFmpegError:
+            return ()  # cut-off rest of a frame; that the stream broke off is about to be raised
+        return tuple(frame for frame in frames if not frame.is_corrupt)
 
     def _frame(self, decoded: av.VideoFrame, index: int, dropped: int) -> Frame:
         t_read_ns = self._clock.monotonic_ns()
