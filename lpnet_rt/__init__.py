@@ -1,3 +1,29 @@
-"""Real-time detection of small targets in infrared video."""
+"""Real-time detection of small targets in infrared video.
+
+>>> from lpnet_rt import Detector
+>>> detector = Detector.load()
+>>> detections = detector.detect(image)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lpnet_rt.detections import Detections as Detections
+    from lpnet_rt.detector import Detector as Detector
+    from lpnet_rt.frames import Frame as Frame
 
 __version__ = "0.1.0"
+__all__ = ["Detections", "Detector", "Frame", "__version__"]
+
+_HOMES = {"Detections": "lpnet_rt.detections", "Detector": "lpnet_rt.detector", "Frame": "lpnet_rt.frames"}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name when it is first used: ``lpnet-rt --help`` should not wait for OpenCV and OpenVINO."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,4 +1,4 @@
-"""The verb ``data``: ``lpnet-rt data convert`` and ``lpnet-rt data check``."""
+"""``lpnet-rt data``: convert and check data sets."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add ``convert`` and ``check`` with their flags to a parser."""
-    verbs = parser.add_subparsers(dest="data_verb", required=True, metavar="VERB")
-    summary = "turn a downloaded data set into images/ + masks/ or the paper's layout"
-    convert.add_arguments(verbs.add_parser("convert", help=summary, description=summary))
-    summary = "report what is wrong with a data set, and what is in it"
-    check.add_arguments(verbs.add_parser("check", help=summary, description=summary))
+    """Add the two verbs and their flags."""
+    verbs = parser.add_subparsers(dest="data_verb", metavar="VERB", required=True)
+    for name, module, summary in (
+        ("convert", convert, "turn a published data set into a layout that trains and evaluates"),
+        ("check", check, "report what is wrong with a data set, and what is in it"),
+    ):
+        child = verbs.add_parser(name, help=summary, description=f"lpnet-rt data {name}: {summary}.")
+        module.add_arguments(child)
+        child.set_defaults(data_run=module.run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry out the verb that was parsed; return its exit code.
-
-    Raises:
-        LpnetError: As the verb's own ``run``.
-    """
-    return convert.run(args) if args.data_verb == "convert" else check.run(args)
+    """Run the verb."""
+    return int(args.data_run(args))

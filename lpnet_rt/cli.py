@@ -1,0 +1,107 @@
+"""The command line: verbs and flags to Settings, errors to one line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+from lpnet_rt import __version__
+from lpnet_rt.dependencies import check_opencv
+from lpnet_rt.errors import DependencyError, LpnetError
+
+__all__ = ["main"]
+
+_TRAINING_MODULES = ("torch", "onnx", "onnxscript", "scipy", "matplotlib", "safetensors", "tensorboard")
+
+# Verb: module that brings add_arguments(parser) and run(args), and its line in the help.
+_VERBS = {
+    "run": ("lpnet_rt.commands.run", "detect targets in a source (the default verb)"),
+    "listen": ("lpnet_rt.commands.listen", "subscribe to a running detector and print what arrives"),
+    "info": ("lpnet_rt.commands.info", "versions, engines, the model's card, and which engine auto takes"),
+    "train": ("lpnet_rt.training.train", "train LPNet-RT, or go on with a run"),
+    "export": ("lpnet_rt.export.export", "turn a checkpoint into an ONNX model with its card"),
+    "evaluate": ("lpnet_rt.training.evaluate", "judge a model or any detector's predictions"),
+    "data": ("lpnet_rt.training.data_command", "convert and check data sets"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: Arguments without the program's name; None takes the process's own.
+
+    Returns:
+        The exit code, see ``lpnet_rt.errors``.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    signal.signal(signal.SIGTERM, _end_early)
+    try:
+        check_opencv()
+        args = _parse(arguments)
+        return int(args.run(args))
+    except LpnetError as error:
+        print(f"lpnet-rt: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("lpnet-rt: interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # Whoever read our output has gone; there is nobody to tell, and nothing more to flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def _end_early(number: int, _frame: FrameType | None) -> None:
+    """SIGTERM before or after the run proper, which has its own handler."""
+    raise SystemExit(128 + number)
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    """Parse; only the verb in use is imported, so that help and small verbs are quick."""
+    verb = _verb_of(arguments)
+    parser = argparse.ArgumentParser(
+        prog="lpnet-rt",
+        description="Real-time detection of small targets in infrared video.",
+        epilog="'lpnet-rt --source X' is short for 'lpnet-rt run --source X'.",
+    )
+    parser.add_argument("--version", action="version", version=f"lpnet-rt {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for name, (module, summary) in _VERBS.items():
+        child = verbs.add_parser(name, help=summary, description=f"lpnet-rt {name}: {summary}.")
+        if name == verb:
+            command = _load(module, name)
+            command.add_arguments(child)
+            child.set_defaults(run=command.run)
+    if verb is not None and arguments[0] != verb:
+        arguments.insert(0, verb)
+    return parser.parse_args(arguments)
+
+
+def _verb_of(arguments: list[str]) -> str | None:
+    """The verb, or ``run`` where the first argument is one of its flags."""
+    if not arguments or arguments[0] in ("-h", "--help", "--version"):
+        return None
+    return "run" if arguments[0].startswith("-") else arguments[0]
+
+
+class _Command:
+    """A verb's two functions."""
+
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def _load(module: str, verb: str) -> _Command:
+    try:
+        command: _Command = importlib.import_module(module)  # type: ignore[assignment]
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in _TRAINING_MODULES:
+            raise
+        raise DependencyError(f"{verb}: needs {error.name}; install it: pip install 'lpnet-rt[train]'") from error
+    return command

@@ -1,0 +1,56 @@
+"""``lpnet-rt info``: what is here, and what ``auto`` makes of it."""
+
+from __future__ import annotations
+
+import argparse
+import glob
+import importlib.metadata
+import os
+import platform
+
+from lpnet_rt import __version__
+from lpnet_rt.engines import choose_engine, list_candidates
+from lpnet_rt.models import find_model, packaged_models
+from lpnet_rt.settings import DetectorSettings
+
+__all__ = ["add_arguments", "run"]
+
+_LIBRARIES = ("numpy", "opencv-python", "av", "pyzmq", "msgspec", "openvino", "onnxruntime", "torch")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    parser.add_argument("--model", default="lpnet-rt", metavar="M", help="packaged model or path of an .onnx file")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print it.
+
+    Raises:
+        ModelError: The model is missing or damaged.
+        EngineError: No engine can run it.
+    """
+    cameras = ", ".join(sorted(glob.glob("/dev/video*"))) or "none"
+    print(f"lpnet-rt     {__version__}, Python {platform.python_version()}, {platform.platform()}")
+    print(f"processors   {len(os.sched_getaffinity(0))} for this process, {platform.machine()}")
+    print(f"cameras      {cameras}")
+    print("libraries    " + ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES))
+    for candidate in list_candidates():
+        print(f"engine       {candidate!s:16} {f'needs {candidate.missing}' if candidate.missing else 'available'}")
+    print(f"models       {', '.join(packaged_models())}")
+    model = find_model(args.model)
+    card = model.card
+    print(f"model        {card.name}: {card.network}, {card.parameters:,} parameters, threshold {card.threshold}")
+    print(f"             {model.path}")
+    for line in [*card.trained_on, *(f"{name}: {value:g}" for name, value in card.measured.items()), *card.licences]:
+        print(f"             {line}")
+    choice = choose_engine(model, DetectorSettings(model=args.model))
+    print(f"auto takes   {choice.engine.name} {choice.engine.precision}: {choice.why}")
+    return 0
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "absent"

@@ -1,0 +1,22 @@
+"""``lpnet-rt listen``: what a running detector publishes, as lines."""
+
+from __future__ import annotations
+
+import argparse
+
+from lpnet_rt.listen import listen
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    parser.add_argument("endpoint", nargs="?", default="tcp://127.0.0.1:5556", help="default: tcp://127.0.0.1:5556")
+    parser.add_argument("--json", action="store_true", dest="as_json", help="print the messages as they came")
+    parser.add_argument("--count", type=int, metavar="N", help="stop after N frames")
+    parser.add_argument("--timeout", type=float, metavar="S", help="stop when nothing came for S seconds")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Listen until the count is reached, nothing comes any more, or Ctrl-C."""
+    return listen(args.endpoint, count=args.count, timeout_s=args.timeout, as_json=args.as_json)
