@@ -28,6 +28,7 @@ from lpnet_rt.frames import GreyImage
 
 __all__ = ["EvaluateOptions", "ScoreFunction", "add_arguments", "evaluate", "main", "run"]
 
+_USUAL_RATES = (0.01, 0.1, 0.3, 1.0)
 ScoreFunction = Callable[[GreyImage], NDArray[np.float32]]
 
 
@@ -57,7 +58,7 @@ class EvaluateOptions:
     judged: str = "predictions"
     threshold: float = 0.5
     rate_hz: float = 30.0
-    false_per_empty_frame: tuple[float, ...] = (0.01, 0.1, 0.3, 1.0)
+    false_per_empty_frame: tuple[float, ...] = _USUAL_RATES
     json: Path | None = None
     plots: Path | None = None
 
@@ -84,7 +85,11 @@ def evaluate(options: EvaluateOptions) -> Evaluation:
     for pair in track(pairs, "evaluate", console=console, disable=not console.is_terminal, transient=True):
         image = read_grey(pair.image)
         true = read_mask(pair.mask, image.shape)
-        evaluator.add(pair.stem, image, _predict(pair, image, options.model), true)
+        prediction = _predict(pair, image, options.model)
+        try:
+            evaluator.add(pair.stem, image, prediction, true)
+        except DataError as error:
+            raise DataError(f"{pair.prediction or pair.image}: {error}") from error
     evaluation = evaluator.result(options.false_per_empty_frame)
     if options.json:
         _write(options.json, to_json(evaluation))
@@ -137,6 +142,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--predictions", type=Path, metavar="DIR", help="judge masks or score maps (PNG, .npy) instead")
     parser.add_argument("--threshold", type=float, default=0.5, metavar="T", help="score of a predicted pixel (0.5)")
     parser.add_argument("--rate", type=float, default=30.0, metavar="HZ", help="frames a second, for hourly rates (30)")
+    parser.add_argument(
+        "--at-rate",
+        type=float,
+        action="append",
+        metavar="R",
+        help="state Pd at R false detections a target-free frame; may be repeated (0.01, 0.1, 0.3, 1)",
+    )
     parser.add_argument("--engine", default="auto", metavar="E", help="engine that runs the model (auto)")
     parser.add_argument("--precision", default="auto", metavar="P", help="auto, f32 or bf16")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write all figures to this file")
@@ -162,6 +174,7 @@ def run(args: argparse.Namespace) -> int:
             judged=str(args.predictions or args.model),
             threshold=args.threshold,
             rate_hz=args.rate,
+            false_per_empty_frame=tuple(args.at_rate or _USUAL_RATES),
             json=args.json,
             plots=args.plots,
         )

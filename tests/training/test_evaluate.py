@@ -107,6 +107,11 @@ def test_a_model_with_another_size_is_refused(data):
         evaluate(options(data, predictions=None, model=lambda image: np.zeros((5, 5), np.float32)))
 
 
+def test_scores_that_are_not_finite_name_their_image(data):
+    with pytest.raises(DataError, match=r"a\.png: prediction: expected finite scores"):
+        evaluate(options(data, predictions=None, model=lambda image: np.full(image.shape, np.nan, np.float32)))
+
+
 def test_a_mask_of_another_size_is_refused(data):
     assert cv2.imwrite(str(data / "masks" / "b.png"), np.zeros((60, 81), np.uint8))
     with pytest.raises(DataError, match=r"b\.png: expected the image's size 80x60, found 81x60"):
@@ -141,8 +146,10 @@ def test_old_figures_survive_a_failure(data):
 
 def test_the_verb_prints_its_figures(data, capsys):
     flags = ("--images", data / "images", "--masks", data / "masks", "--predictions", data / "scores")
-    assert run(parse(*flags, "--json", data / "o.json")) == 0
+    assert run(parse(*flags, "--json", data / "o.json", "--at-rate", 0.5)) == 0
     printed = capsys.readouterr().out
+    assert "Pd at 0.5 false a frame" in printed
+    assert "Pd at 0.3 false a frame" not in printed
     assert "3 frames, 2 targets" in printed
     assert "50.00 %" in printed
     assert (data / "o.json").exists()
