@@ -1,0 +1,128 @@
+"""Accuracy of a model as it is deployed: through its engine, at its threshold, on frames it was not trained on.
+
+    python -m lpnet_rt.benchmarks.accuracy --data DIR [--json OUT]
+
+``DIR`` holds ``sirst/`` (images, masks, splits) and ``irvideo/`` (clips, boxes). Masks are pixels whose score is over
+one half; detections are taken at the threshold in force.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from lpnet_rt.detector import Detector
+from lpnet_rt.frames import Frame
+from lpnet_rt.settings import DetectorSettings, SourceSettings
+from lpnet_rt.sources import open_source
+from lpnet_rt.training.data import Boxes, clip_is_held_back, load_masked, read_boxes
+from lpnet_rt.training.metrics import (
+    BoxAccumulator,
+    BoxMeasures,
+    EmptyFrameAccumulator,
+    EmptyFrameMeasures,
+    FieldAccumulator,
+    FieldMeasures,
+)
+
+__all__ = ["judge_empty_frames", "judge_masks", "judge_video", "main"]
+
+_T = TypeVar("_T")
+_NO_BOXES: Boxes = np.zeros((0, 4))
+
+
+def judge_masks(detector: Detector, sirst: Path, split: str) -> FieldMeasures:
+    """MIoU, nIoU, Pd and Fa on the frames of a split that hold targets."""
+    measures = FieldAccumulator(0.5)
+    for sample in _shown(load_masked(sirst, (split,)), split):
+        measures.add(detector.score_map(sample.image), sample.truth)
+    return measures.result()
+
+
+def judge_empty_frames(detector: Detector, sirst: Path, split: str) -> EmptyFrameMeasures:
+    """False detections on the target-free frames of a split, at the detector's threshold."""
+    measures = EmptyFrameAccumulator(detector.threshold)
+    for sample in _shown([s for s in load_masked(sirst, (split,)) if not s.has_target], f"{split}, target-free"):
+        measures.add_count(len(detector.detect(sample.image)))
+    return measures.result()
+
+
+def judge_video(detector: Detector, irvideo: Path, held_back: tuple[int, int]) -> dict[str, BoxMeasures]:
+    """Hits and false detections on every labelled frame of the clips held back, by kind of target and in all."""
+    names = [p.stem for p in sorted((irvideo / "clips").glob("*.mp4")) if clip_is_held_back(p.stem, *held_back)]
+    kinds: dict[str, BoxAccumulator] = {}
+    total = BoxAccumulator()
+    for name in _shown(names, "clips"):
+        kind = kinds.setdefault(name.rpartition("_")[0], BoxAccumulator())
+        boxes = read_boxes(irvideo / "boxes" / f"{name}.csv")
+        for frame in _frames(irvideo / "clips" / f"{name}.mp4"):
+            centroid_xy = detector.detect(frame.image).centroid_xy
+            for measures in (kind, total):
+                measures.add(centroid_xy, boxes.get(frame.index, _NO_BOXES))
+    return {**{name: kind.result() for name, kind in kinds.items()}, "all clips": total.result()}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m lpnet_rt.benchmarks.accuracy", description=__doc__)
+    parser.add_argument("--data", required=True, metavar="DIR", help="folder with sirst/ and irvideo/")
+    parser.add_argument("--model", default="lpnet-rt", metavar="M")
+    parser.add_argument("--engine", default="auto", metavar="E")
+    parser.add_argument("--precision", default="auto", metavar="P")
+    parser.add_argument("--threshold", type=float, metavar="T", help="default: the model card's")
+    parser.add_argument("--json", metavar="OUT", help="write the figures to this file")
+    args = parser.parse_args(argv)
+    settings = DetectorSettings(
+        model=args.model, engine=args.engine, precision=args.precision, threshold=args.threshold
+    )
+    detector = Detector.load(settings)
+    engine, root = detector.choice.engine, Path(args.data)
+    masks = judge_masks(detector, root / "sirst", "v1_val")
+    empty = judge_empty_frames(detector, root / "sirst", "v2_val")
+    video = judge_video(detector, root / "irvideo", (1, 5))
+    print(f"{detector.card.name} in {engine.name} {engine.precision}, threshold {detector.threshold:g}")
+    print(
+        f"v1_val, score over 0.5: mIoU {100 * (masks.miou or 0):.1f}  nIoU {100 * (masks.niou or 0):.1f}  "
+        f"Pd {100 * (masks.pd or 0):.1f} %  Fa {masks.fa_per_million or 0:.1f} per million pixels"
+    )
+    print(f"v2_val, {empty.frames} target-free frames: {empty.false_per_frame or 0:.3f} false detections a frame")
+    for name, found in video.items():
+        print(
+            f"{name}: {100 * (found.hit_rate or 0):.1f} % of {found.labelled_frames} labelled frames hit, "
+            f"{found.false_per_frame or 0:.3f} false detections a labelled frame"
+        )
+    if args.json:
+        figures = {
+            "threshold": detector.threshold,
+            "v1_val": asdict(masks),
+            "v2_val_empty": asdict(empty),
+            "video": {name: asdict(found) for name, found in video.items()},
+        }
+        Path(args.json).write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n")
+    return 0
+
+
+def _frames(path: Path) -> Iterator[Frame]:
+    source = open_source(SourceSettings(spec=str(path)))
+    try:
+        yield from source
+    finally:
+        source.close()
+
+
+def _shown(items: list[_T], title: str) -> Iterator[_T]:
+    console = Console(stderr=True)
+    yield from track(items, title, console=console, transient=True, disable=not console.is_terminal)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
