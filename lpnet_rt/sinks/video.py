@@ -1,0 +1,167 @@
+"""Save the overlay as an H.264 video that can be played even if the program is killed."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+
+# isort: split
+# PyAV after OpenCV: both bring a libxcb of their own, and OpenCV's windows hang if PyAV's is in the process first.
+import av
+import numpy as np
+from av.container import OutputContainer
+from av.video.stream import VideoStream
+
+from lpnet_rt.errors import SinkError
+from lpnet_rt.frames import Frame
+from lpnet_rt.overlay import Painter, Picture
+from lpnet_rt.reports import Report
+
+__all__ = ["VideoSink"]
+
+_ENCODERS = ("libx264", "libopenh264", "mpeg4")
+_RATE_HZ = 25.0
+_TIME_BASE = Fraction(1, 90_000)
+_FRAGMENT_S = 1.0
+_LONGEST_STEP_S = 10.0
+# Fragments (.mp4) and clusters (.mkv) that go to the disk as they are made: a kill loses the last one.
+_CONTAINER_OPTIONS = {
+    ".mp4": {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"},
+    ".mkv": {"cluster_time_limit": "1000", "flush_packets": "1"},
+}
+_ENCODER_OPTIONS = {
+    "libx264": {"preset": "superfast", "crf": "20", "tune": "zerolatency"},
+    "libopenh264": {},
+    "mpeg4": {"qscale": "3"},
+}
+
+
+class VideoSink:
+    """Writes the overlay of every frame.
+
+    The first frame sets the size of the picture; a frame of another size is fitted into it with black bars. Frames
+    stand in the video at their own times.
+    """
+
+    def __init__(self, path: str, rate_hz: float | None, painter: Painter) -> None:
+        """Open the file, emptying one that is there.
+
+        Args:
+            path: File to write, ending in .mp4 or .mkv.
+            rate_hz: Nominal frames a second of the source; None takes 25.
+            painter: Draws the overlay; shared with the window.
+
+        Raises:
+            SinkError: The name has another ending or the file cannot be written.
+        """
+        self._path = Path(path)
+        if self._path.suffix.lower() not in _CONTAINER_OPTIONS:
+            raise SinkError(f"video: {path}: expected a name that ends in .mp4 or .mkv")
+        self._rate_hz = rate_hz if rate_hz and math.isfinite(rate_hz) and rate_hz > 0 else _RATE_HZ
+        self._painter = painter
+        self._opened: tuple[OutputContainer, VideoStream] | None = None
+        self._last: Frame | None = None
+        self._time_s = 0.0
+        self._last_pts = -1
+        self._is_closed = False
+        try:
+            self._path.open("wb").close()
+        except OSError as error:
+            raise SinkError(f"video: {path}: cannot be written: {error.strerror}; give another file") from error
+
+    def write(self, report: Report) -> None:
+        """Encode one frame.
+
+        Raises:
+            SinkError: The encoder fails, the disk is full or the sink is closed.
+        """
+        if self._is_closed:
+            raise SinkError(f"video: {self._path}: expected an open file, found it closed; open a new sink")
+        picture = self._painter.paint(report)
+        try:
+            container, stream = self._opened or self._open(picture)
+            image = av.VideoFrame.from_ndarray(_fit(picture, stream.height, stream.width), format="bgr24")
+            image.time_base = _TIME_BASE
+            image.pts = self._pts_of(report.frame)
+            container.mux(stream.encode(image))
+        except (av.FFmpegError, OSError) as error:
+            raise SinkError(f"video: {self._path}: cannot be written: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Finish the file; one without any frame is removed. Harmless when called twice.
+
+        Raises:
+            SinkError: The end of the video cannot be written.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
+        try:
+            if self._opened is None:
+                self._path.unlink(missing_ok=True)
+                return
+            container, stream = self._opened
+            with container:
+                container.mux(stream.encode(None))
+        except (av.FFmpegError, OSError) as error:
+            raise SinkError(f"video: {self._path}: cannot be finished: {error.strerror}") from error
+
+    def _open(self, picture: Picture) -> tuple[OutputContainer, VideoStream]:
+        """Open the encoder at the size of the first picture, made even, as H.264 wants it."""
+        height, width = (side + side % 2 for side in picture.shape[:2])
+        name = _installed_encoder()
+        options = _CONTAINER_OPTIONS[self._path.suffix.lower()]
+        container = av.open(str(self._path), "w", options=options)
+        stream = container.add_stream(name, rate=Fraction(self._rate_hz).limit_denominator(1001))
+        assert isinstance(stream, VideoStream)
+        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+        stream.time_base = stream.codec_context.time_base = _TIME_BASE
+        stream.codec_context.gop_size = max(1, round(self._rate_hz * _FRAGMENT_S))
+        stream.codec_context.options = _ENCODER_OPTIONS[name]
+        self._opened = (container, stream)
+        return self._opened
+
+    def _pts_of(self, frame: Frame) -> int:
+        """Time of the frame in the video, in units of the time base; always later than the frame before."""
+        nominal_s = 1.0 / self._rate_hz
+        last, self._last = self._last, frame
+        if last is not None:
+            if frame.pts_s is not None and last.pts_s is not None:
+                step_s = frame.pts_s - last.pts_s
+            else:
+                step_s = (frame.index - last.index) * nominal_s
+            # A stream that was opened anew starts its clock anew; a long outage would be a frozen picture.
+            self._time_s += step_s if 0.0 < step_s <= _LONGEST_STEP_S else nominal_s
+        self._last_pts = max(self._last_pts + 1, round(self._time_s / _TIME_BASE))
+        return self._last_pts
+
+
+def _installed_encoder() -> str:
+    """The first of our encoders that this build of FFmpeg has.
+
+    Raises:
+        SinkError: It has none.
+    """
+    for name in _ENCODERS:
+        if name in av.codecs_available:
+            return name
+    raise SinkError(f"video: expected an FFmpeg with one of {', '.join(_ENCODERS)}, found none; pip install av")
+
+
+def _fit(picture: Picture, height: int, width: int) -> Picture:
+    """Fit a picture into (height, width, 3): as it is where it lacks at most one row and column, else with bars."""
+    found_h, found_w = picture.shape[:2]
+    if (found_h, found_w) == (height, width):
+        return picture
+    if not (0 <= height - found_h <= 1 and 0 <= width - found_w <= 1):
+        shrink = min(height / found_h, width / found_w)
+        size_wh = (max(1, int(found_w * shrink)), max(1, int(found_h * shrink)))
+        picture = cv2.resize(picture, size_wh, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        found_h, found_w = picture.shape[:2]
+    fitted = np.zeros((height, width, 3), np.uint8)
+    top, left = (height - found_h) // 2, (width - found_w) // 2
+    fitted[top : top + found_h, left : left + found_w] = picture
+    return fitted

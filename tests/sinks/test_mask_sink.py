@@ -1,0 +1,68 @@
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from lpnet_rt.errors import SinkError
+from lpnet_rt.sinks.masks import MaskSink
+
+
+def read(path: Path) -> np.ndarray:
+    return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+
+
+def test_one_black_and_white_png_of_the_same_stem_and_size(tmp_path: Path, make_report) -> None:
+    sink = MaskSink(str(tmp_path / "new" / "masks"), 0.5)
+    sizes = {"a.b": (48, 64), "empty sky": (31, 77), "tiny": (12, 11)}
+    for i, (stem, size_hw) in enumerate(sizes.items()):
+        report = make_report(i, size_hw, stem=stem)
+        sink.write(report)
+        mask = read(tmp_path / "new" / "masks" / f"{stem}.png")
+        assert mask.dtype == np.uint8
+        assert np.array_equal(mask, np.where(report.score_map >= 0.5, 255, 0))
+        assert mask.any()
+    sink.close()
+    sink.close()
+    assert len(list((tmp_path / "new" / "masks").iterdir())) == 3
+
+
+def test_a_score_equal_to_the_threshold_is_white(tmp_path: Path, make_report) -> None:
+    report = make_report(0, stem="edge")
+    MaskSink(str(tmp_path), 0.9).write(report)
+    assert read(tmp_path / "edge.png").sum() == 9 * 255
+    report = make_report(0, stem="over")
+    MaskSink(str(tmp_path), 0.91).write(report)
+    assert not read(tmp_path / "over.png").any()
+
+
+def test_a_failed_frame_gets_no_mask(tmp_path: Path, make_report) -> None:
+    MaskSink(str(tmp_path), 0.5).write(make_report(0, stem="lost", error="no answer"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_source_without_stems_is_refused(tmp_path: Path, make_report) -> None:
+    with pytest.raises(SinkError, match="expected a source of single images, found clip"):
+        MaskSink(str(tmp_path), 0.5).write(make_report(0))
+
+
+def test_two_images_of_one_stem_are_refused(tmp_path: Path, make_report) -> None:
+    sink = MaskSink(str(tmp_path), 0.5)
+    sink.write(make_report(0, stem="a"))
+    with pytest.raises(SinkError, match="two images are called a"):
+        sink.write(make_report(1, stem="a"))
+
+
+def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for name in ("file", "file/masks"):
+        with pytest.raises(SinkError, match="the folder cannot be made"):
+            MaskSink(str(tmp_path / name), 0.5)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(SinkError, match="permission denied"):
+        MaskSink(str(tmp_path), 0.5)
