@@ -322,3 +322,10 @@ def test_the_stamper_gives_one_report_one_message() -> None:
 
 def test_the_published_schema_is_current() -> None:
     assert json.loads(SCHEMA_FILE.read_text()) == json_schema(), "run scripts/write_schema.py"
+
+
+def test_the_example_in_the_documentation_is_a_message() -> None:
+    text = (SCHEMA_FILE.parent / "messages.md").read_text()
+    example = text.partition("```json\n")[2].partition("```")[0].encode()
+    assert decode(b"lpnet.v1.det.mast.", example).seq == 12
+    assert kinds_that_fit(example) == ["FrameMessage"]

@@ -228,7 +228,7 @@ def _bind(context: zmq.Context[zmq.Socket[bytes]], settings: PublishSettings) ->
 def _bind_failure(endpoint: str, error: zmq.ZMQError) -> str:
     if error.errno == errno.EADDRINUSE:
         return (
-            f"publish: {endpoint}: the port is in use by another program; stop it, give another endpoint "
+            f"publish: {endpoint}: the port is in use by another program; stop it, give another with --publish "
             "or run with --no-publish"
         )
     if error.errno == errno.EACCES:
