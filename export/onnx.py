@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from lpnet_rt.selftest import SELF_TEST_THRESHOLD, self_test_frame
 __all__ = ["CardFacts", "ScoredLPNetRT", "export_onnx", "weights_sha256"]
 
 _OPSET = 18
-_LEAST_PX = 64  # sixteen cells, so that there are as many as the local view looks at
+_MOST_CELLS = 512  # along a side: frames of up to 8192 pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class ScoredLPNetRT(nn.Module):
         self.network = network
 
     def forward(self, image: Tensor) -> Tensor:
-        """(B, 1, H, W) standardised to (B, 1, H, W) scores in 0..1."""
+        """(B, 2, H, W), see ``lpnet_rt.frames.model_input``, to (B, 1, H, W) scores in 0..1."""
         logits, _ = self.network(image)
         return torch.sigmoid(logits)
 
@@ -55,19 +56,24 @@ def export_onnx(network: LPNetRT, path: Path, facts: CardFacts) -> ModelCard:
         ModelError: The folder cannot be written, or the exported file is not valid ONNX.
     """
     network = network.eval().float()
-    partial = path.with_suffix(".partial.onnx")
+    card_path = path.with_suffix(".json")
+    partial, partial_card = path.with_suffix(".partial.onnx"), path.with_suffix(".partial.json")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        partial.touch()
         _write(ScoredLPNetRT(network).eval(), partial)
         onnx.checker.check_model(str(partial))
-        content = partial.read_bytes()
+        card = _make_card(network, partial.read_bytes(), facts)
+        write_card(partial_card, card)
+        partial.replace(path)
+        partial_card.replace(card_path)
     except OSError as error:
-        raise ModelError(f"{path}: cannot write the model: {error.strerror}") from error
+        raise ModelError(f"{path}: cannot write the model: {error.strerror}; name a folder you can write") from error
     except onnx.checker.ValidationError as error:
-        raise ModelError(f"{path}: the exported graph is not valid ONNX: {error}") from error
-    card = _make_card(network, content, facts)
-    partial.replace(path)
-    write_card(path.with_suffix(".json"), card)
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"{path}: the exported graph is not valid ONNX: {reason}") from error
+    finally:
+        _remove(partial, partial_card)
     return card
 
 
@@ -80,11 +86,19 @@ def weights_sha256(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _write(module: nn.Module, path: Path) -> None:
+def _remove(*partial: Path) -> None:
+    for path in partial:
+        # A folder that cannot even be looked into holds nothing of ours.
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _write(module: ScoredLPNetRT, path: Path) -> None:
     """Export with height and width free; batch norm is folded into the convolutions."""
-    sample = torch.zeros(1, 1, 8 * CELL_PX, 10 * CELL_PX)
-    rows = torch.export.Dim("rows", min=4, max=512)
-    columns = torch.export.Dim("columns", min=4, max=512)
+    least = module.network.config.least_px // CELL_PX
+    sample = torch.zeros(1, 2, (least + 4) * CELL_PX, (least + 6) * CELL_PX)
+    rows = torch.export.Dim("rows", min=least, max=_MOST_CELLS)
+    columns = torch.export.Dim("columns", min=least, max=_MOST_CELLS)
     torch.onnx.export(
         module,
         (sample,),
@@ -107,7 +121,7 @@ def _make_card(network: LPNetRT, content: bytes, facts: CardFacts) -> ModelCard:
         network="LPNetRT",
         config=network.config.as_dict(),
         parameters=sum(value.numel() for value in network.parameters()),
-        input=InputRule(multiple=CELL_PX, least=_LEAST_PX),
+        input=InputRule(multiple=CELL_PX, least=network.config.least_px),
         threshold=facts.threshold,
         weights_sha256=weights_sha256(network),
         file_sha256=hashlib.sha256(content).hexdigest(),
@@ -124,6 +138,6 @@ def _reference_detections(network: LPNetRT) -> Detections:
     image = self_test_frame()
     height, width = image.shape
     with torch.inference_mode():
-        logits, _ = network(torch.from_numpy(model_input(image, CELL_PX, _LEAST_PX)))
+        logits, _ = network(torch.from_numpy(model_input(image, CELL_PX, network.config.least_px)))
     scores = torch.sigmoid(logits)[0, 0, :height, :width].contiguous().numpy()
     return detect(scores, image, SELF_TEST_THRESHOLD)

@@ -8,7 +8,8 @@
     ├── EngineError             exit code 6   an engine is missing or failed while running
     ├── SinkError               exit code 7   an output cannot be opened or written
     ├── DependencyError         exit code 8   a library of the machine is missing
-    └── DataError               exit code 9   a data set is missing, incomplete or malformed
+    ├── DataError               exit code 9   a data set is missing, incomplete or malformed
+    └── MessageError            exit code 10  a message is not of the wire schema
 
 A message is one line: what was expected, what was found, what to do. Exceptions of libraries are wrapped where
 they enter (``raise SourceError(...) from error``) and never cross a stage bare.
@@ -21,6 +22,7 @@ __all__ = [
     "DependencyError",
     "EngineError",
     "LpnetError",
+    "MessageError",
     "ModelError",
     "SettingsError",
     "SinkError",
@@ -81,3 +83,9 @@ class DataError(LpnetError):
     """A data set is missing, incomplete or malformed."""
 
     exit_code = 9
+
+
+class MessageError(LpnetError):
+    """A message is not of the wire schema."""
+
+    exit_code = 10

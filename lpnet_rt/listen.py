@@ -9,8 +9,8 @@ from typing import TextIO
 
 import zmq
 
-from lpnet_rt.errors import SettingsError
-from lpnet_rt.messages import TOPIC_PREFIX, EndMessage, FrameMessage, Message, MessageError, StatusMessage, decode
+from lpnet_rt.errors import MessageError, SettingsError
+from lpnet_rt.messages import TOPIC_PREFIX, EndMessage, FrameMessage, Message, StatusMessage, decode
 
 __all__ = ["Continuity", "line_of", "listen"]
 

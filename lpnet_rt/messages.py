@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 
 from lpnet_rt.clock import Clock
 from lpnet_rt.detections import Detections
-from lpnet_rt.errors import LpnetError
+from lpnet_rt.errors import MessageError
 from lpnet_rt.reports import Latency, Report
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
     "FrameStamper",
     "LatencyMessage",
     "Message",
-    "MessageError",
     "StatusMessage",
     "decode",
     "detection_topic",
@@ -48,12 +47,6 @@ _TEXT_LIMIT = 500
 Integer = Annotated[int, Meta(ge=-_INT_LIMIT, le=_INT_LIMIT)]
 Count = Annotated[int, Meta(ge=0, le=_INT_LIMIT)]
 Score = Annotated[float, Meta(ge=0, le=1)]
-
-
-class MessageError(LpnetError):
-    """A message is not one of this schema, or cannot be written in it."""
-
-    exit_code = 10
 
 
 class DetectionMessage(Struct, frozen=True, kw_only=True):

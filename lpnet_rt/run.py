@@ -6,11 +6,13 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from types import FrameType
 
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
 from lpnet_rt.detector import Detector
-from lpnet_rt.errors import LpnetError
+from lpnet_rt.errors import LpnetError, SinkError
 from lpnet_rt.messages import FrameStamper
 from lpnet_rt.overlay import Painter
 from lpnet_rt.pipeline import Pipeline
@@ -43,6 +45,7 @@ class Outputs:
         self.sinks: list[Sink] = []
         self.publisher: ZmqSink | None = None
         self.window: WindowSink | None = None
+        _protect_source(settings)
         try:
             self._open(settings, source, detector)
         except BaseException:
@@ -86,12 +89,12 @@ class Outputs:
             return
         self._closed = True
         failure: BaseException | None = None
-        for sink in self.sinks:
+        closing = [sink.close for sink in self.sinks if sink is not self.publisher]
+        if self.publisher is not None:
+            closing.append(partial(self.publisher.close, reason))
+        for close in closing:
             try:
-                if sink is self.publisher:
-                    self.publisher.close(reason)
-                else:
-                    sink.close()
+                close()
             except LpnetError as error:
                 failure = failure or error
         if failure is not None:
@@ -144,6 +147,19 @@ def _drive(pipeline: Pipeline, outputs: Outputs, caught: list[int]) -> None:
         outputs.close(f"error: {type(error).__name__}")
         raise
     outputs.close("interrupted" if caught else "end")
+
+
+def _protect_source(settings: Settings) -> None:
+    """Refuse to write over what is read."""
+    spec, output = Path(settings.source.spec), settings.output
+    if not spec.exists():
+        return
+    folder = spec if spec.is_dir() else spec.parent
+    for flag, given in (("--save", output.save), ("--jsonl", output.jsonl)):
+        if given and Path(given).exists() and Path(given).samefile(spec):
+            raise SinkError(f"{flag} {given}: expected another file than the source; name one")
+    if output.masks and Path(output.masks).exists() and Path(output.masks).samefile(folder):
+        raise SinkError(f"--masks {output.masks}: expected another folder than the source's; name one")
 
 
 @contextmanager

@@ -24,7 +24,8 @@ __all__ = [
 ]
 
 _Table = TypeVar("_Table", bound=Struct)
-Positive = Annotated[float, msgspec.Meta(gt=0)]
+Timeout = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+Wait = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 
 
 class SourceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -44,7 +45,7 @@ class SourceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     frames: Annotated[int, msgspec.Meta(ge=1)] | None = None
     realtime: bool = False
     seed: Annotated[int, msgspec.Meta(ge=0)] = 0
-    open_timeout_s: Positive = 10.0
+    open_timeout_s: Timeout = 10.0
 
 
 class DetectorSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -72,12 +73,12 @@ class PublishSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         enabled: Publish at all.
         endpoint: ZeroMQ endpoint to bind.
         wait_subscriber_s: Wait up to this long for the first subscriber before the first frame.
-        high_water: Messages kept for a slow subscriber before the oldest of its backlog is refused.
+        high_water: Messages kept for a slow subscriber; while that many wait, new ones are dropped for it alone.
     """
 
     enabled: bool = True
     endpoint: str = "tcp://127.0.0.1:5556"
-    wait_subscriber_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    wait_subscriber_s: Wait = 0.0
     high_water: Annotated[int, msgspec.Meta(ge=1)] = 10_000
 
 
@@ -140,16 +141,18 @@ def merge(kind: type[_Table], tree: Mapping[str, object], flags: Mapping[str, ob
     try:
         return msgspec.convert(whole, kind)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{_where(str(error), whole, origin)}") from error
+        raise SettingsError(_where(str(error), whole, flags, origin)) from error
 
 
-def _where(reason: str, whole: Mapping[str, object], origin: str) -> str:
+def _where(reason: str, whole: Mapping[str, object], flags: Mapping[str, object], origin: str) -> str:
     """Turn msgspec's reason (``... - at `$.detector.threshold```) into our one line."""
     text, _, path = reason.partition(" - at `$.")
     key = path.rstrip("`")
     value: object = whole
     for part in filter(None, key.split(".")):
         value = value.get(part) if isinstance(value, Mapping) else None
+    if key in flags:
+        origin = "flags"  # which win: the file's own value may be in order
     return f"{origin}: {key or 'settings'}: {text[:1].lower() + text[1:]}, found {value!r}"
 
 

@@ -9,14 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lpnet_rt.detections import Detections
-from lpnet_rt.errors import LpnetError
+from lpnet_rt.errors import LpnetError, MessageError
 from lpnet_rt.frames import Frame
 from lpnet_rt.messages import (
     EndMessage,
     FrameMessage,
     FrameStamper,
     LatencyMessage,
-    MessageError,
     StatusMessage,
     decode,
     encode,

@@ -4,38 +4,45 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from lpnet_rt.training.data import IGNORE, Sample
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from lpnet_rt.frames import model_input
+from lpnet_rt.frames import STD_FLOOR_8BIT, standardise
+from lpnet_rt.training.data import IGNORE, Sample
 
 __all__ = ["Crop", "cut_crop", "lay_targets"]
 
 Crop = tuple[NDArray[np.float32], NDArray[np.uint8]]
 
 
-def cut_crop(sample: Sample, side_px: int, centre_xy: tuple[float, float] | None, rng: Generator) -> Crop:
+def cut_crop(
+    sample: Sample, side_px: int, centre_xy: tuple[float, float] | None, synthetic: bool, rng: Generator
+) -> Crop:
     """Cut one augmented crop.
 
     Args:
         sample: The frame; its mean and deviation are taken before the cut, as at run time.
         side_px: Side of the crop.
         centre_xy: A point that must lie in the crop, or None for any place.
+        synthetic: Lay synthetic targets into it.
         rng: Source of all chance.
 
     Returns:
-        (side, side) float32, standardised, and (side, side) uint8 truth (0, 128 or 255).
+        (2, side, side) float32, see ``lpnet_rt.frames.model_input``, and (side, side) uint8 truth (0, 128 or 255).
     """
-    image = model_input(sample.image)[0, 0]
-    image, truth = _warp(image, sample.truth, side_px, centre_xy, rng)
+    counts = sample.image.astype(np.float32)
+    mean, std = float(counts.mean()), max(float(counts.std()), STD_FLOOR_8BIT)
+    image, truth = _warp(counts - np.float32(mean), sample.truth, side_px, centre_xy, rng)
     turns = int(rng.integers(4)) if rng.random() < 0.5 else 0  # horizons are level more often than not
     flip = bool(rng.integers(2))
     image, truth = np.rot90(image, turns), np.rot90(truth, turns)
     if flip:
         image, truth = image[:, ::-1], truth[:, ::-1]
-    image = _degrade(np.ascontiguousarray(image, np.float32), np.ascontiguousarray(truth), rng)
-    return image, np.ascontiguousarray(truth)
+    image, truth = np.ascontiguousarray(image, np.float32), np.ascontiguousarray(truth)
+    if synthetic:
+        lay_targets(image, truth, rng)
+    image = _degrade(image, truth, rng)
+    return standardise(image, std), truth
 
 
 def _warp(
@@ -80,14 +87,15 @@ def _place(centre: float, span: float, length: int, rng: Generator) -> float:
 
 
 def _degrade(image: NDArray[np.float32], truth: NDArray[np.uint8], rng: Generator) -> NDArray[np.float32]:
-    """Gain, offset, blur, noise, stripes and dead pixels."""
+    """Blur, gain, offset, noise, stripes and dead pixels, in counts."""
     if rng.random() < 0.15:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 0.9))), np.float32)
-    image = image * np.float32(np.exp(rng.uniform(-0.5, 0.5))) + np.float32(rng.normal(0, 0.3))
-    if rng.random() < 0.5:
-        image += rng.standard_normal(image.shape, np.float32) * np.float32(rng.uniform(0.0, 0.15))
+    image = image * np.float32(np.exp(rng.uniform(-0.5, 0.5))) + np.float32(rng.normal(0, 10.0))
+    if rng.random() < 0.4:
+        sigma = np.exp(rng.uniform(np.log(0.3), np.log(4.0)))
+        image += rng.standard_normal(image.shape, np.float32) * np.float32(sigma)
     if rng.random() < 0.15:
-        stripes = rng.standard_normal((1, image.shape[1]), np.float32) * np.float32(rng.uniform(0.0, 0.1))
+        stripes = rng.standard_normal((1, image.shape[1]), np.float32) * np.float32(rng.uniform(0.0, 3.0))
         image += stripes if rng.random() < 0.7 else stripes.T
     if rng.random() < 0.25:
         _spoil_pixels(image, truth, rng)
@@ -99,13 +107,13 @@ def _spoil_pixels(image: NDArray[np.float32], truth: NDArray[np.uint8], rng: Gen
     count = int(rng.integers(1, 12))
     ys, xs = rng.integers(0, image.shape[0], count), rng.integers(0, image.shape[1], count)
     free = truth[ys, xs] == 0
-    image[ys[free], xs[free]] += (rng.choice((-1.0, 1.0), count) * rng.uniform(0.5, 4.0, count))[free]
+    image[ys[free], xs[free]] += (rng.choice((-1.0, 1.0), count) * rng.uniform(10.0, 150.0, count))[free]
 
 
 def lay_targets(image: NDArray[np.float32], truth: NDArray[np.uint8], rng: Generator) -> None:
     """Lay one to three dim synthetic targets into a crop, in place, with their pixels over half the peak as truth.
 
-    A target is an elliptic Gaussian of 2 to 12 pixels across, 5 to 20 times the local noise high.
+    A target is an elliptic Gaussian of 2 to 12 pixels across, 4 to 20 times the local deviation high.
     """
     side = image.shape[0]
     ys, xs = np.mgrid[-10:11, -10:11].astype(np.float32)
@@ -118,7 +126,7 @@ def lay_targets(image: NDArray[np.float32], truth: NDArray[np.uint8], rng: Gener
         u = (xs - dx) * np.cos(angle) + (ys - dy) * np.sin(angle)
         v = (ys - dy) * np.cos(angle) - (xs - dx) * np.sin(angle)
         shape = np.exp(-0.5 * ((u / sigma_x) ** 2 + (v / sigma_y) ** 2)).astype(np.float32)
-        noise = max(float(np.std(image[window])), 0.03)
-        image[window] += shape * np.float32(noise * rng.uniform(5.0, 20.0))
+        noise = max(float(np.std(image[window])), 1.0)
+        image[window] += shape * np.float32(noise * rng.uniform(4.0, 20.0))
         region = truth[window]
         region[shape >= 0.5 * shape.max()] = 255

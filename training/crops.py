@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 import torch
-from lpnet_rt.training.augment import Crop, cut_crop, lay_targets
-from lpnet_rt.training.data import Sample
-from lpnet_rt.training.recipe import DataRecipe
 from numpy.random import Generator
 from torch import Tensor
 from torch.utils.data import Dataset
+
+from lpnet_rt.training.augment import Crop, cut_crop
+from lpnet_rt.training.data import Sample
+from lpnet_rt.training.recipe import DataRecipe
 
 __all__ = ["CropDataset", "FalseAlarms", "limit_threads"]
 
@@ -55,7 +56,7 @@ class CropDataset(Dataset[tuple[Tensor, Tensor]]):
         )
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """(1, S, S) float32 standardised image and (1, S, S) uint8 truth."""
+        """(2, S, S) float32 input and (1, S, S) uint8 truth."""
         rng = np.random.default_rng((self.seed, self.epoch, index))
         first = self.recipe.mask_crops if self.masked else 0
         second = first + (self.recipe.empty_crops if self.empty else 0)
@@ -66,7 +67,7 @@ class CropDataset(Dataset[tuple[Tensor, Tensor]]):
         else:
             sample = self.video[int(rng.integers(len(self.video)))]
             image, truth = self._target_crop(sample, rng)
-        return torch.from_numpy(image)[None], torch.from_numpy(truth)[None]
+        return torch.from_numpy(image), torch.from_numpy(truth)[None]
 
     def _in_turn(self, samples: list[Sample], index: int, count: int) -> Sample:
         """Walk through a shuffled order that goes on from epoch to epoch, so that every frame is seen as often."""
@@ -80,16 +81,14 @@ class CropDataset(Dataset[tuple[Tensor, Tensor]]):
             ys, xs = np.nonzero(sample.truth == 255)
             pick = int(rng.integers(len(xs)))
             centre = (float(xs[pick]), float(ys[pick]))
-        return cut_crop(sample, self.recipe.crop_px, centre, rng)
+        return cut_crop(sample, self.recipe.crop_px, centre, False, rng)
 
     def _empty_crop(self, index: int, count: int, rng: Generator) -> Crop:
         if self.false_alarms and rng.random() < self.recipe.hard_share:
             which, x, y = self.false_alarms[int(rng.integers(len(self.false_alarms)))]
-            return cut_crop(self.empty[which], self.recipe.crop_px, (x, y), rng)
-        image, truth = cut_crop(self._in_turn(self.empty, index, count), self.recipe.crop_px, None, rng)
-        if rng.random() < self.recipe.synthetic_share:
-            lay_targets(image, truth, rng)
-        return image, truth
+            return cut_crop(self.empty[which], self.recipe.crop_px, (x, y), False, rng)
+        synthetic = rng.random() < self.recipe.synthetic_share
+        return cut_crop(self._in_turn(self.empty, index, count), self.recipe.crop_px, None, synthetic, rng)
 
 
 def limit_threads(_worker: int) -> None:

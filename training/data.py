@@ -5,16 +5,18 @@ from __future__ import annotations
 import csv
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
-from lpnet_rt.training.recipe import DataRecipe
 from numpy.typing import NDArray
 
-from lpnet_rt.errors import DataError
+from lpnet_rt.errors import DataError, SourceError
+from lpnet_rt.sources.pixels import grey_pixels
+from lpnet_rt.training.recipe import DataRecipe
 
 __all__ = [
     "IGNORE",
@@ -117,6 +119,9 @@ def load_video(root: Path, stride: int, held_back: tuple[int, int], keep_held_ba
         stride: Keep every n-th labelled frame of a clip.
         held_back: Remainder and divisor that mark the clips held back.
         keep_held_back: Read those clips, or all others.
+
+    Raises:
+        DataError: A clip or its boxes are missing or damaged, or a clip holds more than 8 bits.
     """
     clips = sorted((root / "clips").glob("*.mp4"))
     if not clips:
@@ -127,13 +132,24 @@ def load_video(root: Path, stride: int, held_back: tuple[int, int], keep_held_ba
             continue
         boxes = read_boxes(root / "boxes" / f"{clip.stem}.csv")
         wanted = set(sorted(boxes)[::stride])
+        for index, image in _read_frames(clip, wanted):
+            truth = _truth_from_boxes(image, boxes[index])
+            samples.append(Sample(f"{clip.stem}:{index}", image, truth, boxes[index]))
+    return samples
+
+
+def _read_frames(clip: Path, wanted: set[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Yield the wanted frames of a clip with their numbers, in the counts that a source delivers at run time."""
+    try:
         with av.open(str(clip)) as container:
             for index, frame in enumerate(container.decode(video=0)):
                 if index in wanted:
-                    image = np.asarray(frame.to_ndarray(format="gray"), np.uint8)
-                    truth = _truth_from_boxes(image, boxes[index])
-                    samples.append(Sample(f"{clip.stem}:{index}", image, truth, boxes[index]))
-    return samples
+                    image, bit_depth = grey_pixels(frame)
+                    if bit_depth != 8:
+                        raise DataError(f"{clip}: expected 8-bit frames, found {bit_depth} bits; convert the clip")
+                    yield index, image.astype(np.uint8, copy=False)
+    except (av.FFmpegError, IndexError, SourceError) as error:
+        raise DataError(f"{clip}: expected a video that can be read: {error}; copy it anew") from error
 
 
 def load_training_samples(recipe: DataRecipe) -> tuple[list[Sample], list[Sample], list[Sample]]:
@@ -169,7 +185,7 @@ def _truth_from_boxes(image: NDArray[np.uint8], boxes: Boxes) -> NDArray[np.uint
         peak_y, peak_x = np.unravel_index(int(inner.argmax()), inner.shape)
         seed = (int(peak_y) + window.shape[0] // 4, int(peak_x) + window.shape[1] // 4)
         contrast = float(window[seed]) - background
-        if contrast < max(3.0 * spread, 5.0):
+        if contrast < max(2.5 * spread, 3.0):
             continue
         hot = (image[y1:y2, x1:x2] >= background + contrast / 2).astype(np.uint8)
         hot[seed] = 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -58,7 +58,7 @@ class DataRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class OptimiserRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """AdamW with linear warm-up and a cosine to zero, and an exponential moving average of the weights."""
 
-    epochs: Positive = 80
+    epochs: Positive = 75
     batch: Positive = 16
     rate: Annotated[float, Meta(gt=0)] = 2e-3
     weight_decay: Annotated[float, Meta(ge=0)] = 1e-2
@@ -82,5 +82,5 @@ class Recipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     data: DataRecipe = DataRecipe()
     optimiser: OptimiserRecipe = OptimiserRecipe()
     seed: Count = 0
-    precision: str = "bf16"
+    precision: Literal["bf16", "f32"] = "bf16"
     workers: Count = 0

@@ -30,7 +30,7 @@ class Engine(Protocol):
         """Score a batch.
 
         Args:
-            batch: (B, 1, H, W) float32, standardised and padded as the model card's input rule says.
+            batch: (B, C, H, W) float32, made and padded as the model card's input rule says.
 
         Returns:
             (B, 1, H, W) float32 in 0..1; valid until the next call.

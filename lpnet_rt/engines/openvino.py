@@ -35,7 +35,7 @@ class OpenVINOEngine:
             model: ONNX model.
             precision: ``f32`` or ``bf16``.
             threads: Processor threads, or None for all.
-            cache: Folder for compiled models, or None to keep none.
+            cache: Folder for compiled models, or None to keep none; one that cannot be written keeps none either.
 
         Raises:
             ModelError: OpenVINO cannot read the model.
@@ -47,8 +47,7 @@ class OpenVINOEngine:
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads or len(os.sched_getaffinity(0)),
         }
-        if cache is not None:
-            cache.mkdir(parents=True, exist_ok=True)
+        if cache is not None and _is_writable(cache):
             self._options["CACHE_DIR"] = str(cache)
         try:
             self._model = self._core.read_model(model.content)
@@ -74,6 +73,15 @@ class OpenVINOEngine:
         request = self._core.compile_model(model, "CPU", self._options).create_infer_request()
         self._requests[shape] = request
         return request
+
+
+def _is_writable(folder: Path) -> bool:
+    """Make the folder; a read-only home costs a compilation at every start, nothing else."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK | os.X_OK)
 
 
 def _last_line(error: Exception) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -19,12 +19,12 @@ class InputRule(Struct, frozen=True, kw_only=True):
     """How a frame becomes the model's input.
 
     Attributes:
-        normalisation: ``frame-standard``: see ``lpnet_rt.frames.model_input``.
+        normalisation: ``frame-and-local``: see ``lpnet_rt.frames.model_input``.
         multiple: Both sides are padded to a multiple of this many pixels.
         least: And to at least this many.
     """
 
-    normalisation: str = "frame-standard"
+    normalisation: Literal["frame-and-local"] = "frame-and-local"
     multiple: Annotated[int, Meta(ge=1)] = 16
     least: Annotated[int, Meta(ge=1)] = 64
 

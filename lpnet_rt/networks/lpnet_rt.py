@@ -9,6 +9,7 @@ absolute, the same in any frame size, and free to say that there is nothing.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 
 import torch
@@ -20,6 +21,7 @@ __all__ = ["CELL_PX", "PATCH_PX", "LPNetRT", "LPNetRTConfig"]
 CELL_PX = 16
 PATCH_PX = 32
 _BLOCK_PX = 4
+_INPUTS = 2
 _CELL_BLOCKS = CELL_PX // _BLOCK_PX
 _PATCH_BLOCKS = PATCH_PX // _BLOCK_PX
 _MARGIN_BLOCKS = (_PATCH_BLOCKS - _CELL_BLOCKS) // 2
@@ -44,6 +46,11 @@ class LPNetRTConfig:
     local_channels: int = 32
     local_blocks: int = 2
     patches: int = 16
+
+    @property
+    def least_px(self) -> int:
+        """Least side, in pixels, of a frame that holds as many cells as the local view looks at."""
+        return CELL_PX * (math.isqrt(self.patches - 1) + 1)
 
     def as_dict(self) -> dict[str, object]:
         """Plain values for checkpoints and model cards."""
@@ -83,7 +90,7 @@ class GlobalView(nn.Module):
         super().__init__()
         c4, c8, c16 = config.channels
         n4, n8, n16 = config.blocks
-        self.stem = ConvNorm(_BLOCK_PX**2, c4)
+        self.stem = ConvNorm(_INPUTS * _BLOCK_PX**2, c4)
         self.stage4 = nn.Sequential(*(Residual(c4) for _ in range(n4)))
         self.stage8 = nn.Sequential(ConvNorm(c4, c8, stride=2), *(Residual(c8) for _ in range(n8)))
         self.stage16 = nn.Sequential(ConvNorm(c8, c16, stride=2), *(Residual(c16) for _ in range(n16)))
@@ -94,7 +101,7 @@ class GlobalView(nn.Module):
         self.head = nn.Conv2d(c4, _BLOCK_PX**2 * (1 + config.hints), 1)
 
     def forward(self, blocks: Tensor) -> Tensor:
-        """(B, 16, H/4, W/4) to (B, 16 * (1 + hints), H/4, W/4): the score logits of each block, then the hints."""
+        """(B, 32, H/4, W/4) to (B, 16 * (1 + hints), H/4, W/4): the score logits of each block, then the hints."""
         x4 = self.stage4(self.stem(blocks))  # (B, c4, H/4, W/4)
         x8 = self.stage8(x4)  # (B, c8, H/8, W/8)
         x16 = self.stage16(x8)  # (B, c16, H/16, W/16)
@@ -110,7 +117,7 @@ class LocalView(nn.Module):
     def __init__(self, config: LPNetRTConfig) -> None:
         super().__init__()
         width = config.local_channels
-        self.stem = ConvNorm(2 + config.hints, width)
+        self.stem = ConvNorm(_INPUTS + 1 + config.hints, width)
         self.body = nn.Sequential(*(Residual(width) for _ in range(config.local_blocks)))
         self.head = nn.Conv2d(width, 1, 3, padding=1)
         nn.init.zeros_(self.head.weight)
@@ -118,7 +125,7 @@ class LocalView(nn.Module):
             nn.init.zeros_(self.head.bias)
 
     def forward(self, patches: Tensor) -> Tensor:
-        """(N, 2 + hints, 32, 32), image and logit first, to the correction (N, 1, 32, 32)."""
+        """(N, 3 + hints, 32, 32), both input channels and the logit first, to the correction (N, 1, 32, 32)."""
         correction: Tensor = self.head(self.body(self.stem(patches)))
         return correction
 
@@ -140,13 +147,14 @@ class LPNetRT(nn.Module):
         """Score a batch of frames.
 
         Args:
-            image: (B, 1, H, W) float, standardised; H and W multiples of 16, at least K cells in all.
+            image: (B, 2, H, W) float, as ``lpnet_rt.frames.model_input`` makes it; H and W multiples of 16, at least K
+                cells in all.
             priority: (B, H/16 * W/16) float added to the cells' logits when the K are chosen (training only).
 
         Returns:
             Logits of both views together, (B, 1, H, W), and of the global view alone, (B, 1, H, W).
         """
-        blocks = functional.pixel_unshuffle(image, _BLOCK_PX)  # (B, 16, H/4, W/4)
+        blocks = functional.pixel_unshuffle(image, _BLOCK_PX)  # (B, 32, H/4, W/4)
         hinted = self.global_view(blocks)  # (B, 16 * (1 + hints), H/4, W/4)
         coarse = hinted[:, : _BLOCK_PX**2]  # (B, 16, H/4, W/4)
         corners = self._corners(coarse, priority)  # (B, K): flat index of each chosen cell's first block
@@ -169,7 +177,7 @@ class LPNetRT(nn.Module):
 
     def _correct(self, stack: Tensor, corners: Tensor) -> Tensor:
         """Cut the patches, run the patch net, keep the middle of what it says: (B, 16, K * 16)."""
-        batch, channels, rows, columns = stack.shape
+        batch, channels, _, columns = stack.shape
         padded = functional.pad(stack, (_MARGIN_BLOCKS,) * 4)
         padded_columns = columns + 2 * _MARGIN_BLOCKS
         row = torch.div(corners, columns, rounding_mode="floor")
@@ -178,7 +186,7 @@ class LPNetRT(nn.Module):
         index = index.reshape(batch, 1, -1).expand(-1, channels, -1)
         cut = padded.flatten(2).gather(2, index)  # (B, C, K * 64)
         cut = cut.reshape(batch, channels, -1, _PATCH_BLOCKS, _PATCH_BLOCKS).transpose(1, 2)
-        patches = functional.pixel_shuffle(cut.flatten(0, 1), _BLOCK_PX)  # (B * K, 2 + hints, 32, 32)
+        patches = functional.pixel_shuffle(cut.flatten(0, 1), _BLOCK_PX)  # (B * K, 3 + hints, 32, 32)
         correction = functional.pixel_unshuffle(self.local_view(patches), _BLOCK_PX)  # (B * K, 16, 8, 8)
         inner = slice(_MARGIN_BLOCKS, _MARGIN_BLOCKS + _CELL_BLOCKS)
         correction = correction[:, :, inner, inner].reshape(batch, -1, _BLOCK_PX**2, _CELL_BLOCKS**2)
