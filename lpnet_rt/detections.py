@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from lpnet_rt.frames import GreyImage
 
-__all__ = ["Detections", "detect"]
+__all__ = ["MOST_DETECTIONS", "Detections", "detect"]
 
+# A frame of pure noise at a low threshold has thousands of components; what is published of it stays bounded.
+MOST_DETECTIONS = 500
 _SNR_MARGIN_PX = 6
 _SNR_GUARD_PX = 2
 
@@ -79,7 +81,7 @@ def detect(score_map: NDArray[np.float32], image: GreyImage, threshold: float) -
         threshold: Score from 0 (exclusive) to 1.
 
     Returns:
-        One detection a component, strongest score first.
+        One detection a component, strongest score first; at most the strongest 500.
 
     Raises:
         ValueError: If the two sizes differ.
@@ -109,7 +111,7 @@ def detect(score_map: NDArray[np.float32], image: GreyImage, threshold: float) -
     boxes = np.stack(
         (left, top, left + stats[1:, cv2.CC_STAT_WIDTH], top + stats[1:, cv2.CC_STAT_HEIGHT]), axis=1
     ).astype(np.int32)
-    order = np.argsort(-score, kind="stable")
+    order = np.argsort(-score, kind="stable")[:MOST_DETECTIONS]
     return Detections(
         centroid_xy=centroid[order],
         box_xyxy=boxes[order],

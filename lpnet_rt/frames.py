@@ -116,7 +116,8 @@ def model_input(image: GreyImage, multiple: int = 4, least: int = 4) -> ModelInp
         image = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REFLECT_101)  # type: ignore[assignment]
     mean, std = cv2.meanStdDev(image)
     floor = STD_FLOOR_8BIT if image.dtype == np.uint8 else STD_FLOOR_RAW
-    centred = cv2.subtract(image, (float(mean[0, 0]), 0.0, 0.0, 0.0), dtype=cv2.CV_32F)
+    offset = (float(mean[0, 0]), 0.0, 0.0, 0.0)
+    centred = cv2.subtract(image, offset, dtype=cv2.CV_32F)  # type: ignore[call-overload]
     return standardise(np.asarray(centred, np.float32), max(float(std[0, 0]), floor))[None]
 
 
