@@ -6,10 +6,9 @@ import argparse
 import tomllib
 from pathlib import Path
 
+from lpnet_rt.errors import SettingsError
 from lpnet_rt.export.onnx import CardFacts, export_onnx
 from lpnet_rt.training.loop import load_checkpoint
-
-from lpnet_rt.errors import SettingsError
 
 __all__ = ["add_arguments", "run"]
 

@@ -9,10 +9,11 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
+from typing import NoReturn
 
 from lpnet_rt import __version__
 from lpnet_rt.dependencies import check_opencv
-from lpnet_rt.errors import DependencyError, LpnetError
+from lpnet_rt.errors import DependencyError, LpnetError, SettingsError
 
 __all__ = ["main"]
 
@@ -44,7 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         check_opencv()
         args = _parse(arguments)
-        return int(args.run(args))
+        code = int(args.run(args))
+        sys.stdout.flush()
+        return code
     except LpnetError as error:
         print(f"lpnet-rt: {error}", file=sys.stderr)
         return error.exit_code
@@ -65,7 +68,7 @@ def _end_early(number: int, _frame: FrameType | None) -> None:
 def _parse(arguments: list[str]) -> argparse.Namespace:
     """Parse; only the verb in use is imported, so that help and small verbs are quick."""
     verb = _verb_of(arguments)
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="lpnet-rt",
         description="Real-time detection of small targets in infrared video.",
         epilog="'lpnet-rt --source X' is short for 'lpnet-rt run --source X'.",
@@ -81,6 +84,18 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     if verb is not None and arguments[0] != verb:
         arguments.insert(0, verb)
     return parser.parse_args(arguments)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as every other error does; the usage is a ``--help`` away."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the arguments.
+
+        Raises:
+            SettingsError: Always.
+        """
+        raise SettingsError(f"{message}; see '{self.prog} --help'")
 
 
 def _verb_of(arguments: list[str]) -> str | None:

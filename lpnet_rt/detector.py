@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
 from lpnet_rt.detections import Detections, detect
 from lpnet_rt.engines import Choice, choose_engine
+from lpnet_rt.errors import EngineError
 from lpnet_rt.frames import Frame, GreyImage, model_input, to_grey
 from lpnet_rt.models import ModelCard, find_model
 from lpnet_rt.reports import Latency, Report
 from lpnet_rt.settings import DetectorSettings
 
 __all__ = ["Detector"]
+
+_NOT_FINITE = "expected finite scores, found NaN or infinity"
 
 
 class Detector:
@@ -59,10 +62,13 @@ class Detector:
 
         Raises:
             ValueError: The image has another shape or dtype.
-            EngineError: The engine failed.
+            EngineError: The engine failed, or its scores are not finite.
         """
         grey = to_grey(image)
-        return detect(self.score_map(grey), grey, self.threshold)
+        scores = self.score_map(grey)
+        if not _is_finite(scores):
+            raise EngineError(f"{self.choice.engine.name}: {_NOT_FINITE}")
+        return detect(scores, grey, self.threshold)
 
     def score_map(self, image: GreyImage) -> NDArray[np.float32]:
         """Score every pixel of one grey image.
@@ -88,10 +94,10 @@ class Detector:
         scores = self.choice.engine.score(batch)[0, 0, :height, :width].copy()
         inferred = self._clock.monotonic_ns()
         detections, error = Detections.empty(), None
-        if np.isfinite(scores.sum(dtype=np.float32)):
+        if _is_finite(scores):
             detections = detect(scores, frame.image, self.threshold)
         else:
-            error = f"frame {frame.index}: expected finite scores, found NaN or infinity"
+            error = f"frame {frame.index}: {_NOT_FINITE}"
         done = self._clock.monotonic_ns()
         latency = Latency(
             queue_ms=(began - frame.t_read_ns) / 1e6,
@@ -104,3 +110,8 @@ class Detector:
 
     def _prepare(self, image: GreyImage) -> NDArray[np.float32]:
         return model_input(image, self.card.input.multiple, self.card.input.least)
+
+
+def _is_finite(scores: NDArray[np.float32]) -> bool:
+    """Whether every score is a finite number: one that is not makes their sum NaN or infinite."""
+    return bool(np.isfinite(scores.sum(dtype=np.float32)))

@@ -42,7 +42,7 @@ class ProgressSink:
 
     def start(self) -> None:
         """Count time from here: everything is loaded."""
-        self._began_ns = self._clock.monotonic_ns()
+        self._began_ns = self._last_ns = self._clock.monotonic_ns()
 
     def write(self, report: Report) -> None:
         """Count a report; redraw ten times a second."""

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lpnet_rt.errors import SettingsError
+from lpnet_rt.settings import Settings, load_settings
+
+FILE = """
+[source]
+spec = "clip.mp4"
+frames = 40
+
+[detector]
+threshold = 0.25
+engine = "onnxruntime"
+
+[output]
+quiet = true
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "lpnet.toml"
+    path.write_text(FILE)
+    return str(path)
+
+
+def write(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_defaults() -> None:
+    settings = load_settings(None, {})
+    assert settings == Settings()
+    assert settings.publish.endpoint == "tcp://127.0.0.1:5556"  # never a public interface by default
+    assert settings.detector.threshold is None
+    with pytest.raises(AttributeError):
+        settings.publish = None  # type: ignore[misc, assignment]
+
+
+def test_a_file_and_flags_flags_win(file: str) -> None:
+    settings = load_settings(
+        file, {"source.spec": "demo", "detector.threshold": 0.75, "publish.enabled": False, "output.show": None}
+    )
+    assert settings.source.spec == "demo"
+    assert settings.source.frames == 40
+    assert settings.detector.threshold == 0.75
+    assert settings.detector.engine == "onnxruntime"
+    assert settings.output.quiet is True
+    assert settings.publish.enabled is False
+    assert settings.output.show is False
+
+
+def test_a_flag_that_was_not_given_leaves_the_file_alone(file: str) -> None:
+    assert load_settings(file, {"detector.threshold": None}).detector.threshold == 0.25
+
+
+def test_whole_numbers_are_fine_where_any_number_is(tmp_path: Path) -> None:
+    assert load_settings(write(tmp_path, "[detector]\nthreshold = 1\n"), {}).detector.threshold == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[detector]\ntreshold = 0.5\n", "unknown key detector.treshold; did you mean detector.threshold?"),
+        ("[sourec]\nspec = 'x'\n", "unknown key sourec; did you mean source?"),
+        ("zzz = 1\n", "unknown key zzz; known: source, detector, publish, output"),
+        ("[output]\nwwww = 1\n", "unknown key output.wwww; known: show, save, jsonl, masks, quiet"),
+        ("[detector]\nthreshold = 'high'\n", "detector.threshold: expected `float | null`, got `str`, found 'high'"),
+        ("[detector]\nthreads = true\n", "detector.threads: expected `int | null`, got `bool`, found True"),
+        ("[source]\nframes = 0\n", "source.frames: expected `int` >= 1, found 0"),
+        ("[source]\nname = 'a b'\n", "source.name: expected `str` matching regex"),
+        ("[publish]\nwait_subscriber_s = inf\n", "publish.wait_subscriber_s: expected `float` <= 86400.0, found inf"),
+        ("[publish]\nwait_subscriber_s = nan\n", "publish.wait_subscriber_s: expected `float`"),
+        ("[source]\nopen_timeout_s = 0\n", "source.open_timeout_s: expected `float` > 0.0, found 0"),
+        ("detector = 5\n", "detector: expected `object`, got `int`, found 5"),
+        ("[detector\n", "not a TOML file: "),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_named_with_its_place(tmp_path: Path, text: str, message: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(SettingsError) as caught:
+        load_settings(path, {})
+    assert str(caught.value).startswith(f"{path}: {message}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("threshold", [7, 0, -0.1, float("nan"), float("inf"), 1.0001])
+def test_a_threshold_out_of_range(threshold: float) -> None:
+    with pytest.raises(SettingsError, match=r"^flags: detector\.threshold: expected `float` (> 0\.0|<= 1\.0), found"):
+        load_settings(None, {"detector.threshold": threshold})
+
+
+def test_a_wrong_flag_is_not_blamed_on_the_file(file: str) -> None:
+    with pytest.raises(SettingsError, match=r"^flags: detector\.threshold: expected `float` <= 1\.0, found 7"):
+        load_settings(file, {"detector.threshold": 7})
+
+
+def test_a_table_that_is_none_cannot_take_a_flag(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"\[detector\] must be a table, found 5"):
+        load_settings(write(tmp_path, "detector = 5\n"), {"detector.threshold": 0.5})
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"none\.toml: cannot read the configuration: No such file"):
+        load_settings(str(tmp_path / "none.toml"), {})
+    with pytest.raises(SettingsError, match="cannot read the configuration: Is a directory"):
+        load_settings(str(tmp_path), {})
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SettingsError, match="not a TOML file"):
+        load_settings(str(binary), {})
+    assert SettingsError.exit_code == 2
+
+
+def test_the_caller_keeps_its_tree(file: str) -> None:
+    flags: dict[str, object] = {"detector.threshold": 0.5}
+    load_settings(file, flags)
+    assert flags == {"detector.threshold": 0.5}
