@@ -110,13 +110,23 @@ class CameraSource:
         return self._rate_hz
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield frames until the limit.
+        """Yield frames until the limit; then the camera is released.
 
         Raises:
             SourceError: No frame came for ``open_timeout_s``.
         """
-        start_ns = last_ns = self._clock.monotonic_ns()
+        try:
+            yield from self._frames()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Release the camera; a reader in another thread ends at once."""
+        self._calls.finish(self._release)
+
+    def _frames(self) -> Iterator[Frame]:
         index = 0
+        start_ns = last_ns = self._clock.monotonic_ns()
         while index != self._limit:
             try:
                 image = self._next_image(last_ns)
@@ -133,18 +143,13 @@ class CameraSource:
             yield self._frame(image, index, (now_ns - start_ns) / 1e9, now_ns)
             index += 1
 
-    def close(self) -> None:
-        """Release the camera; a reader in another thread ends at once."""
-        self._calls.finish(self._release)
-
     def _next_image(self, last_ns: int) -> GreyImage | None:
         """Read one image, None where the driver has none; a driver that hangs counts as one that has none."""
         left_s = self._timeout_s - (self._clock.monotonic_ns() - last_ns) / 1e9
         try:
             return self._calls.call(self._read, max(left_s, 0.001))
-        except TimeoutError:
-            self.close()
-            raise SourceError(f"{self._shown}: no frame came for {self._timeout_s:g} s; check the cable") from None
+        except TimeoutError as error:
+            raise SourceError(f"{self._shown}: no frame came for {self._timeout_s:g} s; check the cable") from error
 
     def _open(self, device: int | str) -> float:
         """Open the camera in the reading thread; return its rate, 0 where it has none."""

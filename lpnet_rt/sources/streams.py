@@ -111,11 +111,21 @@ class StreamSource:
         return self._rate_hz
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield frames until the stream, or the limit, ends.
+        """Yield frames until the stream, or the limit, ends; then the connection is closed.
 
         Raises:
             SourceError: The stream failed, or no frame came for ``open_timeout_s``.
         """
+        try:
+            yield from self._frames()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Hang up; a reader in another thread ends at once."""
+        self._calls.finish(self._hang_up)
+
+    def _frames(self) -> Iterator[Frame]:
         index, dropped, delivered = 0, 0, 0
         deadline_ns = self._clock.monotonic_ns() + round(self._timeout_s * 1e9)
         while True:
@@ -134,10 +144,6 @@ class StreamSource:
                 return
             if read.frames:
                 deadline_ns = self._clock.monotonic_ns() + round(self._timeout_s * 1e9)
-
-    def close(self) -> None:
-        """Hang up; a reader in another thread ends at once."""
-        self._calls.finish(self._hang_up)
 
     def _connect(self, url: str) -> str | None:
         """Open the stream; return why that failed, or None."""
@@ -165,7 +171,6 @@ class StreamSource:
         except FinishedError:
             return _Read(ended=True)
         except TimeoutError:
-            self.close()
             return _Read(failure=f"no frame came for {self._timeout_s:g} s")
 
     def _read(self) -> _Read:

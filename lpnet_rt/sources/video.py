@@ -33,8 +33,12 @@ def decoder_threads() -> int:
 
 
 def silence_ffmpeg() -> None:
-    """Keep FFmpeg's own lines, which hold whole URLs and say what our errors say, off stderr."""
-    av.logging.set_level(av.logging.PANIC)
+    """Keep FFmpeg's own lines, which hold whole URLs and say what our errors say, away from stderr and logs.
+
+    Only None does: at any level, PANIC included, PyAV hands FFmpeg's errors to Python, and a decoder thread that
+    waits for the interpreter there hangs for ever when the interpreter waits for that thread to end.
+    """
+    av.logging.set_level(None)
 
 
 def av_reason(error: av.FFmpegError) -> str:
@@ -119,7 +123,7 @@ class VideoSource:
         return self._rate_hz
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield frames until the file, or the limit, ends.
+        """Yield frames until the file, or the limit, ends; then the file is closed.
 
         Frames that cannot be decoded before the first good one (a recording that starts in the middle of a group of
         pictures) are left out and counted in ``dropped``, as far as the decoder tells of them; any later damage ends
@@ -129,6 +133,19 @@ class VideoSource:
             TruncatedError: The file is cut off or damaged; every frame before that was delivered.
             SourceError: No frame at all can be decoded.
         """
+        try:
+            yield from self._frames()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close the file; a reader in another thread ends before its next frame."""
+        self._closed.set()
+        with self._reading:
+            self._container.close()
+
+    def _frames(self) -> Iterator[Frame]:
+        """Yield the good frames, then judge the end."""
         delivered, skipped = 0, 0
         for decoded in self._decoded():
             if decoded is None or decoded.is_corrupt:
@@ -146,12 +163,6 @@ class VideoSource:
                 return
         if not self._closed.is_set():
             self._judge_end(delivered)
-
-    def close(self) -> None:
-        """Close the file; a reader in another thread ends before its next frame."""
-        self._closed.set()
-        with self._reading:
-            self._container.close()
 
     def _decoded(self) -> Iterator[av.VideoFrame | None]:
         """Yield decoded frames, None for a packet that cannot be decoded."""

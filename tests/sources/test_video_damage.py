@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import av
+import av.logging
 import pytest
 
 from lpnet_rt.errors import SourceError, TruncatedError
@@ -160,3 +161,17 @@ def test_nothing_but_damage_is_no_truncation(write_video, grey_images) -> None:
     with pytest.raises(SourceError, match="no frame can be decoded") as refused:
         list(open_source(SourceSettings(spec=str(path))))
     assert not isinstance(refused.value, TruncatedError)
+
+
+def test_closing_in_the_middle_of_damage_never_hangs(write_video, grey_images) -> None:
+    """FFmpeg's decoder threads must not call into Python: closing waits for them with the interpreter held."""
+    path = write_video("a.mkv", grey_images(12, dtype="uint16"), "ffv1", "gray16le")
+    data = bytearray(path.read_bytes())
+    for start, size in _packets(path)[1:]:
+        data[start + 40 : start + size - 8] = bytes(size - 48)
+    path.write_bytes(data)
+    for _ in range(40):
+        source = open_source(SourceSettings(spec=str(path)))
+        assert av.logging.get_level() is None
+        next(iter(source))
+        source.close()

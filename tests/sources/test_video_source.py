@@ -85,6 +85,20 @@ def test_the_limit_and_the_declared_count(write_video, grey_images) -> None:
     assert open_source(SourceSettings(spec=str(path), frames=40)).frame_count == 9
 
 
+def test_the_file_is_closed_when_its_frames_have_come(write_video, grey_images) -> None:
+    path = write_video("a.mkv", grey_images(3), "ffv1", "gray")
+    source = open_source(SourceSettings(spec=str(path)))
+    assert _opened(path) == 1
+    assert len(list(source)) == 3
+    assert _opened(path) == 0
+    assert list(source) == []
+
+
+def _opened(path: Path) -> int:
+    links = Path("/proc/self/fd").iterdir()
+    return sum(os.path.realpath(link) == str(path) for link in links)
+
+
 def test_realtime_delivers_when_frames_are_due(write_video, grey_images, clock) -> None:
     path = write_video("a.mkv", grey_images(4), "ffv1", "gray", pts=[0, 3, 6, 36])
     source = VideoSource(path, SourceSettings(spec=str(path), realtime=True), clock)
