@@ -54,7 +54,7 @@ def test_keys_and_shapes_are_the_published_ones_in_order(reference: Path) -> Non
 def test_published_weights_give_the_published_maps(reference: Path, statistics: Statistics, suffix: str) -> None:
     model = published(reference)
     with np.load(reference / "sirst_val_maps.npz") as expected:
-        for name in sorted({key.partition("/")[0] for key in expected})[::2]:
+        for name in sorted({key.partition("/")[0] for key in expected})[::3]:
             image = torch.from_numpy(expected[f"{name}/input"])[None, None]
             with model.normalising_by(statistics):
                 score = model(image)
