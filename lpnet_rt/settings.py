@@ -47,6 +47,11 @@ class SourceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     seed: Annotated[int, msgspec.Meta(ge=0)] = 0
     open_timeout_s: Timeout = 10.0
 
+    def __repr__(self) -> str:
+        """Leave a URL out: it may hold a password."""
+        spec = "<URL>" if "://" in self.spec else self.spec
+        return f"SourceSettings(spec={spec!r}, name={self.name!r}, frames={self.frames!r}, realtime={self.realtime!r})"
+
 
 class DetectorSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How frames become detections.
@@ -151,6 +156,8 @@ def _where(reason: str, whole: Mapping[str, object], flags: Mapping[str, object]
     value: object = whole
     for part in filter(None, key.split(".")):
         value = value.get(part) if isinstance(value, Mapping) else None
+    if isinstance(value, str) and "://" in value:
+        value = "a URL"  # which may hold a password
     if key in flags:
         origin = "flags"  # which win: the file's own value may be in order
     return f"{origin}: {key or 'settings'}: {text[:1].lower() + text[1:]}, found {value!r}"

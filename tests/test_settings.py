@@ -122,3 +122,11 @@ def test_the_caller_keeps_its_tree(file: str) -> None:
     flags: dict[str, object] = {"detector.threshold": 0.5}
     load_settings(file, flags)
     assert flags == {"detector.threshold": 0.5}
+
+
+def test_a_password_in_a_url_is_never_shown():
+    settings = load_settings(None, {"source.spec": "rtsp://user:secret@camera/stream"})
+    assert "secret" not in repr(settings)
+    with pytest.raises(SettingsError) as caught:
+        load_settings(None, {"source.frames": "rtsp://user:secret@camera/stream"})
+    assert "secret" not in str(caught.value)

@@ -52,7 +52,7 @@ class DataRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     empty_crops: Count = 352
     video_crops: Count = 352
     hard_share: Share = 0.5
-    synthetic_share: Share = 0.3
+    synthetic_share: Share = 0.05
 
 
 class OptimiserRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -73,14 +73,16 @@ class Recipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole recipe.
 
     Attributes:
+        task: Which network this is a recipe of.
         seed: Of weights, crops and augmentation; the same seed gives the same run.
-        precision: ``bf16`` (autocast) or ``f32``.
+        precision: ``bf16`` or ``f16`` (autocast; f16 on CUDA only) or ``f32``.
         workers: Processes that cut and augment crops.
     """
 
+    task: Literal["lpnet-rt"] = "lpnet-rt"
     network: NetworkRecipe = NetworkRecipe()
     data: DataRecipe = DataRecipe()
     optimiser: OptimiserRecipe = OptimiserRecipe()
     seed: Count = 0
-    precision: Literal["bf16", "f32"] = "bf16"
+    precision: Literal["bf16", "f16", "f32"] = "bf16"
     workers: Count = 0
