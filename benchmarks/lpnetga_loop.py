@@ -1,0 +1,299 @@
+"""LPNetGA's forms against the published procedure's: one patch at a time, each score copied to the host.
+
+    python -m lpnet_rt.benchmarks.lpnetga_loop --model sirst.safetensors
+
+All forms take turns in every round, so that whatever else the machine does falls on all of them alike; the ratios are
+those of one run. The loop is built from this project's own modules, so that only its shape differs. Score differences
+are those of absolute scores (mean over the patches of a pixel) on the same frame.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import openvino
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lpnet_rt.errors import DataError
+from lpnet_rt.frames import to_grey
+from lpnet_rt.networks.folding import fold_batch_norm
+from lpnet_rt.networks.lpnetga import INPUT_PX, Fusing, LPNetGA
+from lpnet_rt.networks.lpnetga_predict import unit_range
+from lpnet_rt.networks.merging import merge_local_view
+from lpnet_rt.networks.patches import PatchGrid, coverage, fuse, split
+from lpnet_rt.networks.weights import load_lpnetga
+
+__all__ = ["Form", "main", "measure", "published_loop"]
+
+# Patches a request: 14 maps of 32 channels at 60x60 stay in the caches of a core, all 196 do not.
+_PATCHES_PER_REQUEST = 14
+
+Score = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One way of computing the score map of a frame.
+
+    Attributes:
+        name: What is computed: ``loop``, ``exact`` or ``dense``.
+        engine: What computes it.
+        run: (1, 1, H, W) float32 in 0..1 on the host -> (H, W) float32, absolute scores, on the host.
+    """
+
+    name: str
+    engine: str
+    run: Callable[[Tensor], Score]
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What was measured of one form: every round's milliseconds, and the last score map."""
+
+    form: Form
+    times_ms: list[float]
+    score: Score
+
+
+def published_loop(model: LPNetGA, image: Tensor) -> Score:
+    """Score a frame as the published script does: every patch by itself, the ones in the zero border included.
+
+    Args:
+        model: In evaluation mode, on the host.
+        image: (1, 1, H, W) float32 in 0..1.
+
+    Returns:
+        (H, W) float32, the mean score of the patches over each pixel.
+    """
+    grid = model.grid
+    height, width = image.shape[2], image.shape[3]
+    _, _, gated = model.global_view(image)
+    pad, side, step = grid.padding_px, grid.patch_px, grid.stride_px
+    padded = torch.nn.functional.pad(gated, (pad, pad, pad, pad))
+    total = np.zeros(padded.shape[2:], np.float32)
+    for y in range(0, total.shape[0] - side + 1, step):
+        for x in range(0, total.shape[1] - side + 1, step):
+            total[y : y + side, x : x + side] += model.lfe(padded[:, :, y : y + side, x : x + side])[0, 0].cpu().numpy()
+    count = coverage((height, width), grid, like=image)[0, 0].numpy()
+    mean: Score = total[pad : pad + height, pad : pad + width] / count
+    return mean
+
+
+def torch_forms(model: LPNetGA) -> list[Form]:
+    """Exact and dense through PyTorch: float32, and bfloat16 autocast in channels_last."""
+    last = fold_batch_norm(model)
+    last.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's own, missing from its types
+
+    def run_f32(image: Tensor, fusing: Fusing) -> Score:
+        return _on_host(model(image, fusing))
+
+    def run_bf16(image: Tensor, fusing: Fusing) -> Score:
+        with torch.autocast("cpu", torch.bfloat16):
+            return _on_host(last(image.contiguous(memory_format=torch.channels_last), fusing))
+
+    return [
+        Form("exact", "torch f32", lambda image: run_f32(image, "mean")),
+        Form("exact", "torch bf16", lambda image: run_bf16(image, "mean")),
+        Form("dense", "torch f32", lambda image: run_f32(image, "dense")),
+        Form("dense", "torch bf16", lambda image: run_bf16(image, "dense")),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """LPNetGA as OpenVINO models, batch norm folded and branches merged.
+
+    Attributes:
+        look: (1, 1, H, W) frame -> (1, 8, H, W) gated features.
+        decide: Gated features of 14 patches -> their scores.
+        whole: Frame -> dense score map.
+        grid: Where the patches lie.
+        size_hw: Height and width of the frame, in pixels.
+    """
+
+    look: openvino.Model
+    decide: openvino.Model
+    whole: openvino.Model
+    grid: PatchGrid
+    size_hw: tuple[int, int]
+
+
+def convert(model: LPNetGA, image: Tensor) -> Converted:
+    """Convert a network for frames of the size of ``image``, (1, 1, H, W)."""
+    folded = fold_batch_norm(model)
+    local = merge_local_view(folded.lfe)
+    grid = folded.grid.without_border()
+    requests = split(folded.global_view(image)[2], grid)[:_PATCHES_PER_REQUEST]
+    return Converted(
+        look=_converted(_Gated(folded), image),
+        decide=_converted(local, requests),
+        whole=_converted(nn.Sequential(_Gated(folded), local), image),
+        grid=grid,
+        size_hw=(image.shape[2], image.shape[3]),
+    )
+
+
+def openvino_forms(converted: Converted, precision: str, threads: int) -> list[Form]:
+    """Exact and dense through OpenVINO.
+
+    Args:
+        converted: What to run.
+        precision: ``f32`` or ``bf16``.
+        threads: Processor threads.
+    """
+    grid, size_hw = converted.grid, converted.size_hw
+    look = _compile(converted.look, precision, threads, streams=1)
+    decide = _compile(converted.decide, precision, threads, streams=threads)
+    whole = _compile(converted.whole, precision, threads, streams=1)
+    queue = openvino.AsyncInferQueue(decide, threads)
+
+    def exact(frame: Tensor) -> Score:
+        patches = split(torch.from_numpy(look(frame.numpy())[0]), grid).numpy()
+        scores = np.empty((len(patches), 1, grid.patch_px, grid.patch_px), np.float32)
+
+        def keep(request: openvino.InferRequest, first: int) -> None:
+            scores[first : first + _PATCHES_PER_REQUEST] = request.get_output_tensor().data
+
+        queue.set_callback(keep)
+        for first in range(0, len(patches), _PATCHES_PER_REQUEST):
+            queue.start_async([patches[first : first + _PATCHES_PER_REQUEST]], first)
+        queue.wait_all()
+        total, count = fuse(torch.from_numpy(scores), size_hw, grid)
+        return _on_host(total / count)
+
+    def dense(frame: Tensor) -> Score:
+        score: Score = whole(frame.numpy())[0][0, 0].copy()
+        return score
+
+    return [Form("exact", f"openvino {precision}", exact), Form("dense", f"openvino {precision}", dense)]
+
+
+def measure(forms: Sequence[Form], image: Tensor, rounds: int, clock: Callable[[], int]) -> list[Timing]:
+    """Run every form once to warm up and then once a round, in turns.
+
+    Args:
+        forms: What to run.
+        image: (1, 1, H, W) float32 in 0..1.
+        rounds: At least 1.
+        clock: Monotonic nanoseconds.
+    """
+    timings = [Timing(form, [], form.run(image)) for form in forms]
+    for _ in range(rounds):
+        for timing in timings:
+            start = clock()
+            timing.form.run(image)
+            timing.times_ms.append((clock() - start) / 1e6)
+    return timings
+
+
+def table(timings: Sequence[Timing]) -> str:
+    """The timings as text: the first one is what the others are compared with."""
+    loop_ms = float(np.median(timings[0].times_ms))
+    lines = [
+        f"{'form':<6} {'engine':<14} {'median ms':>10} {'p95 ms':>9} {'x loop':>7} {'largest score difference':>26}"
+    ]
+    for timing in timings:
+        median, p95 = np.percentile(timing.times_ms, (50, 95))
+        difference = float(np.abs(timing.score - timings[0].score).max())
+        lines.append(
+            f"{timing.form.name:<6} {timing.form.engine:<14} {median:10.1f} {p95:9.1f} {loop_ms / median:7.1f} "
+            f"{difference:26.1e}"
+        )
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure all forms and print the table.
+
+    Args:
+        argv: Flags; None takes those of the command line.
+
+    Returns:
+        0.
+
+    Raises:
+        DataError: The image cannot be read.
+        ModelError: The model cannot be read.
+    """
+    parser = argparse.ArgumentParser(prog="lpnetga_loop", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--model", type=Path, help="weights as import-weights writes them; random ones by default")
+    parser.add_argument("--image", type=Path, help="a frame; noise by default")
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    flags = parser.parse_args(argv)
+    torch.set_num_threads(flags.threads)
+    torch.manual_seed(0)
+    model = load_lpnetga(flags.model) if flags.model else LPNetGA().eval()
+    image = torch.from_numpy(_frame(flags.image))[None, None]
+    with torch.inference_mode():
+        forms = [Form("loop", "torch f32", lambda frame: published_loop(model, frame)), *torch_forms(model)]
+        converted = convert(model, image)
+        for precision in ("f32", "bf16"):
+            forms += openvino_forms(converted, precision, flags.threads)
+        timings = measure(forms, image, flags.rounds, time.perf_counter_ns)
+    print(f"{_processor()}, {flags.threads} threads; torch {torch.__version__}, OpenVINO {openvino.__version__}")
+    print(f"{INPUT_PX}x{INPUT_PX}, {flags.rounds} rounds in turns, weights: {flags.model or 'random'}")
+    print(table(timings))
+    return 0
+
+
+class _Gated(nn.Module):
+    """The global part alone: frame to gated features."""
+
+    def __init__(self, model: LPNetGA) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.model.global_view(image)[2]
+
+
+def _converted(module: nn.Module, example: Tensor) -> openvino.Model:
+    return openvino.convert_model(module.eval(), example_input=example, input=list(example.shape))
+
+
+def _compile(model: openvino.Model, precision: str, threads: int, streams: int) -> openvino.CompiledModel:
+    options = {
+        "INFERENCE_PRECISION_HINT": precision,
+        "INFERENCE_NUM_THREADS": str(threads),
+        "NUM_STREAMS": str(streams),
+    }
+    return openvino.Core().compile_model(model, "CPU", options)
+
+
+def _frame(path: Path | None) -> Score:
+    """(120, 120) float32 in 0..1."""
+    if path is None:
+        return np.random.default_rng(0).random((INPUT_PX, INPUT_PX), np.float32)
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise DataError(f"{path}: expected an image, found none that can be read")
+    if image.dtype not in (np.uint8, np.uint16):
+        raise DataError(f"{path}: expected 8 or 16 bits a pixel, found {image.dtype}; convert it first")
+    grey = to_grey(image)  # type: ignore[arg-type]  # the line above is what the type says
+    small = cv2.resize(unit_range(grey), (INPUT_PX, INPUT_PX), interpolation=cv2.INTER_LINEAR)
+    return small.astype(np.float32)
+
+
+def _on_host(score: Tensor) -> Score:
+    on_host: Score = score[0, 0].float().cpu().numpy()
+    return on_host
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
