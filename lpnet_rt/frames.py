@@ -6,10 +6,12 @@ Coordinates: x to the right, y down, the centre of the first pixel is (0, 0). Si
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+from cv2.typing import MatLike
 from numpy.typing import NDArray
 
 __all__ = ["Frame", "GreyImage", "ModelInput", "display_stretch", "model_input", "standardise", "to_grey"]
@@ -25,6 +27,7 @@ STD_FLOOR_RAW = 12.0
 _LOCAL_BLOCKS = 9
 _LOCAL_STD_FLOOR = 2.0
 _LOCAL_LIMIT = 12.0
+_STRIP_ROWS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +105,8 @@ def model_input(image: GreyImage, multiple: int = 4, least: int = 4) -> ModelInp
 
     Args:
         image: (H, W) uint8 or uint16, raw counts.
-        multiple: Pad both sides, at the right and at the bottom, to a multiple of this many pixels, by mirroring; itself
-            a multiple of 4.
+        multiple: Pad both sides, at the right and at the bottom, to a multiple of this many pixels, by mirroring;
+            itself a multiple of 4.
         least: Pad both sides to at least this many pixels.
 
     Returns:
@@ -116,35 +119,62 @@ def model_input(image: GreyImage, multiple: int = 4, least: int = 4) -> ModelInp
         image = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REFLECT_101)  # type: ignore[assignment]
     mean, std = cv2.meanStdDev(image)
     floor = STD_FLOOR_8BIT if image.dtype == np.uint8 else STD_FLOOR_RAW
-    offset = (float(mean[0, 0]), 0.0, 0.0, 0.0)
-    centred = cv2.subtract(image, offset, dtype=cv2.CV_32F)  # type: ignore[call-overload]
-    return standardise(np.asarray(centred, np.float32), max(float(std[0, 0]), floor))[None]
+    return standardise(image, max(float(std[0, 0]), floor), float(mean[0, 0]))[None]
 
 
-def standardise(centred: NDArray[np.float32], std: float) -> NDArray[np.float32]:
-    """Both scales of a frame whose mean has been taken off; see :func:`model_input`.
+def standardise(image: GreyImage | NDArray[np.float32], std: float, mean: float = 0.0) -> NDArray[np.float32]:
+    """Both scales of a frame; see :func:`model_input`.
 
     Args:
-        centred: (H, W) float32, counts; sides are multiples of 4.
+        image: (H, W) uint8, uint16 or float32, counts; sides are multiples of 4.
         std: The frame's standard deviation in counts, floor included.
+        mean: The frame's mean in counts, or 0 where it has been taken off.
 
     Returns:
         (2, H, W) float32, contiguous.
     """
-    height, width = centred.shape
+    height, width = image.shape
     out = np.empty((2, height, width), np.float32)
-    np.multiply(centred, np.float32(1.0 / std), out=out[0])
+    square = np.empty((min(_STRIP_ROWS, height), width), np.float32)
     # Local statistics live on a quarter of the side: a sixteenth of the work, and no worse for being smooth.
-    small_wh = (width // 4, height // 4)
-    mean = cv2.resize(centred, small_wh, interpolation=cv2.INTER_AREA)
-    square = cv2.resize(cv2.multiply(centred, centred), small_wh, interpolation=cv2.INTER_AREA)
-    mean = cv2.blur(mean, (_LOCAL_BLOCKS, _LOCAL_BLOCKS))
-    variance = cv2.blur(square, (_LOCAL_BLOCKS, _LOCAL_BLOCKS)) - mean * mean
+    local_mean, local_square = np.empty((2, height // 4, width // 4), np.float32)
+    for rows in _strips(height):
+        small = slice(rows.start // 4, rows.stop // 4)
+        centred = out[1, rows]
+        np.copyto(centred, image[rows])
+        np.subtract(centred, np.float32(mean), out=centred)
+        np.multiply(centred, np.float32(1.0 / std), out=out[0, rows])
+        cv2.multiply(centred, centred, dst=square[: len(centred)])
+        _quarter(centred, local_mean[small])
+        _quarter(square[: len(centred)], local_square[small])
+    local_mean = cv2.blur(local_mean, (_LOCAL_BLOCKS, _LOCAL_BLOCKS))
+    variance = cv2.blur(local_square, (_LOCAL_BLOCKS, _LOCAL_BLOCKS)) - local_mean * local_mean
     scale = 1.0 / np.sqrt(np.maximum(variance, np.float32(_LOCAL_STD_FLOOR**2)))
-    cv2.subtract(centred, cv2.resize(mean, (width, height)), dst=out[1])
-    cv2.multiply(out[1], cv2.resize(scale, (width, height)), dst=out[1])
-    np.clip(out[1], -_LOCAL_LIMIT, _LOCAL_LIMIT, out=out[1])
+    for rows in _strips(height):
+        local = out[1, rows]
+        cv2.subtract(local, _four_times(local_mean, rows), dst=local)
+        cv2.multiply(local, _four_times(scale, rows), dst=local)
+        np.clip(local, -_LOCAL_LIMIT, _LOCAL_LIMIT, out=local)
     return out
+
+
+def _strips(height: int) -> Iterator[slice]:
+    """Rows of a frame, in strips that stay in a core's cache from one step to the next."""
+    return (slice(top, min(top + _STRIP_ROWS, height)) for top in range(0, height, _STRIP_ROWS))
+
+
+def _quarter(image: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+    """Means of blocks of 4x4; OpenCV takes twice a half three times as fast as once a quarter."""
+    height, width = image.shape
+    half = cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    cv2.resize(half, (width // 4, height // 4), dst=out, interpolation=cv2.INTER_AREA)
+
+
+def _four_times(small: NDArray[np.float32], rows: slice) -> MatLike:
+    """The given rows of a map enlarged four times, as if all of it had been."""
+    first, last = max(rows.start // 4 - 1, 0), min(rows.stop // 4 + 1, len(small))
+    enlarged = cv2.resize(small[first:last], (4 * small.shape[1], 4 * (last - first)))
+    return enlarged[rows.start - 4 * first : rows.stop - 4 * first]
 
 
 def display_stretch(image: GreyImage) -> NDArray[np.uint8]:
