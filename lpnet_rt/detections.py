@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from lpnet_rt.frames import GreyImage
 
-__all__ = ["MOST_DETECTIONS", "Detections", "detect"]
+__all__ = ["BODY_SCORE", "MOST_DETECTIONS", "Detections", "detect"]
 
+# Scores are trained so that one half is a blob's outline. A stricter threshold asks for a surer peak; it does not
+# break the blob into its hottest parts.
+BODY_SCORE = np.float32(0.5)
 # A frame of pure noise at a low threshold has thousands of components; what is published of it stays bounded.
 MOST_DETECTIONS = 500
 _SNR_MARGIN_PX = 6
@@ -28,7 +31,7 @@ class Detections:
         centroid_xy: (N, 2) float32, score-weighted centroid.
         box_xyxy: (N, 4) int32, pixel indices; x2 and y2 are exclusive.
         score: (N,) float32 in 0..1, the highest score of the component.
-        area_px: (N,) int32, pixels at or over the threshold.
+        area_px: (N,) int32, pixels of the component.
         peak: (N,) int32, highest raw count of the component.
         snr: (N,) float32, (peak - local mean) / local standard deviation of the surrounding frame, at most 999.
     """
@@ -73,7 +76,9 @@ class Detections:
 
 
 def detect(score_map: NDArray[np.float32], image: GreyImage, threshold: float) -> Detections:
-    """Turn a score map into detections: 8-connected components at or over the threshold.
+    """Turn a score map into detections: 8-connected components with a peak at or over the threshold.
+
+    A component is made of pixels that score at least one half, or at least the threshold where that is lower.
 
     Args:
         score_map: (H, W) float32 in 0..1, finite.
@@ -88,9 +93,10 @@ def detect(score_map: NDArray[np.float32], image: GreyImage, threshold: float) -
     """
     if score_map.shape != image.shape:
         raise ValueError(f"score_map: expected the image's size {image.shape}, found {score_map.shape}")
-    binary = (score_map >= np.float32(threshold)).view(np.uint8)
-    if not cv2.countNonZero(binary):
+    needed = np.float32(threshold)
+    if score_map.max(initial=0.0) < needed:
         return Detections.empty()
+    binary = (score_map >= min(needed, BODY_SCORE)).view(np.uint8)
     x0, y0, width, height = cv2.boundingRect(binary)
     window = (slice(y0, y0 + height), slice(x0, x0 + width))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(binary[window], connectivity=8)
@@ -111,7 +117,7 @@ def detect(score_map: NDArray[np.float32], image: GreyImage, threshold: float) -
     boxes = np.stack(
         (left, top, left + stats[1:, cv2.CC_STAT_WIDTH], top + stats[1:, cv2.CC_STAT_HEIGHT]), axis=1
     ).astype(np.int32)
-    order = np.argsort(-score, kind="stable")[:MOST_DETECTIONS]
+    order = np.argsort(-score, kind="stable")[: min(MOST_DETECTIONS, int((score >= needed).sum()))]
     return Detections(
         centroid_xy=centroid[order],
         box_xyxy=boxes[order],

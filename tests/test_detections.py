@@ -176,3 +176,17 @@ def test_columns_are_validated(name: str, column: np.ndarray, message: str) -> N
     one = detect(scores(r3c3=0.9), flat(), 0.5)
     with pytest.raises(ValueError, match=f"Detections.{name}: {message}"):
         dataclasses.replace(one, **{name: column})
+
+
+def test_a_strict_threshold_asks_for_a_surer_peak_and_does_not_break_the_blob():
+    scores = np.zeros((16, 24), np.float32)
+    scores[4:6, 3:13] = 0.6
+    scores[4, 3] = scores[5, 12] = 0.95
+    scores[10:12, 3:5] = 0.8
+    image = np.full((16, 24), 100, np.uint8)
+    found = detect(scores, image, 0.9)
+    assert len(found) == 1
+    assert found.box_xyxy[0].tolist() == [3, 4, 13, 6]
+    assert found.area_px[0] == 20
+    assert len(detect(scores, image, 0.5)) == 2
+    assert len(detect(scores, image, 0.96)) == 0
