@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -19,6 +20,8 @@ BODY_SCORE = np.float32(0.5)
 MOST_DETECTIONS = 500
 _SNR_MARGIN_PX = 6
 _SNR_GUARD_PX = 2
+
+_Value = TypeVar("_Value", np.float32, np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,36 +99,52 @@ def detect(score_map: NDArray[np.float32], image: GreyImage, threshold: float) -
     needed = np.float32(threshold)
     if score_map.max(initial=0.0) < needed:
         return Detections.empty()
-    binary = (score_map >= min(needed, BODY_SCORE)).view(np.uint8)
-    x0, y0, width, height = cv2.boundingRect(binary)
-    window = (slice(y0, y0 + height), slice(x0, x0 + width))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(binary[window], connectivity=8)
-    ys, xs = np.nonzero(labels)
-    component: NDArray[np.intp] = labels[ys, xs].astype(np.intp) - 1
+    hot = score_map >= np.float32(threshold)
+    places = np.flatnonzero(hot)
+    if not places.size:
+        return Detections.empty()
+    ys, xs = np.divmod(places, image.shape[1])
+    # Only the part of the frame that holds anything is searched for components.
+    x0, y0 = int(xs.min()), int(ys[0])
+    window = hot[y0 : int(ys[-1]) + 1, x0 : int(xs.max()) + 1]
+    count, labels = cv2.connectedComponents(window.view(np.uint8), connectivity=8)
+    component: NDArray[np.intp] = labels[ys - y0, xs - x0].astype(np.intp) - 1
     n = count - 1
-    weights = score_map[window][ys, xs].astype(np.float64)
-    counts = image[window][ys, xs]
+    weights = score_map[ys, xs].astype(np.float64)
     total = np.bincount(component, weights, n)
+    # Sums of offsets into the window, not of coordinates: fewer digits are lost.
     centroid = np.empty((n, 2), np.float32)
-    centroid[:, 0] = np.bincount(component, weights * xs, n) / total + x0
-    centroid[:, 1] = np.bincount(component, weights * ys, n) / total + y0
-    score = np.zeros(n, np.float32)
-    np.maximum.at(score, component, weights.astype(np.float32))
-    peak = np.zeros(n, np.int32)
-    np.maximum.at(peak, component, counts.astype(np.int32))
-    left, top = stats[1:, cv2.CC_STAT_LEFT] + x0, stats[1:, cv2.CC_STAT_TOP] + y0
-    boxes = np.stack(
-        (left, top, left + stats[1:, cv2.CC_STAT_WIDTH], top + stats[1:, cv2.CC_STAT_HEIGHT]), axis=1
-    ).astype(np.int32)
-    order = np.argsort(-score, kind="stable")[: min(MOST_DETECTIONS, int((score >= needed).sum()))]
+    centroid[:, 0] = np.bincount(component, weights * (xs - x0), n) / total + x0
+    centroid[:, 1] = np.bincount(component, weights * (ys - y0), n) / total + y0
+    score = _highest(component, weights.astype(np.float32), n)
+    peak = _highest(component, image[ys, xs].astype(np.int32), n)
+    order = np.argsort(-score, kind="stable")[:MOST_DETECTIONS]
+    boxes = _boxes(component, xs.astype(np.int32), ys.astype(np.int32), n)
     return Detections(
         centroid_xy=centroid[order],
         box_xyxy=boxes[order],
         score=score[order],
-        area_px=stats[1:, cv2.CC_STAT_AREA].astype(np.int32)[order],
+        area_px=np.bincount(component, minlength=n).astype(np.int32)[order],
         peak=peak[order],
         snr=np.array([_local_snr(image, boxes[i], int(peak[i])) for i in order], np.float32),
     )
+
+
+def _highest(component: NDArray[np.intp], values: NDArray[_Value], n: int) -> NDArray[_Value]:
+    """Highest value, at least 0, of each of n components."""
+    highest = np.zeros(n, values.dtype)
+    np.maximum.at(highest, component, values)
+    return highest
+
+
+def _boxes(component: NDArray[np.intp], xs: NDArray[np.int32], ys: NDArray[np.int32], n: int) -> NDArray[np.int32]:
+    """(n, 4) int32: first column and row of each component, and the ones after its last."""
+    boxes = np.empty((n, 4), np.int32)
+    for column, values in enumerate((xs, ys)):
+        least = np.full(n, values.max(), np.int32)
+        np.minimum.at(least, component, values)
+        boxes[:, column], boxes[:, column + 2] = least, _highest(component, values, n) + 1
+    return boxes
 
 
 def _local_snr(image: GreyImage, box_xyxy: NDArray[np.int32], peak: int) -> float:
