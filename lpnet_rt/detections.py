@@ -99,11 +99,8 @@ def detect(score_map: NDArray[np.float32], image: GreyImage, threshold: float) -
     needed = np.float32(threshold)
     if score_map.max(initial=0.0) < needed:
         return Detections.empty()
-    hot = score_map >= np.float32(threshold)
-    places = np.flatnonzero(hot)
-    if not places.size:
-        return Detections.empty()
-    ys, xs = np.divmod(places, image.shape[1])
+    hot = score_map >= min(needed, BODY_SCORE)
+    ys, xs = np.divmod(np.flatnonzero(hot), image.shape[1])
     # Only the part of the frame that holds anything is searched for components.
     x0, y0 = int(xs.min()), int(ys[0])
     window = hot[y0 : int(ys[-1]) + 1, x0 : int(xs.max()) + 1]
@@ -118,7 +115,7 @@ def detect(score_map: NDArray[np.float32], image: GreyImage, threshold: float) -
     centroid[:, 1] = np.bincount(component, weights * (ys - y0), n) / total + y0
     score = _highest(component, weights.astype(np.float32), n)
     peak = _highest(component, image[ys, xs].astype(np.int32), n)
-    order = np.argsort(-score, kind="stable")[:MOST_DETECTIONS]
+    order = np.argsort(-score, kind="stable")[: min(MOST_DETECTIONS, int((score >= needed).sum()))]
     boxes = _boxes(component, xs.astype(np.int32), ys.astype(np.int32), n)
     return Detections(
         centroid_xy=centroid[order],
