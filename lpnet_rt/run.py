@@ -146,7 +146,8 @@ def _drive(pipeline: Pipeline, outputs: Outputs, caught: list[int]) -> None:
     except BaseException as error:
         outputs.close(f"error: {type(error).__name__}")
         raise
-    outputs.close("interrupted" if caught else "end")
+    quitted = outputs.window is not None and outputs.window.wants_stop
+    outputs.close("interrupted" if caught or quitted else "end")
 
 
 def _protect_source(settings: Settings) -> None:
