@@ -122,15 +122,22 @@ def run(settings: Settings, clock: Clock = SYSTEM_CLOCK) -> int:
         detector = Detector.load(settings.detector, clock)
         outputs = Outputs(settings, source, detector, clock)
         pipeline = Pipeline(source, detector, outputs.sinks)
-        with _signals(caught, pipeline.stop):
-            _drive(pipeline, outputs, caught)
+        try:
+            with _signals(caught, pipeline.stop):
+                _drive(pipeline, outputs, caught)
+        finally:
+            if not settings.output.quiet:
+                _summarise(settings, source, detector, outputs)
     finally:
         source.close()
-    if not settings.output.quiet:
-        engine = detector.choice.engine
-        where = sys.stderr if settings.output.jsonl == "-" else sys.stdout
-        outputs.progress.print_summary(source.name, f"{engine.name} {engine.precision}", where)
     return 128 + caught[0] if caught else 0
+
+
+def _summarise(settings: Settings, source: Source, detector: Detector, outputs: Outputs) -> None:
+    """Say what was done, also where an error ended it; never into the JSON Lines."""
+    engine = detector.choice.engine
+    where = sys.stderr if settings.output.jsonl == "-" else sys.stdout
+    outputs.progress.print_summary(source.name, f"{engine.name} {engine.precision}", where)
 
 
 def _drive(pipeline: Pipeline, outputs: Outputs, caught: list[int]) -> None:
