@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from lpnet_rt.detector import Detector
+from lpnet_rt.errors import EngineError, SinkError, TruncatedError
+from lpnet_rt.frames import Frame
+from lpnet_rt.models import ModelCard
+from lpnet_rt.pipeline import Pipeline
+from lpnet_rt.reports import Report
+from lpnet_rt.settings import DetectorSettings, SourceSettings
+from lpnet_rt.sources.demo import DemoScene, DemoSource
+
+WAIT_S = 20.0  # an upper bound for what should be quick; nothing waits this long unless it is broken
+
+
+class Frames:
+    """A source of small frames, live or not, that can break and can be held."""
+
+    name, rate_hz, frame_count = "frames", None, None
+
+    def __init__(self, count: int, live: bool = False, error: BaseException | None = None) -> None:
+        self.live = live
+        self.delivered = 0
+        self.ended = threading.Event()
+        self._count, self._error = count, error
+
+    def __iter__(self) -> Iterator[Frame]:
+        try:
+            for index in range(self._count):
+                self.delivered += 1
+                yield make_frame(index)
+            if self._error is not None:
+                raise self._error
+        finally:
+            self.ended.set()
+
+    def close(self) -> None:
+        self.ended.set()
+
+
+class Recorder:
+    """A sink that keeps reports, and does something at each."""
+
+    def __init__(self, at_each: Callable[[Report], None] = lambda report: None) -> None:
+        self.reports: list[Report] = []
+        self._at_each = at_each
+
+    def write(self, report: Report) -> None:
+        self.reports.append(report)
+        self._at_each(report)
+
+    def close(self) -> None:
+        raise AssertionError("the pipeline leaves closing to whoever opened the sink")
+
+    @property
+    def indices(self) -> list[int]:
+        return [report.frame.index for report in self.reports]
+
+
+def make_frame(index: int) -> Frame:
+    image = np.random.default_rng(index).normal(90, 3, (64, 64)).astype(np.uint8)
+    return Frame(image=image, index=index, source="frames", pts_s=None, t_capture_us=1, t_read_ns=1)
+
+
+@pytest.fixture(scope="module")
+def detector() -> Detector:
+    return Detector.load(DetectorSettings(engine="onnxruntime", threads=1))
+
+
+def test_every_frame_reaches_the_sinks_in_order_and_as_it_was(detector: Detector) -> None:
+    scene = DemoScene(seed=3, size_hw=(96, 128))
+    source = DemoSource(SourceSettings(frames=12), scene=scene)
+    first, second = Recorder(), Recorder()
+    Pipeline(source, detector, [first, second]).run()
+    assert first.indices == list(range(12))
+    assert [id(report) for report in second.reports] == [id(report) for report in first.reports]
+    for report in first.reports:
+        np.testing.assert_array_equal(report.frame.image, scene.frame(report.frame.index))
+        assert report.frame.dropped == 0
+        assert report.error is None
+        assert report.score_map.shape == (96, 128)
+        stages = report.latency
+        parts = stages.queue_ms + stages.prepare_ms + stages.infer_ms + stages.detect_ms
+        assert stages.total_ms == pytest.approx(parts, abs=1e-6)
+
+
+def test_score_maps_of_earlier_frames_stay_as_they_were(detector: Detector) -> None:
+    sink = Recorder()
+    Pipeline(Frames(4), detector, [sink]).run()
+    for report in sink.reports:
+        np.testing.assert_array_equal(report.score_map, detector.score_map(report.frame.image))
+
+
+def test_a_truncated_source_is_finished_first_then_raised(detector: Detector) -> None:
+    sink = Recorder()
+    with pytest.raises(TruncatedError, match="cut off"):
+        Pipeline(Frames(7, error=TruncatedError("cut off")), detector, [sink]).run()
+    assert sink.indices == list(range(7))
+
+
+def test_a_fault_of_ours_in_the_source_is_not_swallowed(detector: Detector) -> None:
+    with pytest.raises(ZeroDivisionError):
+        Pipeline(Frames(1, error=ZeroDivisionError()), detector, [Recorder()]).run()
+
+
+def test_an_empty_source_ends_at_once(detector: Detector) -> None:
+    sink = Recorder()
+    Pipeline(Frames(0), detector, [sink]).run()
+    assert sink.reports == []
+
+
+def test_a_sink_that_fails_stops_everything(detector: Detector) -> None:
+    def fail(report: Report) -> None:
+        if report.frame.index == 3:
+            raise SinkError("disk full")
+
+    source, after = Frames(1_000_000), Recorder()
+    with pytest.raises(SinkError, match="disk full"):
+        Pipeline(source, detector, [Recorder(fail), after]).run()
+    assert after.indices == [0, 1, 2]
+    assert source.ended.wait(WAIT_S), "the source is still being read"
+    assert source.delivered < 20
+    assert not {"lpnet-source", "lpnet-detector"} & {thread.name for thread in threading.enumerate()}
+
+
+def test_an_engine_that_fails_stops_everything(detector: Detector) -> None:
+    class Failing:
+        name, precision = "failing", "f32"
+
+        def score(self, batch: np.ndarray) -> np.ndarray:
+            raise EngineError("out of memory")
+
+    source, sink = Frames(1_000_000), Recorder()
+    card: ModelCard = detector.card
+    broken = Detector(card, type(detector.choice)(Failing(), "test"), 0.5)
+    with pytest.raises(EngineError, match="out of memory"):
+        Pipeline(source, broken, [sink]).run()
+    assert sink.reports == []
+    assert source.ended.wait(WAIT_S)
+
+
+def test_a_live_source_with_a_slow_sink_drops_the_oldest_and_counts(detector: Detector) -> None:
+    source = Frames(60, live=True)
+    # The first report is held until the source has delivered everything: the queues are as full as they get.
+    sink = Recorder(lambda report: None if source.ended.wait(WAIT_S) else pytest.fail("the source waited for the sink"))
+    Pipeline(source, detector, [sink]).run()
+    indices, dropped = sink.indices, [report.frame.dropped for report in sink.reports]
+    assert indices == sorted(set(indices))
+    assert len(indices) < 20
+    assert indices[-1] == 59, "the newest frame was dropped"
+    assert dropped == sorted(dropped)
+    assert len(indices) + dropped[-1] == 60
+
+
+def test_drops_of_the_source_and_of_the_queue_are_added_up(detector: Detector) -> None:
+    class Lossy(Frames):
+        def __iter__(self) -> Iterator[Frame]:
+            yield Frame(
+                image=make_frame(9).image, index=9, source="s", pts_s=None, t_capture_us=1, t_read_ns=1, dropped=9
+            )
+
+    sink = Recorder()
+    Pipeline(Lossy(1), detector, [sink]).run()
+    assert [report.frame.dropped for report in sink.reports] == [9]
+
+
+def test_stop_ends_the_run_from_another_thread(detector: Detector) -> None:
+    source, seen = Frames(1_000_000), threading.Event()
+    sink = Recorder(lambda report: seen.set())
+    pipeline = Pipeline(source, detector, [sink])
+    run = threading.Thread(target=pipeline.run)
+    run.start()
+    assert seen.wait(WAIT_S)
+    pipeline.stop()
+    run.join(WAIT_S)
+    assert not run.is_alive()
+    assert sink.indices == list(range(len(sink.reports)))
+    assert source.ended.wait(WAIT_S)
+
+
+def test_stop_before_the_run_writes_nothing(detector: Detector) -> None:
+    sink = Recorder()
+    pipeline = Pipeline(Frames(1_000_000), detector, [sink])
+    pipeline.stop()
+    pipeline.run()
+    assert sink.reports == []
+
+
+def test_on_idle_is_asked_while_nothing_comes_and_can_end_the_run(detector: Detector) -> None:
+    class Silent(Frames):
+        def __iter__(self) -> Iterator[Frame]:
+            self.ended.wait(WAIT_S)
+            yield from ()
+
+    source, asked = Silent(0, live=True), []
+
+    def on_idle() -> bool:
+        asked.append(True)
+        return len(asked) == 3
+
+    Pipeline(source, detector, []).run(on_idle)
+    assert len(asked) == 3
+    source.close()
