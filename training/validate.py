@@ -8,21 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+
+from lpnet_rt.detections import detect
+from lpnet_rt.frames import model_input
+from lpnet_rt.networks.lpnet_rt import CELL_PX, LPNetRT
 from lpnet_rt.training.crops import FalseAlarms
 from lpnet_rt.training.data import Sample, load_masked, load_video
 from lpnet_rt.training.metrics import BoxAccumulator, EmptyFrameAccumulator, FieldAccumulator
 from lpnet_rt.training.recipe import Recipe
-from numpy.typing import NDArray
-from torch import nn
-
-from lpnet_rt.detections import detect
-from lpnet_rt.frames import model_input
 
 __all__ = ["Scorer", "Validation", "ValidationSet", "find_false_alarms", "scorer", "validate"]
 
 Scorer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-_MULTIPLE_PX = 16
-_LEAST_PX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +81,18 @@ class Validation:
         return shape + self.pd + self.video_hit - false
 
 
-def scorer(network: nn.Module, precision: str) -> Scorer:
-    """Wrap a network as a function from a frame to its score map."""
+def scorer(network: LPNetRT, precision: str) -> Scorer:
+    """Wrap a network, on any device, as a function from a frame to its score map."""
+    device = next(network.parameters()).device
+    half = torch.float16 if precision == "f16" else torch.bfloat16
 
     def score(image: NDArray[np.uint8]) -> NDArray[np.float32]:
         height, width = image.shape
-        batch = torch.from_numpy(model_input(image, _MULTIPLE_PX, _LEAST_PX))
-        batch = batch.to(memory_format=torch.channels_last)
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        batch = torch.from_numpy(model_input(image, CELL_PX, network.config.least_px))
+        batch = batch.to(device, memory_format=torch.channels_last)
+        with torch.inference_mode(), torch.autocast(device.type, half, enabled=precision != "f32"):
             logits, _ = network(batch)
-        scores: NDArray[np.float32] = torch.sigmoid(logits.float())[0, 0, :height, :width].contiguous().numpy()
+        scores: NDArray[np.float32] = torch.sigmoid(logits.float())[0, 0, :height, :width].cpu().contiguous().numpy()
         return scores
 
     return score
