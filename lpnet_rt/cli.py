@@ -28,6 +28,7 @@ _VERBS = {
     "export": ("lpnet_rt.export.export", "turn a checkpoint into an ONNX model with its card"),
     "evaluate": ("lpnet_rt.training.evaluate", "judge a model or any detector's predictions"),
     "data": ("lpnet_rt.training.data_command", "convert and check data sets"),
+    "benchmark": ("lpnet_rt.benchmarks.benchmark", "how fast this machine is, stage by stage and from file to message"),
 }
 
 
