@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-import torch
 from torch import nn
 
 from lpnet_rt.errors import ModelError, SinkError
@@ -16,6 +15,7 @@ from lpnet_rt.training.lpnet_rt_task import build_network
 from lpnet_rt.training.lpnetga_recipe import LPNetGARecipe
 from lpnet_rt.training.lpnetga_task import build_lpnetga
 from lpnet_rt.training.recipe import Recipe
+from lpnet_rt.training.states import State, first_line, read_state, write_state
 
 __all__ = [
     "BEST",
@@ -35,7 +35,6 @@ BEST = "best.pt"
 _RECIPE = "recipe.json"
 
 AnyRecipe = Recipe | LPNetGARecipe
-State = dict[str, object]
 _Network = TypeVar("_Network", bound=nn.Module)
 
 
@@ -79,37 +78,6 @@ def claim(folder: Path, recipe: AnyRecipe) -> None:
         raise ModelError(f"{folder}: holds a run with another recipe ({_RECIPE}); choose another folder")
 
 
-def write_state(path: Path, state: State) -> None:
-    """Write a checkpoint so that a kill leaves either the old or the new one.
-
-    Raises:
-        SinkError: It cannot be written.
-    """
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        torch.save(state, partial)
-        partial.replace(path)
-    except (OSError, RuntimeError) as error:
-        raise SinkError(f"{path}: the checkpoint cannot be written: {error}; the one before it stays") from error
-
-
-def read_state(path: Path) -> State:
-    """Read a checkpoint onto the processor.
-
-    Raises:
-        ModelError: The file is missing, damaged or no checkpoint.
-    """
-    try:
-        state: State = torch.load(path, map_location="cpu", weights_only=True)
-        if not isinstance(state, dict) or "recipe" not in state or "average" not in state:
-            raise ValueError("no recipe and weights in it")
-    except FileNotFoundError as error:
-        raise ModelError(f"{path}: expected a checkpoint, found no file") from error
-    except Exception as error:  # torch raises whatever its parts raise on a damaged file
-        raise ModelError(f"{path}: expected a checkpoint of a run: {_reason(error)}") from error
-    return state
-
-
 def load_checkpoint(path: Path) -> LPNetRT:
     """Read a checkpoint's averaged weights into a network in evaluation mode.
 
@@ -139,16 +107,12 @@ def _with_recipe(path: Path) -> tuple[State, AnyRecipe]:
     try:
         return state, decode_recipe(str(state["recipe"]))
     except msgspec.MsgspecError as error:
-        raise ModelError(f"{path}: expected a checkpoint of this version: {_reason(error)}") from error
+        raise ModelError(f"{path}: expected a checkpoint of this version: {first_line(error)}") from error
 
 
 def _filled(network: _Network, state: State, path: Path) -> _Network:
     try:
         network.load_state_dict(state["average"])  # type: ignore[arg-type]
     except (RuntimeError, AttributeError, TypeError) as error:
-        raise ModelError(f"{path}: the weights do not fit the recipe beside them: {_reason(error)}") from error
+        raise ModelError(f"{path}: the weights do not fit the recipe beside them: {first_line(error)}") from error
     return network.eval()
-
-
-def _reason(error: Exception) -> str:
-    return str(error).splitlines()[0][:160] if str(error) else type(error).__name__

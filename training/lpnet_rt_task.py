@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
+from pathlib import Path
 from typing import cast
 
 import msgspec
@@ -11,20 +12,36 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
+from lpnet_rt.errors import ModelError
 from lpnet_rt.networks.lpnet_rt import LPNetRT, LPNetRTConfig
 from lpnet_rt.training.crops import CropDataset, FalseAlarms
 from lpnet_rt.training.data import load_training_samples
-from lpnet_rt.training.losses import views_loss
+from lpnet_rt.training.losses import Background, views_loss
 from lpnet_rt.training.recipe import NetworkRecipe, Recipe
+from lpnet_rt.training.states import read_state
 from lpnet_rt.training.task import Findings
 from lpnet_rt.training.validate import Validation, ValidationSet, find_false_alarms, scorer, validate
 
-__all__ = ["LPNetRTTask", "build_network"]
+__all__ = ["LPNetRTTask", "build_network", "take_weights"]
 
 
 def build_network(recipe: NetworkRecipe) -> LPNetRT:
     """Make the network that a recipe describes."""
     return LPNetRT(LPNetRTConfig(**msgspec.structs.asdict(recipe)))
+
+
+def take_weights(network: LPNetRT, path: Path) -> None:
+    """Take the averaged weights of a checkpoint, as far as they fit; the rest stays as it was made.
+
+    Raises:
+        ModelError: The file is missing or damaged, or nothing in it fits.
+    """
+    found = cast("dict[str, Tensor]", read_state(path)["average"])
+    ours = network.state_dict()
+    fitting = {key: value for key, value in found.items() if key in ours and ours[key].shape == value.shape}
+    if not fitting:
+        raise ModelError(f"{path}: expected weights of LPNet-RT to start from, found none that fit")
+    network.load_state_dict(fitting, strict=False)
 
 
 class LPNetRTTask:
@@ -46,8 +63,15 @@ class LPNetRTTask:
         self._validation = ValidationSet.load(recipe)
 
     def build(self) -> LPNetRT:
-        """Make the network."""
-        return build_network(self._recipe.network)
+        """Make the network, with the weights it starts from.
+
+        Raises:
+            ModelError: The checkpoint to start from is missing or damaged.
+        """
+        network = build_network(self._recipe.network)
+        if self._recipe.optimiser.start:
+            take_weights(network, Path(self._recipe.optimiser.start))
+        return network
 
     def make_optimiser(self, network: nn.Module) -> AdamW:
         """AdamW with weight decay on convolution kernels only."""
@@ -70,7 +94,8 @@ class LPNetRTTask:
 
     def loss(self, view: tuple[Tensor, ...], truth: Tensor, step: int) -> Tensor:
         """Loss of both views."""
-        return views_loss(view[0], view[1], truth)
+        recipe = self._recipe.optimiser
+        return views_loss(view[0], view[1], truth, Background(recipe.background, recipe.focus))
 
     def finish_epoch(self, network: nn.Module, epoch: int) -> dict[str, float]:
         """Look for false alarms on the target-free frames, now and then: the next epochs' hard negatives."""

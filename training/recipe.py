@@ -22,6 +22,7 @@ class NetworkRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     local_channels: Positive = 32
     local_blocks: Positive = 2
     patches: Positive = 16
+    scene: Count = 0
 
 
 class DataRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -56,7 +57,22 @@ class DataRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class OptimiserRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """AdamW with linear warm-up and a cosine to zero, and an exponential moving average of the weights."""
+    """AdamW with linear warm-up and a cosine to zero, and an exponential moving average of the weights.
+
+    Attributes:
+        epochs: Passes over an epoch's crops.
+        batch: Crops a step.
+        rate: Highest learning rate.
+        weight_decay: On convolution kernels.
+        warmup_steps: Steps from nothing to the highest rate.
+        clip_norm: Bound of the gradient's norm.
+        average: What an old average keeps at each step.
+        background: Weight of false blobs against missed targets.
+        focus: Power of the score that weights a background pixel in the loss.
+        start: Checkpoint whose averaged weights the run starts from, or empty; what it lacks starts fresh.
+        hard_every: Look for new hard negatives every n-th epoch.
+        validate_every: Validate every n-th epoch.
+    """
 
     epochs: Positive = 75
     batch: Positive = 16
@@ -65,6 +81,9 @@ class OptimiserRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     warmup_steps: Count = 200
     clip_norm: Annotated[float, Meta(gt=0)] = 5.0
     average: Share = 0.998
+    background: Annotated[float, Meta(gt=0)] = 1.5
+    focus: Annotated[float, Meta(ge=0)] = 1.0
+    start: str = ""
     hard_every: Positive = 5
     validate_every: Positive = 10
 

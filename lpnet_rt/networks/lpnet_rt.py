@@ -22,6 +22,7 @@ CELL_PX = 16
 PATCH_PX = 32
 _BLOCK_PX = 4
 _INPUTS = 2
+_SCENE_CELLS = 15
 _CELL_BLOCKS = CELL_PX // _BLOCK_PX
 _PATCH_BLOCKS = PATCH_PX // _BLOCK_PX
 _MARGIN_BLOCKS = (_PATCH_BLOCKS - _CELL_BLOCKS) // 2
@@ -38,6 +39,7 @@ class LPNetRTConfig:
         local_channels: Width of the patch net.
         local_blocks: Residual blocks of the patch net.
         patches: Cells looked at again in every frame (K).
+        scene: Width of the scene view, which tells every place what lies some 240 pixels around it; 0 does without.
     """
 
     channels: tuple[int, int, int] = (32, 48, 80)
@@ -46,6 +48,7 @@ class LPNetRTConfig:
     local_channels: int = 32
     local_blocks: int = 2
     patches: int = 16
+    scene: int = 0
 
     @property
     def least_px(self) -> int:
@@ -83,6 +86,25 @@ class Residual(nn.Module):
         return functional.relu(x + self.second(self.first(x)))
 
 
+class SceneView(nn.Module):
+    """Adds to every place a function of the mean features around it: sky or ground, calm or cluttered."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.pool = nn.AvgPool2d(_SCENE_CELLS, stride=1, padding=_SCENE_CELLS // 2, count_include_pad=False)
+        self.first = nn.Conv2d(channels, width, 1)
+        self.second = nn.Conv2d(width, channels, 1)
+        # Silent at the start, so that it can be added to a network that is trained already.
+        nn.init.zeros_(self.second.weight)
+        assert self.second.bias is not None
+        nn.init.zeros_(self.second.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same."""
+        added: Tensor = self.second(functional.relu(self.first(self.pool(x))))
+        return x + added
+
+
 class GlobalView(nn.Module):
     """U-shaped net on the space-to-depth image."""
 
@@ -94,6 +116,7 @@ class GlobalView(nn.Module):
         self.stage4 = nn.Sequential(*(Residual(c4) for _ in range(n4)))
         self.stage8 = nn.Sequential(ConvNorm(c4, c8, stride=2), *(Residual(c8) for _ in range(n8)))
         self.stage16 = nn.Sequential(ConvNorm(c8, c16, stride=2), *(Residual(c16) for _ in range(n16)))
+        self.scene = SceneView(c16, config.scene) if config.scene else nn.Identity()
         self.lift16 = ConvNorm(c16, c8, kernel=1, relu=False)
         self.merge8 = Residual(c8)
         self.lift8 = ConvNorm(c8, c4, kernel=1, relu=False)
@@ -104,7 +127,7 @@ class GlobalView(nn.Module):
         """(B, 32, H/4, W/4) to (B, 16 * (1 + hints), H/4, W/4): the score logits of each block, then the hints."""
         x4 = self.stage4(self.stem(blocks))  # (B, c4, H/4, W/4)
         x8 = self.stage8(x4)  # (B, c8, H/8, W/8)
-        x16 = self.stage16(x8)  # (B, c16, H/16, W/16)
+        x16 = self.scene(self.stage16(x8))  # (B, c16, H/16, W/16)
         x8 = self.merge8(functional.relu(x8 + _double(self.lift16(x16))))
         x4 = self.merge4(functional.relu(x4 + _double(self.lift8(x8))))
         hinted: Tensor = self.head(x4)
