@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -30,6 +31,17 @@ PROGRAM = (sys.executable, "-W", "error", "-m", "lpnet_rt")
 def lpnet_rt(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [*PROGRAM, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False)
+
+
+@contextmanager
+def started(*command: object) -> Iterator[subprocess.Popen[str]]:
+    """A process that does not outlive its test, whatever fails."""
+    words = [str(word) for word in command]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def free_endpoint() -> str:
@@ -218,8 +230,7 @@ def test_the_demo_reaches_a_subscriber_without_a_gap_and_without_torch(
     config.write_text(f'[source]\nspec = "demo"\nframes = 99\n[publish]\nendpoint = "{endpoint}"\n')
     sub = subscriber(endpoint)
     flags = ["--config", config, "--frames", "12", "--wait-subscriber", "30", "--jsonl", jsonl, "--threshold", "0.5"]
-    command = [sys.executable, "-c", WITHOUT_TORCH, *map(str, flags)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with started(sys.executable, "-c", WITHOUT_TORCH, *flags) as process:
         frames, end = receive_to_the_end(sub)
         out, err = process.communicate(timeout=WAIT_S)
     assert process.returncode == 0, err
@@ -268,10 +279,9 @@ def test_a_signal_ends_the_run_within_a_second_with_everything_closed(
     endpoint, jsonl = free_endpoint(), tmp_path / "out.jsonl"
     sub = subscriber(endpoint)
     flags = ("--source", "demo", "--frames", "100000", "--publish", endpoint, "--wait-subscriber", "30")
-    command = [*PROGRAM, *flags, "--jsonl", str(jsonl), "--threads", "1"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        first = receive(sub)
-        assert isinstance(first, FrameMessage)
+    with started(*PROGRAM, *flags, "--jsonl", jsonl, "--threads", "1") as process:
+        while not isinstance(first := receive(sub), FrameMessage):
+            assert not isinstance(first, EndMessage)
         process.send_signal(number)
         signalled_s = time.monotonic()
         frames, end = receive_to_the_end(sub)
@@ -306,7 +316,7 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_reader_that_has_gone_is_no_crash() -> None:
-    with subprocess.Popen([*PROGRAM, "info"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with started(*PROGRAM, "info") as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
