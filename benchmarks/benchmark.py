@@ -114,8 +114,10 @@ def measure(
         console.print(arithmetic_table(results.stages))
     if "end-to-end" in parts:
         engines = [(engine_name(detector), _flags(plan, detector)) for detector in detectors]
+        # Timing the stages has compiled every size for every engine; a quick run leaves it at that.
+        warm_up = plan.runs > 1 or "stages" not in parts
         for load in loads:
-            results.end_to_end.extend(measure_file(load.path, engines, plan.runs, clock))
+            results.end_to_end.extend(measure_file(load.path, engines, plan.runs, clock, warm_up))
         console.print(end_to_end_table(results.end_to_end))
     fastest, load = _fastest(detectors, results.stages), _live_workload(loads)
     if "live" in parts:

@@ -43,21 +43,24 @@ class Soak:
     highest_mib: float
 
 
-def measure_file(path: Path, engines: Sequence[tuple[str, list[str]]], runs: int, clock: Clock) -> list[EndToEnd]:
-    """Run the main job on a file: once an engine to warm the caches, and then ``runs`` times, in turns.
+def measure_file(
+    path: Path, engines: Sequence[tuple[str, list[str]]], runs: int, clock: Clock, warm_up: bool = True
+) -> list[EndToEnd]:
+    """Run the main job on a file ``runs`` times an engine, in turns.
 
     Args:
         path: Video.
         engines: What a row is called, and the flags of ``lpnet-rt run`` for it.
         runs: Of each engine, at least 1.
         clock: Tells the time.
+        warm_up: Run each engine once more, uncounted, first; not needed where its cache of compiled models is warm.
 
     Raises:
         LpnetError: A run failed or published fewer than two frames.
     """
     rate_hz = decode_rate_hz(path)
     done: dict[str, list[PublishedRun]] = {name: [] for name, _ in engines}
-    for number in range(runs + 1):
+    for number in range(0 if warm_up else 1, runs + 1):
         for name, flags in engines:
             run = run_published(["--source", str(path), *flags], clock)
             if number:

@@ -1,143 +1,100 @@
-"""LPNet-RT to ONNX: one file for every size of frame, scores out, with a model card beside it."""
+"""LPNet-RT to ONNX: by default one file for every size of frame, scores out, its model card inside and beside it."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-from dataclasses import dataclass
+import logging
 from pathlib import Path
 
 import onnx
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from lpnet_rt.detections import Detections, detect
 from lpnet_rt.errors import ModelError
-from lpnet_rt.frames import model_input
-from lpnet_rt.models import InputRule, ModelCard, SelfTest, write_card
-from lpnet_rt.networks.lpnet_rt import CELL_PX, LPNetRT
-from lpnet_rt.selftest import SELF_TEST_THRESHOLD, self_test_frame
+from lpnet_rt.export.cards import (
+    CARD_KEY,
+    CardFacts,
+    card_text,
+    input_rule,
+    make_card,
+    package_versions,
+    read_card_text,
+    signed,
+)
+from lpnet_rt.export.network import ScoredLPNetRT, weights_sha256
+from lpnet_rt.export.shapes import Shapes, any_size
+from lpnet_rt.export.staging import staged
+from lpnet_rt.models import ModelCard, write_card
+from lpnet_rt.models.built import Built
+from lpnet_rt.networks.lpnet_rt import LPNetRT
 
-__all__ = ["CardFacts", "ScoredLPNetRT", "export_onnx", "weights_sha256"]
+__all__ = ["CardFacts", "ScoredLPNetRT", "embedded_card", "export_onnx", "weights_sha256", "write_onnx"]
 
-_OPSET = 18
-_MOST_CELLS = 512  # along a side: frames of up to 8192 pixels
-
-
-@dataclass(frozen=True, slots=True)
-class CardFacts:
-    """What a model card says that the network itself does not know."""
-
-    name: str
-    threshold: float
-    trained_on: list[str]
-    measured: dict[str, float]
-    licences: list[str]
-    notes: str
-
-
-class ScoredLPNetRT(nn.Module):
-    """LPNet-RT with its scores as the only output."""
-
-    def __init__(self, network: LPNetRT) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, image: Tensor) -> Tensor:
-        """(B, 2, H, W), see ``lpnet_rt.frames.model_input``, to (B, 1, H, W) scores in 0..1."""
-        logits, _ = self.network(image)
-        return torch.sigmoid(logits)
+# The newest that the oldest ONNX Runtime this project runs with (1.20) reads.
+_OPSET = 21
 
 
 def export_onnx(network: LPNetRT, path: Path, facts: CardFacts) -> ModelCard:
-    """Write ``path`` and the model card beside it; files already there are replaced only when all has gone well.
+    """Write ``path`` and the model card beside it, without the parity gate; old files go only when all has gone well.
 
     Raises:
         ModelError: The folder cannot be written, or the exported file is not valid ONNX.
     """
     network = network.eval().float()
-    card_path = path.with_suffix(".json")
-    partial, partial_card = path.with_suffix(".partial.onnx"), path.with_suffix(".partial.json")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.touch()
-        _write(ScoredLPNetRT(network).eval(), partial)
-        onnx.checker.check_model(str(partial))
-        card = _make_card(network, partial.read_bytes(), facts)
-        write_card(partial_card, card)
-        partial.replace(path)
-        partial_card.replace(card_path)
-    except OSError as error:
-        raise ModelError(f"{path}: cannot write the model: {error.strerror}; name a folder you can write") from error
-    except onnx.checker.ValidationError as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(f"{path}: the exported graph is not valid ONNX: {reason}") from error
-    finally:
-        _remove(partial, partial_card)
+    with staged(path, (".onnx", ".json")) as partial:
+        card = make_card(network, facts, Built(versions=package_versions("torch", "onnx")))
+        write_onnx(ScoredLPNetRT(network).eval(), partial[".onnx"], any_size(input_rule(network)), card)
+        card = signed(card, partial[".onnx"].read_bytes())
+        write_card(partial[".json"], card)
     return card
 
 
-def weights_sha256(network: nn.Module) -> str:
-    """Hash of a module's values, in the order of its state dict."""
-    digest = hashlib.sha256()
-    for key, value in network.state_dict().items():
-        digest.update(key.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+def write_onnx(module: nn.Module, path: Path, shapes: Shapes, card: ModelCard) -> None:
+    """Write one file, weights and card inside.
 
+    Args:
+        module: (B, 2, H, W) float32 to (B, 1, H, W) float32, in evaluation mode.
+        path: File to write.
+        shapes: Sizes of input that it must take.
+        card: Goes into the file's metadata.
 
-def _remove(*partial: Path) -> None:
-    for path in partial:
-        # A folder that cannot even be looked into holds nothing of ours.
-        with contextlib.suppress(OSError):
-            path.unlink()
-
-
-def _write(module: ScoredLPNetRT, path: Path) -> None:
-    """Export with height and width free; batch norm is folded into the convolutions."""
-    least = module.network.config.least_px // CELL_PX
-    sample = torch.zeros(1, 2, (least + 4) * CELL_PX, (least + 6) * CELL_PX)
-    rows = torch.export.Dim("rows", min=least, max=_MOST_CELLS)
-    columns = torch.export.Dim("columns", min=least, max=_MOST_CELLS)
+    Raises:
+        ModelError: The exported graph is not valid ONNX.
+    """
+    # It warns that torchvision is missing, which nothing here needs.
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     torch.onnx.export(
         module,
-        (sample,),
+        (shapes.sample(),),
         str(path),
         input_names=["image"],
         output_names=["score"],
-        dynamic_shapes={"image": {2: CELL_PX * rows, 3: CELL_PX * columns}},
+        dynamic_shapes={"image": shapes.dynamic()},
         opset_version=_OPSET,
         dynamo=True,
         external_data=False,
         optimize=True,
         verbose=False,
     )
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {CARD_KEY: card_text(card)})
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"{path}: the exported graph is not valid ONNX: {reason}") from error
+    onnx.save(model, path)
 
 
-def _make_card(network: LPNetRT, content: bytes, facts: CardFacts) -> ModelCard:
-    found = _reference_detections(network)
-    return ModelCard(
-        name=facts.name,
-        network="LPNetRT",
-        config=network.config.as_dict(),
-        parameters=sum(value.numel() for value in network.parameters()),
-        input=InputRule(multiple=CELL_PX, least=network.config.least_px),
-        threshold=facts.threshold,
-        weights_sha256=weights_sha256(network),
-        file_sha256=hashlib.sha256(content).hexdigest(),
-        self_test=SelfTest(
-            centroid_xy=[(round(float(x), 4), round(float(y), 4)) for x, y in found.centroid_xy],
-            score=[round(float(value), 5) for value in found.score],
-        ),
-        **{field: getattr(facts, field) for field in ("trained_on", "measured", "licences", "notes")},
-    )
+def embedded_card(path: Path) -> ModelCard:
+    """The card inside an ONNX file; its ``file_sha256`` is empty.
 
-
-def _reference_detections(network: LPNetRT) -> Detections:
-    """What PyTorch in fp32 finds in the self-test's frame."""
-    image = self_test_frame()
-    height, width = image.shape
-    with torch.inference_mode():
-        logits, _ = network(torch.from_numpy(model_input(image, CELL_PX, network.config.least_px)))
-    scores = torch.sigmoid(logits)[0, 0, :height, :width].contiguous().numpy()
-    return detect(scores, image, SELF_TEST_THRESHOLD)
+    Raises:
+        ModelError: The file is missing or damaged, or holds no card.
+    """
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except OSError as error:
+        raise ModelError(f"{path}: expected an ONNX file, found: {error.strerror}") from error
+    except Exception as error:  # protobuf's errors share no public base class
+        raise ModelError(f"{path}: expected an ONNX file, found a damaged one") from error
+    return read_card_text(path, next((prop.value for prop in model.metadata_props if prop.key == CARD_KEY), None))

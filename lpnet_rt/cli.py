@@ -25,6 +25,7 @@ _VERBS = {
     "listen": ("lpnet_rt.commands.listen", "subscribe to a running detector and print what arrives"),
     "info": ("lpnet_rt.commands.info", "versions, engines, the model's card, and which engine auto takes"),
     "train": ("lpnet_rt.training.train", "train LPNet-RT, or go on with a run"),
+    "import-weights": ("lpnet_rt.training.import_weights", "turn a checkpoint of the paper's network into a model"),
     "export": ("lpnet_rt.export.export", "turn a checkpoint into an ONNX model with its card"),
     "evaluate": ("lpnet_rt.training.evaluate", "judge a model or any detector's predictions"),
     "data": ("lpnet_rt.training.data_command", "convert and check data sets"),

@@ -15,7 +15,8 @@ from lpnet_rt.clock import SYSTEM_CLOCK, Clock
 from lpnet_rt.detections import Detections, detect
 from lpnet_rt.engines import Choice, choose_engine
 from lpnet_rt.errors import EngineError
-from lpnet_rt.frames import Frame, GreyImage, model_input, to_grey
+from lpnet_rt.frames import Frame, GreyImage, to_grey
+from lpnet_rt.inputs import prepare, restore
 from lpnet_rt.models import ModelCard, find_model
 from lpnet_rt.reports import Latency, Report
 from lpnet_rt.settings import DetectorSettings
@@ -80,7 +81,8 @@ class Detector:
             (H, W) float32 in 0..1; valid until the next call.
         """
         height, width = image.shape
-        return self.choice.engine.score(self._prepare(image))[0, 0, :height, :width]
+        rule = self.card.input
+        return restore(self.choice.engine.score(prepare(image, rule)), (height, width), rule)
 
     def report(self, frame: Frame) -> Report:
         """Do a frame and note where the time went; never changes the frame.
@@ -88,10 +90,9 @@ class Detector:
         A score that is not a finite number makes the frame a failed one: the report says so and holds no detections.
         """
         began = self._clock.monotonic_ns()
-        batch = self._prepare(frame.image)
+        batch = prepare(frame.image, self.card.input)
         prepared = self._clock.monotonic_ns()
-        height, width = frame.size_hw
-        scores = self.choice.engine.score(batch)[0, 0, :height, :width].copy()
+        scores = restore(self.choice.engine.score(batch), frame.size_hw, self.card.input).copy()
         inferred = self._clock.monotonic_ns()
         detections, error = Detections.empty(), None
         if _is_finite(scores):
@@ -107,9 +108,6 @@ class Detector:
             total_ms=(done - frame.t_read_ns) / 1e6,
         )
         return Report(frame=frame, detections=detections, latency=latency, score_map=scores, error=error)
-
-    def _prepare(self, image: GreyImage) -> NDArray[np.float32]:
-        return model_input(image, self.card.input.multiple, self.card.input.least)
 
 
 def _is_finite(scores: NDArray[np.float32]) -> bool:

@@ -11,7 +11,7 @@ __all__ = ["MOVE_LIMIT_PX", "SCORE_LIMIT", "SELF_TEST_THRESHOLD", "disagreement"
 
 SELF_TEST_THRESHOLD = 0.5
 MOVE_LIMIT_PX = 0.25
-SCORE_LIMIT = {"f32": 0.02, "f16": 0.05, "bf16": 0.05}
+SCORE_LIMIT = {"f32": 0.02, "f16": 0.05, "bf16": 0.05, "int8": 0.1}
 
 
 def self_test_frame() -> NDArray[np.uint8]:
@@ -34,7 +34,7 @@ def disagreement(
         found: What an engine said.
         centroid_xy: Expected centroids, pixels.
         score: Expected scores.
-        precision: ``f32``, ``f16`` or ``bf16``: how far scores may differ.
+        precision: ``f32``, ``f16``, ``bf16`` or ``int8``: how far scores may differ.
 
     Returns:
         None where they agree, else one line that says where they do not.

@@ -7,11 +7,11 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
-from lpnet_rt.training.components import BoolMask, Prediction, binarise, components, match
-from lpnet_rt.training.metrics import MATCH_LIMIT_PX
 from numpy.typing import NDArray
 
 from lpnet_rt.frames import GreyImage
+from lpnet_rt.training.components import BoolMask, Prediction, binarise, components, match
+from lpnet_rt.training.metrics import MATCH_LIMIT_PX
 
 __all__ = ["Case", "CaseCollector"]
 

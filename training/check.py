@@ -10,9 +10,6 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from lpnet_rt.training.components import BoolMask, Components, components
-from lpnet_rt.training.layouts import LAYOUTS, DataSet, Entry, open_data_set
-from lpnet_rt.training.pairs import read_grey
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -20,6 +17,9 @@ from rich.table import Table
 
 from lpnet_rt.errors import DataError, SinkError
 from lpnet_rt.frames import GreyImage
+from lpnet_rt.training.components import BoolMask, Components, components
+from lpnet_rt.training.layouts import LAYOUTS, DataSet, Entry, open_data_set
+from lpnet_rt.training.pairs import read_grey
 
 __all__ = ["DataReport", "Problem", "SplitStatistics", "Spread", "add_arguments", "check", "run", "target_contrast"]
 

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from lpnet_rt.training.layouts import LAYOUTS, DataSet, Entry, open_data_set
-from lpnet_rt.training.pairs import read_grey
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
 from lpnet_rt.errors import DataError, SettingsError, SinkError
 from lpnet_rt.frames import GreyImage
+from lpnet_rt.training.layouts import LAYOUTS, DataSet, Entry, open_data_set
+from lpnet_rt.training.pairs import read_grey
 
 __all__ = ["ConvertOptions", "Converted", "add_arguments", "binary_mask", "convert", "run"]
 

@@ -14,10 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from lpnet_rt.training.components import Prediction
-from lpnet_rt.training.evaluation import Evaluation, Evaluator, to_json
-from lpnet_rt.training.pairs import Pair, pair_files, read_grey, read_mask, read_prediction
-from lpnet_rt.training.plots import write_plots
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -25,6 +21,10 @@ from rich.table import Table
 
 from lpnet_rt.errors import DataError, LpnetError, SettingsError, SinkError
 from lpnet_rt.frames import GreyImage
+from lpnet_rt.training.components import Prediction
+from lpnet_rt.training.evaluation import Evaluation, Evaluator, to_json
+from lpnet_rt.training.pairs import Pair, pair_files, read_grey, read_mask, read_prediction
+from lpnet_rt.training.plots import write_plots
 
 __all__ = ["EvaluateOptions", "ScoreFunction", "add_arguments", "evaluate", "main", "run"]
 

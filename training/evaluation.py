@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
+
+from lpnet_rt.frames import GreyImage
 from lpnet_rt.training.cases import Case, CaseCollector
 from lpnet_rt.training.components import BoolMask, Prediction
 from lpnet_rt.training.metrics import EmptyFrameAccumulator, EmptyFrameMeasures, FieldAccumulator, FieldMeasures, ratio
 from lpnet_rt.training.operating import OperatingAccumulator, OperatingCurve, OperatingPoint
 from lpnet_rt.training.paper_measures import PAPER_THRESHOLDS, PLAIN, PUBLISHED, PaperAccumulator, PaperMeasures
-
-from lpnet_rt.frames import GreyImage
 
 __all__ = ["Evaluation", "Evaluator", "FrameRow", "OperatorMeasures", "RatePoint", "to_json"]
 

@@ -18,9 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lpnet_rt.training.pairs import MASK_ENDINGS, files_by_stem, find_mask, read_split
-
 from lpnet_rt.errors import DataError
+from lpnet_rt.training.pairs import MASK_ENDINGS, files_by_stem, find_mask, read_split
 
 __all__ = ["LAYOUTS", "DataSet", "Entry", "open_data_set", "recognise"]
 

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from lpnet_rt.training.components import BoolMask, Prediction, binarise, components, match, truth_mask
 from numpy.typing import NDArray
 
 from lpnet_rt.errors import DataError
+from lpnet_rt.training.components import BoolMask, Prediction, binarise, components, match, truth_mask
 
 __all__ = [
     "BoxAccumulator",

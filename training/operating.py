@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from lpnet_rt.training.components import Prediction, binarise, truth_mask
 from lpnet_rt.training.metrics import (
     EmptyFrameAccumulator,

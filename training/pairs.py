@@ -9,11 +9,11 @@ from typing import cast
 
 import cv2
 import numpy as np
-from lpnet_rt.training.components import Prediction
 from numpy.typing import NDArray
 
 from lpnet_rt.errors import DataError
 from lpnet_rt.frames import GreyImage, to_grey
+from lpnet_rt.training.components import Prediction
 
 __all__ = [
     "IMAGE_SUFFIXES",

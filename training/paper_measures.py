@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
+
 from lpnet_rt.training.components import BoolMask, Components, Prediction, binarise, components, truth_mask
 from lpnet_rt.training.metrics import Truth, ratio
-from numpy.typing import NDArray
 
 __all__ = [
     "PAPER_THRESHOLDS",

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from lpnet_rt.training.cases import Case
-from lpnet_rt.training.evaluation import Evaluation
-from lpnet_rt.training.operating import OperatingPoint
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from lpnet_rt.errors import SinkError
 from lpnet_rt.frames import display_stretch
+from lpnet_rt.training.cases import Case
+from lpnet_rt.training.evaluation import Evaluation
+from lpnet_rt.training.operating import OperatingPoint
 
 __all__ = ["write_plots"]
 

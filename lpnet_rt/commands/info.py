@@ -9,7 +9,7 @@ import os
 import platform
 
 from lpnet_rt import __version__
-from lpnet_rt.engines import choose_engine, list_candidates
+from lpnet_rt.engines import choose_engine, list_candidates, weights_candidates
 from lpnet_rt.models import find_model, packaged_models
 from lpnet_rt.settings import DetectorSettings
 
@@ -20,7 +20,7 @@ _LIBRARIES = ("numpy", "opencv-python", "av", "pyzmq", "msgspec", "openvino", "o
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
-    parser.add_argument("--model", default="lpnet-rt", metavar="M", help="packaged model or path of an .onnx file")
+    parser.add_argument("--model", default="lpnet-rt", metavar="M", help="packaged model, .onnx or .safetensors file")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,14 +35,19 @@ def run(args: argparse.Namespace) -> int:
     print(f"processors   {len(os.sched_getaffinity(0))} for this process, {platform.machine()}")
     print(f"cameras      {cameras}")
     print("libraries    " + ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES))
-    for candidate in list_candidates():
+    for candidate in (*list_candidates(), *weights_candidates()):
         print(f"engine       {candidate!s:16} {f'needs {candidate.missing}' if candidate.missing else 'available'}")
     print(f"models       {', '.join(packaged_models())}")
     model = find_model(args.model)
     card = model.card
     print(f"model        {card.name}: {card.network}, {card.parameters:,} parameters, threshold {card.threshold}")
     print(f"             {model.path}")
-    for line in [*card.trained_on, *(f"{name}: {value:g}" for name, value in card.measured.items()), *card.licences]:
+    for line in [
+        *card.trained_on,
+        *(f"{name}: {value:g}" for name, value in card.measured.items()),
+        *card.licences,
+        card.notes,
+    ]:
         print(f"             {line}")
     choice = choose_engine(model, DetectorSettings(model=args.model))
     print(f"auto takes   {choice.engine.name} {choice.engine.precision}: {choice.why}")

@@ -16,7 +16,7 @@ class Engine(Protocol):
     """Turns model inputs into score maps; safe to call from one thread at a time.
 
     Attributes:
-        name: ``openvino`` or ``onnxruntime``.
+        name: ``openvino``, ``onnxruntime`` or ``torch``.
         precision: ``f32`` or ``bf16``: what the arithmetic runs in.
     """
 

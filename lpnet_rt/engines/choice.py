@@ -22,12 +22,12 @@ import numpy as np
 from lpnet_rt.detections import detect
 from lpnet_rt.engines.base import Engine
 from lpnet_rt.errors import EngineError, LpnetError
-from lpnet_rt.frames import model_input
+from lpnet_rt.inputs import prepare, restore
 from lpnet_rt.models import ModelFile
 from lpnet_rt.selftest import SELF_TEST_THRESHOLD, disagreement, self_test_frame
 from lpnet_rt.settings import DetectorSettings
 
-__all__ = ["Candidate", "Choice", "cache_folder", "choose_engine", "list_candidates"]
+__all__ = ["Candidate", "Choice", "cache_folder", "choose_engine", "list_candidates", "weights_candidates"]
 
 _TIMED_HW = (256, 320)
 _TIMED_RUNS = 7
@@ -38,7 +38,7 @@ class Candidate:
     """An engine in a precision, and what is known of it on this machine.
 
     Attributes:
-        engine: ``openvino`` or ``onnxruntime``.
+        engine: ``openvino``, ``onnxruntime`` or, for weights files, ``torch``.
         precision: ``f32`` or ``bf16``.
         missing: None, or what to install to have it.
     """
@@ -90,6 +90,12 @@ def list_candidates() -> list[Candidate]:
     return [*candidates, Candidate("onnxruntime", "f32", no_ort)]
 
 
+def weights_candidates() -> list[Candidate]:
+    """What runs a weights file (``.safetensors``): PyTorch, exact unless bf16 is asked for."""
+    missing = None if importlib.util.find_spec("torch") else "pip install 'lpnet-rt[train]'"
+    return [Candidate("torch", "f32", missing), Candidate("torch", "bf16", missing)]
+
+
 def choose_engine(model: ModelFile, settings: DetectorSettings) -> Choice:
     """Load the engine that the settings ask for.
 
@@ -97,7 +103,8 @@ def choose_engine(model: ModelFile, settings: DetectorSettings) -> Choice:
         EngineError: The engine is unknown or missing, or no engine passes the self-test.
         ModelError: The engine cannot read the model.
     """
-    candidates = list_candidates()
+    weights = model.path.suffix == ".safetensors"
+    candidates = weights_candidates() if weights else list_candidates()
     if settings.engine != "auto":
         candidate = _forced(candidates, settings)
         return Choice(_open(candidate, model, settings), "asked for")
@@ -105,6 +112,8 @@ def choose_engine(model: ModelFile, settings: DetectorSettings) -> Choice:
     if not able:
         names = ", ".join(f"{c}: needs {c.missing}" for c in candidates)
         raise EngineError(f"auto: expected an engine in precision {settings.precision}, found none ({names})")
+    if weights:
+        return Choice(_open(able[0], model, settings), "weights files run in PyTorch alone")
     return _fastest(able, model, settings)
 
 
@@ -128,6 +137,10 @@ def _open(candidate: Candidate, model: ModelFile, settings: DetectorSettings) ->
         from lpnet_rt.engines.openvino import OpenVINOEngine
 
         return OpenVINOEngine(model, candidate.precision, settings.threads, cache_folder() / "openvino")
+    if candidate.engine == "torch":
+        from lpnet_rt.engines.torch import TorchEngine
+
+        return TorchEngine(model, candidate.precision, settings.threads)
     from lpnet_rt.engines.onnxruntime import OnnxRuntimeEngine
 
     return OnnxRuntimeEngine(model, settings.threads)
@@ -159,7 +172,7 @@ def _try(candidate: Candidate, model: ModelFile, settings: DetectorSettings) -> 
         problem = self_test(engine, model)
         if problem is not None:
             return _Outcome(str(candidate), None, f"fails the self-test: {problem}")
-        batch = model_input(np.zeros(_TIMED_HW, np.uint8), model.card.input.multiple, model.card.input.least)
+        batch = prepare(np.zeros(_TIMED_HW, np.uint8), model.card.input)
         engine.score(batch)
         times_ns = []
         for _ in range(_TIMED_RUNS):
@@ -175,7 +188,7 @@ def self_test(engine: Engine, model: ModelFile) -> str | None:
     """Run the self-test's frame through an engine; None where it agrees with the card, else what differs."""
     image, card = self_test_frame(), model.card
     height, width = image.shape
-    scores = engine.score(model_input(image, card.input.multiple, card.input.least))[0, 0, :height, :width]
+    scores = restore(engine.score(prepare(image, card.input)), (height, width), card.input)
     found = detect(scores, image, SELF_TEST_THRESHOLD)
     return disagreement(found, card.self_test.centroid_xy, card.self_test.score, engine.precision)
 

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from lpnet_rt.errors import ModelError
+from lpnet_rt.models.built import Built
 
 __all__ = ["InputRule", "ModelCard", "ModelFile", "SelfTest", "find_model", "packaged_models", "write_card"]
 
@@ -19,14 +20,18 @@ class InputRule(Struct, frozen=True, kw_only=True):
     """How a frame becomes the model's input.
 
     Attributes:
-        normalisation: ``frame-and-local``: see ``lpnet_rt.frames.model_input``.
-        multiple: Both sides are padded to a multiple of this many pixels.
+        normalisation: ``frame-and-local``, ``paper-resize`` or ``paper-tiles``: see ``lpnet_rt.inputs``.
+        multiple: Both sides are padded to a multiple of this many pixels (``frame-and-local``).
         least: And to at least this many.
+        side_px: Side of the square that a frame is resized to or cut into (the other two).
+        stretch: Stretch the scores of every frame to 0..1, as the paper does.
     """
 
-    normalisation: Literal["frame-and-local"] = "frame-and-local"
+    normalisation: Literal["frame-and-local", "paper-resize", "paper-tiles"] = "frame-and-local"
     multiple: Annotated[int, Meta(ge=1)] = 16
     least: Annotated[int, Meta(ge=1)] = 64
+    side_px: Annotated[int, Meta(ge=8)] = 120
+    stretch: bool = False
 
 
 class SelfTest(Struct, frozen=True, kw_only=True):
@@ -58,6 +63,7 @@ class ModelCard(Struct, frozen=True, kw_only=True):
         measured: Figures on validation data, by name.
         licences: Of the data it was trained on.
         notes: Anything a user should know.
+        built: Format, precision and sizes of the file.
     """
 
     name: str
@@ -73,6 +79,7 @@ class ModelCard(Struct, frozen=True, kw_only=True):
     measured: dict[str, float] = {}
     licences: list[str] = []
     notes: str = ""
+    built: Built = Built()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +100,13 @@ def find_model(spec: str) -> ModelFile:
     """Find a packaged model by name or a model file by path, and check it against its card.
 
     Raises:
+        DependencyError: It is a weights file (``.safetensors``), and PyTorch is not installed.
         ModelError: There is no such model, or the file or its card is damaged.
     """
+    if spec.endswith(".safetensors"):
+        from lpnet_rt.models.weights import find_weights  # knows this module, and needs PyTorch
+
+        return find_weights(Path(spec))
     path = Path(__file__).parent / f"{spec}.onnx" if spec in packaged_models() else Path(spec)
     try:
         content = path.read_bytes()

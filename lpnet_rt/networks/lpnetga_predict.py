@@ -13,17 +13,13 @@ from torch import Tensor
 
 from lpnet_rt.errors import SettingsError
 from lpnet_rt.frames import GreyImage
+from lpnet_rt.inputs import unit_range
 from lpnet_rt.networks.lpnetga import INPUT_PX, Fusing, LPNetGA, Statistics, min_max
 from lpnet_rt.networks.tiling import TileGrid, blend, cut
 
 __all__ = ["Fitting", "Procedure", "predict", "resample", "unit_range"]
 
 Fitting = Literal["resize", "tile"]
-
-# Counts a raw frame must span before it is stretched to the whole range, so that the noise of an empty frame is not;
-# and the percentiles it is stretched between: wide enough that a target of a few pixels is not clipped away.
-_SPAN_FLOOR_COUNTS = 64.0
-_PERCENTILES = (0.01, 99.99)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,26 +75,6 @@ def predict(model: LPNetGA, image: GreyImage, procedure: Procedure | None = None
         score = (_resized if procedure.fitting == "resize" else _tiled)(model, image, procedure)
     on_host: NDArray[np.float32] = score[0, 0].float().cpu().numpy()
     return on_host
-
-
-def unit_range(image: GreyImage) -> NDArray[np.float32]:
-    """Bring counts to 0..1.
-
-    8-bit counts are divided by 255, as the paper does. Deeper ones, which the paper does not know, are stretched
-    between their 0.01 and 99.99 percentiles, at least 64 counts apart, and never rounded to 8 bits.
-
-    Args:
-        image: (H, W) uint8 or uint16.
-
-    Returns:
-        (H, W) float32 in 0..1.
-    """
-    if image.dtype == np.uint8:
-        return image.astype(np.float32) / np.float32(255)
-    low, high = np.percentile(image, _PERCENTILES)
-    span = max(float(high - low), _SPAN_FLOOR_COUNTS)
-    stretched: NDArray[np.float32] = np.clip((image.astype(np.float32) - np.float32(low)) / np.float32(span), 0, 1)
-    return stretched
 
 
 def resample(score: Tensor, size_hw: tuple[int, int]) -> Tensor:

@@ -22,9 +22,20 @@ from torch import Tensor
 
 from lpnet_rt.errors import ModelError, SettingsError, SinkError
 from lpnet_rt.networks.lpnetga import INPUT_PX, Fusing, LPNetGA, Statistics
+from lpnet_rt.networks.lpnetga_predict import Fitting
 from lpnet_rt.networks.patches import PatchGrid
 
-__all__ = ["LICENCE_NOTE", "LPNetGACard", "card_path", "import_weights", "load_lpnetga", "read_card", "save_lpnetga"]
+__all__ = [
+    "LICENCE_NOTE",
+    "LPNetGACard",
+    "card_path",
+    "import_weights",
+    "load_lpnetga",
+    "network_of",
+    "read_card",
+    "read_tensors",
+    "save_lpnetga",
+]
 
 LICENCE_NOTE = "no licence is stated for the published weights"
 
@@ -45,6 +56,8 @@ class LPNetGACard(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         padding_px: Zeros around the map that is cut into patches.
         statistics: ``running`` or ``image``: what batch norm goes by.
         fusing: How patch scores become a score map.
+        fitting: ``resize``: a frame is resized to the input. ``tile``: it is cut into tiles of the input's size.
+        parameters: Number of trained values.
         threshold: Score over which a pixel is a detection.
         sha256: Of the weights file, in hexadecimal.
         licence: What is known about the licence of the weights.
@@ -61,6 +74,8 @@ class LPNetGACard(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     padding_px: int = 30
     statistics: Statistics = "running"
     fusing: Fusing = "sum_minmax"
+    fitting: Fitting = "resize"
+    parameters: int = 0
     threshold: float = 0.5
 
 
@@ -84,8 +99,7 @@ def import_weights(
         SettingsError: ``out`` has another ending, or the threshold is out of range.
         SinkError: ``out`` cannot be written.
     """
-    model = LPNetGA()
-    model.load_state_dict(_checked(_read_checkpoint(checkpoint), checkpoint))
+    model = network_of(read_tensors(checkpoint), checkpoint)
     card = LPNetGACard(
         name=name or checkpoint.stem, sha256="", licence=LICENCE_NOTE, statistics=statistics, threshold=threshold
     )
@@ -98,7 +112,7 @@ def save_lpnetga(model: LPNetGA, out: Path, card: LPNetGACard) -> LPNetGACard:
     Args:
         model: Its batch norm not folded.
         out: File to write, ending in ``.safetensors``.
-        card: What to write beside it; hash and patch sizes are filled in.
+        card: What to write beside it; hash, patch sizes and the number of trained values are filled in.
 
     Returns:
         The card as written.
@@ -120,6 +134,7 @@ def save_lpnetga(model: LPNetGA, out: Path, card: LPNetGACard) -> LPNetGACard:
         patch_px=grid.patch_px,
         stride_px=grid.stride_px,
         padding_px=grid.padding_px,
+        parameters=sum(value.numel() for value in model.parameters()),
     )
     _write(out, content)
     _write(card_path(out), msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n")
@@ -179,8 +194,30 @@ def card_path(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def _read_checkpoint(path: Path) -> object:
-    """Whatever tensors a checkpoint holds, without running anything in it."""
+def network_of(content: object, path: Path) -> LPNetGA:
+    """Make a network of a published checkpoint's content.
+
+    Args:
+        content: What :func:`read_tensors` returned.
+        path: Where it came from, for messages.
+
+    Returns:
+        The network on the CPU, in evaluation mode.
+
+    Raises:
+        ModelError: It is not the state dict of LPNetGA; what does not belong is named.
+    """
+    model = LPNetGA()
+    model.load_state_dict(_checked(content, path))
+    return model.eval()
+
+
+def read_tensors(path: Path) -> object:
+    """Read whatever tensors a checkpoint holds, without running anything in it.
+
+    Raises:
+        ModelError: The file is missing or damaged, or holds more than tensors and plain values.
+    """
     if not path.is_file():
         raise ModelError(f"{path}: expected a checkpoint, found no such file")
     try:

@@ -1,4 +1,5 @@
 import numpy as np
+
 from lpnet_rt.training.cases import CaseCollector
 
 

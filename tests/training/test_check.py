@@ -6,11 +6,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
+from lpnet_rt.errors import DataError
 from lpnet_rt.training.check import check, target_contrast
 from lpnet_rt.training.components import components
 from lpnet_rt.training.data_command import add_arguments, run
-
-from lpnet_rt.errors import DataError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SIRST = Path(os.environ.get("LPNET_DATA", REPOSITORY.parent / "shared" / "data")) / "sirst"

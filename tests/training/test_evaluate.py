@@ -5,9 +5,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from lpnet_rt.training.evaluate import EvaluateOptions, add_arguments, evaluate, main, run
 
 from lpnet_rt.errors import DataError, SettingsError, SinkError
+from lpnet_rt.training.evaluate import EvaluateOptions, add_arguments, evaluate, main, run
 
 PLOTS = ["f1.png", "gallery.png", "precision_recall.png", "roc.png"]
 

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+
+from lpnet_rt.errors import DataError
 from lpnet_rt.training.metrics import (
     BoxAccumulator,
     FieldAccumulator,
@@ -7,8 +9,6 @@ from lpnet_rt.training.metrics import (
     empty_frame_measures,
     field_measures,
 )
-
-from lpnet_rt.errors import DataError
 
 
 def blank() -> np.ndarray:

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from lpnet_rt.training.metrics import field_measures
-from lpnet_rt.training.operating import OPERATING_THRESHOLDS, OperatingAccumulator
 
 from lpnet_rt.errors import DataError
+from lpnet_rt.training.metrics import field_measures
+from lpnet_rt.training.operating import OPERATING_THRESHOLDS, OperatingAccumulator
 
 
 def score(*blobs: tuple[int, int, float]) -> np.ndarray:

@@ -3,6 +3,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
+from lpnet_rt.errors import DataError
 from lpnet_rt.training.pairs import (
     files_by_stem,
     pair_files,
@@ -11,8 +13,6 @@ from lpnet_rt.training.pairs import (
     read_prediction,
     read_split,
 )
-
-from lpnet_rt.errors import DataError
 
 
 def write(path: Path, image: np.ndarray | None = None) -> Path:

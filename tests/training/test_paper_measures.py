@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from lpnet_rt.training.paper_measures import (
     PAPER_THRESHOLDS,
     PLAIN,

@@ -1,0 +1,181 @@
+"""From a network to a model file that has passed the parity gate."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from lpnet_rt.errors import ModelError, SettingsError
+from lpnet_rt.export.cards import CardFacts, input_rule, make_card, package_versions, signed
+from lpnet_rt.export.gate_frames import GateFrame, batches, fit
+from lpnet_rt.export.loading import load_exported
+from lpnet_rt.export.network import ScoredLPNetRT
+from lpnet_rt.export.onnx import write_onnx
+from lpnet_rt.export.parity import Agreement, Gate, run_gate
+from lpnet_rt.export.precision import apply_plan, plan_precision
+from lpnet_rt.export.shapes import Shapes
+from lpnet_rt.export.staging import staged
+from lpnet_rt.frames import ModelInput
+from lpnet_rt.models import ModelCard, write_card
+from lpnet_rt.models.built import Built, Format, Precision
+from lpnet_rt.networks.lpnet_rt import LPNetRT
+
+__all__ = ["SUFFIX", "ExportRequest", "Exported", "export_model"]
+
+SUFFIX: dict[Format, str] = {
+    "onnx": ".onnx",
+    "openvino": ".xml",
+    "tensorrt": ".engine",
+    "torch-export": ".pt2",
+}
+_BUILT_WITH = {
+    "onnx": ("torch", "onnx", "onnxscript"),
+    "openvino": ("torch", "openvino", "nncf"),
+    "torch-export": ("torch",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """What is wanted.
+
+    Attributes:
+        format: Of the file.
+        precision: ``int8`` for OpenVINO only.
+        shapes: Sizes of input that the file must take.
+        frames: Real frames for the gate, for the precision plan and for int8's calibration.
+        route: For TensorRT: ``auto``, ``torch-tensorrt`` or ``onnx``.
+    """
+
+    format: Format
+    precision: Precision
+    shapes: Shapes
+    frames: Sequence[GateFrame]
+    route: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A file that has passed.
+
+    Attributes:
+        card: As written beside it.
+        agreements: How far each engine is from PyTorch in fp32.
+        plan: What runs in which precision, one line; empty in fp32.
+    """
+
+    card: ModelCard
+    agreements: dict[str, Agreement]
+    plan: str
+
+
+def export_model(network: LPNetRT, out: Path, facts: CardFacts, request: ExportRequest) -> Exported:
+    """Write a model file and its card; files already there are replaced only when the new one has passed the gate.
+
+    Args:
+        network: Left as it is but for evaluation mode and fp32.
+        out: Model file; its ending must be the format's.
+        facts: For the card.
+        request: What is wanted.
+
+    Raises:
+        SettingsError: The ending or the precision does not go with the format.
+        EngineError: What builds or runs the format is missing.
+        ModelError: The file cannot be written, or fails the gate.
+    """
+    _check(out, request)
+    if request.format == "tensorrt":
+        from lpnet_rt.export.tensorrt import choose_route
+
+        request = dataclasses.replace(request, route=choose_route(request.route))
+    module = ScoredLPNetRT(network.eval().float()).eval()
+    card = make_card(network, facts, _built(request))
+    suffix = SUFFIX[request.format]
+    with staged(out, (suffix, *((".bin",) if suffix == ".xml" else ()), ".json")) as partial:
+        plan = _write(module, partial[suffix], request, card)
+        card = signed(card, partial[suffix].read_bytes())
+        write_card(partial[".json"], card)
+        gate = Gate(request.frames, request.shapes, card.input, card.threshold, request.precision)
+        try:
+            agreements = run_gate(module, load_exported(partial[suffix], card), gate)
+        except ModelError as error:
+            raise ModelError(f"{out}: {error}; nothing was written") from error
+    return Exported(card, agreements, plan)
+
+
+def _check(out: Path, request: ExportRequest) -> None:
+    suffix = SUFFIX[request.format]
+    if out.suffix != suffix:
+        raise SettingsError(f"--out {out}: expected a name that ends in {suffix} for --format {request.format}")
+    if request.precision == "int8" and request.format != "openvino":
+        raise SettingsError(f"--int8: expected --format openvino, found {request.format}")
+
+
+def _built(request: ExportRequest) -> Built:
+    versions, device = package_versions(*_BUILT_WITH.get(request.format, ())), ""
+    if request.format == "tensorrt":
+        from lpnet_rt.export.tensorrt import gpu_name, tied_versions
+
+        versions, device = tied_versions(), gpu_name()
+    return Built(
+        format=request.format,
+        precision=request.precision,
+        least=request.shapes.least,
+        usual=request.shapes.usual,
+        most=request.shapes.most,
+        versions=versions,
+        device=device,
+    )
+
+
+def _write(module: ScoredLPNetRT, path: Path, request: ExportRequest, card: ModelCard) -> str:
+    """Write the file; what runs in which precision, in one line."""
+    if request.format == "openvino":
+        return _write_openvino(module, path, request, card)
+    plan = ""
+    if request.precision == "f16":
+        planned = plan_precision(module, (torch.from_numpy(batch) for batch in _inputs(module, request)))
+        module, plan = apply_plan(module, planned), planned.summary()
+    if request.format == "onnx":
+        write_onnx(module, path, request.shapes, card)
+    elif request.format == "torch-export":
+        from lpnet_rt.export.torch_export import write_torch_export
+
+        write_torch_export(module, path, request.shapes, card)
+    else:
+        path.write_bytes(_tensorrt_engine(module, path, request, card))
+    return plan
+
+
+def _tensorrt_engine(module: ScoredLPNetRT, path: Path, request: ExportRequest, card: ModelCard) -> bytes:
+    from lpnet_rt.export.tensorrt import build_from_onnx, build_with_torch
+
+    if request.route == "torch-tensorrt":
+        return build_with_torch(module, request.shapes)
+    write_onnx(module, path, request.shapes, card)
+    return build_from_onnx(path.read_bytes(), request.shapes)
+
+
+def _write_openvino(module: ScoredLPNetRT, path: Path, request: ExportRequest, card: ModelCard) -> str:
+    """By way of ONNX, so that both formats hold the same graph."""
+    import openvino as ov
+
+    from lpnet_rt.export.openvino import quantise, write_openvino
+
+    write_onnx(module, path, request.shapes, card)
+    model = ov.Core().read_model(path.read_bytes())
+    plan = "weights in f16" if request.precision == "f16" else ""
+    if request.precision == "int8":
+        model = quantise(model, _inputs(module, request))
+        plan = "convolutions in int8; those that write logits, the selection and the sigmoid in f32"
+    write_openvino(model, path, card, request.precision)
+    return plan
+
+
+def _inputs(module: ScoredLPNetRT, request: ExportRequest) -> list[ModelInput]:
+    fitted = [fit(frame, request.shapes) for frame in request.frames]
+    return [batch for _, batch in batches(fitted, request.shapes, input_rule(module.network))]

@@ -1,0 +1,117 @@
+"""Model cards of exported files: beside every file, and inside those whose format has room for it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import torch
+
+from lpnet_rt.detections import Detections, detect
+from lpnet_rt.errors import ModelError
+from lpnet_rt.export.network import weights_sha256
+from lpnet_rt.frames import model_input
+from lpnet_rt.models import InputRule, ModelCard, SelfTest
+from lpnet_rt.models.built import Built
+from lpnet_rt.networks.lpnet_rt import CELL_PX, LPNetRT
+from lpnet_rt.selftest import SELF_TEST_THRESHOLD, self_test_frame
+
+__all__ = [
+    "CARD_KEY",
+    "CardFacts",
+    "card_text",
+    "input_rule",
+    "make_card",
+    "package_versions",
+    "read_card_text",
+    "signed",
+]
+
+CARD_KEY = "lpnet_rt_card"
+
+
+@dataclass(frozen=True, slots=True)
+class CardFacts:
+    """What a model card says that the network itself does not know."""
+
+    name: str
+    threshold: float
+    trained_on: list[str]
+    measured: dict[str, float]
+    licences: list[str]
+    notes: str
+
+
+def input_rule(network: LPNetRT) -> InputRule:
+    """How frames become this network's input."""
+    return InputRule(multiple=CELL_PX, least=network.config.least_px)
+
+
+def make_card(network: LPNetRT, facts: CardFacts, built: Built) -> ModelCard:
+    """The card of a file that is still to be written, so without that file's hash."""
+    found = _reference_detections(network)
+    return ModelCard(
+        name=facts.name,
+        network="LPNetRT",
+        # As it will be read: JSON knows lists and no tuples.
+        config=msgspec.json.decode(msgspec.json.encode(network.config.as_dict())),
+        parameters=sum(value.numel() for value in network.parameters()),
+        input=input_rule(network),
+        threshold=facts.threshold,
+        weights_sha256=weights_sha256(network),
+        file_sha256="",
+        self_test=SelfTest(
+            centroid_xy=[(round(float(x), 4), round(float(y), 4)) for x, y in found.centroid_xy],
+            score=[round(float(value), 5) for value in found.score],
+        ),
+        **{field: getattr(facts, field) for field in ("trained_on", "measured", "licences", "notes")},
+        built=built,
+    )
+
+
+def signed(card: ModelCard, content: bytes) -> ModelCard:
+    """The card with the hash of its file."""
+    return msgspec.structs.replace(card, file_sha256=hashlib.sha256(content).hexdigest())
+
+
+def card_text(card: ModelCard) -> str:
+    """The card as it stands inside a file; a file cannot hold its own hash, so that is empty."""
+    return msgspec.json.encode(msgspec.structs.replace(card, file_sha256="")).decode()
+
+
+def read_card_text(path: Path, text: str | None) -> ModelCard:
+    """Read a card that was found inside a file.
+
+    Raises:
+        ModelError: There was none, or it is malformed.
+    """
+    if text is None:
+        raise ModelError(f"{path}: expected a model card under {CARD_KEY}, found none; export the file again")
+    try:
+        return msgspec.json.decode(text, type=ModelCard)
+    except msgspec.DecodeError as error:
+        raise ModelError(f"{path}: expected a model card under {CARD_KEY}, found: {error}") from error
+
+
+def package_versions(*packages: str) -> dict[str, str]:
+    """Installed versions by name; packages that are not there are left out."""
+    versions = {}
+    for package in packages:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _reference_detections(network: LPNetRT) -> Detections:
+    """What PyTorch in fp32 finds in the self-test's frame."""
+    image = self_test_frame()
+    height, width = image.shape
+    with torch.inference_mode():
+        logits, _ = network(torch.from_numpy(model_input(image, CELL_PX, network.config.least_px)))
+    scores = torch.sigmoid(logits)[0, 0, :height, :width].contiguous().numpy()
+    return detect(scores, image, SELF_TEST_THRESHOLD)

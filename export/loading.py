@@ -1,0 +1,47 @@
+"""An exported file in every engine of this machine that reads its format."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from lpnet_rt.engines.onnxruntime import OnnxRuntimeEngine
+from lpnet_rt.export.parity import Score
+from lpnet_rt.models import ModelCard, ModelFile
+
+__all__ = ["load_exported"]
+
+
+def load_exported(path: Path, card: ModelCard) -> dict[str, Score]:
+    """Load a file, and say what runs it.
+
+    Args:
+        path: The model file.
+        card: Its card; tells the format.
+
+    Returns:
+        Name of the engine to a function from (B, 2, H, W) to (B, 1, H, W), both float32.
+
+    Raises:
+        EngineError: The engine of that format is missing.
+        ModelError: The file is damaged.
+    """
+    if card.built.format == "openvino":
+        from lpnet_rt.export.openvino import load_openvino
+
+        return {"openvino": load_openvino(path)}
+    if card.built.format == "torch-export":
+        from lpnet_rt.export.torch_export import load_torch_export
+
+        return {"torch-export": load_torch_export(path)}
+    if card.built.format == "tensorrt":
+        from lpnet_rt.export.tensorrt import load_tensorrt
+
+        return {"tensorrt": load_tensorrt(path, card)}
+    model = ModelFile(path, path.read_bytes(), card)
+    engines: dict[str, Score] = {"onnxruntime": OnnxRuntimeEngine(model, None).score}
+    if importlib.util.find_spec("openvino") is not None:
+        from lpnet_rt.engines.openvino import OpenVINOEngine
+
+        engines["openvino"] = OpenVINOEngine(model, "f32", None, None).score
+    return engines

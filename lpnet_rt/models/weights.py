@@ -1,0 +1,56 @@
+"""Weights files of the paper's network as models: what their cards say, in the terms of every other model."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+from lpnet_rt.errors import DependencyError, ModelError
+from lpnet_rt.models.card import InputRule, ModelCard, ModelFile, SelfTest
+
+__all__ = ["find_weights"]
+
+
+def find_weights(path: Path) -> ModelFile:
+    """Read a weights file and check it against its card.
+
+    Args:
+        path: ``.safetensors`` file with its card beside it, as ``lpnet-rt import-weights`` writes them.
+
+    Raises:
+        DependencyError: PyTorch is not installed.
+        ModelError: A file is missing, damaged or of another network.
+    """
+    try:
+        from lpnet_rt.networks.weights import read_card
+    except ModuleNotFoundError as error:
+        raise DependencyError(
+            f"{path}: a weights file needs {error.name}; install it: pip install 'lpnet-rt[train]', or name an .onnx"
+        ) from error
+    card = read_card(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: expected a weights file, found: {error.strerror}") from error
+    if hashlib.sha256(content).hexdigest() != card.sha256:
+        raise ModelError(f"{path}: the file is not the one its card describes (damaged?); import it again")
+    rule: Literal["paper-tiles", "paper-resize"] = "paper-tiles" if card.fitting == "tile" else "paper-resize"
+    stretch = card.fusing == "sum_minmax" and card.fitting == "tile"
+    return ModelFile(
+        path,
+        content,
+        ModelCard(
+            name=card.name,
+            network=card.network,
+            config={"statistics": card.statistics, "fusing": card.fusing, "fitting": card.fitting},
+            parameters=card.parameters,
+            input=InputRule(normalisation=rule, side_px=card.input_hw[0], stretch=stretch),
+            threshold=card.threshold,
+            weights_sha256=card.sha256,
+            file_sha256=card.sha256,
+            self_test=SelfTest(centroid_xy=[], score=[]),
+            licences=[card.licence],
+            notes=f"{card.fitting}, scores by {card.fusing}, batch norm by {card.statistics}",
+        ),
+    )
