@@ -183,35 +183,28 @@ class LPNetRT(nn.Module):
         blocks = functional.pixel_unshuffle(image, _BLOCK_PX)  # (B, 32, H/4, W/4)
         hinted = self.global_view(blocks)  # (B, 16 * (1 + hints), H/4, W/4)
         coarse = hinted[:, : _BLOCK_PX**2]  # (B, 16, H/4, W/4)
-        corners = self._corners(coarse, priority)  # (B, K): flat index of each chosen cell's first block
-        correction = self._correct(torch.cat((blocks, hinted), dim=1), corners)  # (B, 16, K * 16)
-        fine = self._scatter(coarse, correction, corners)
+        cells = self._choose(coarse, priority)  # (B, K)
+        correction = self._correct(torch.cat((blocks, hinted), dim=1), cells)  # (B, 16, K * 16)
+        fine = self._scatter(coarse, correction, cells)
         if self.config.offset:
             fine, coarse = fine + self.config.offset, coarse + self.config.offset
         return functional.pixel_shuffle(fine, _BLOCK_PX), functional.pixel_shuffle(coarse, _BLOCK_PX)
 
-    def _corners(self, coarse: Tensor, priority: Tensor | None) -> Tensor:
-        """Choose K cells by their highest logit; flat index, in blocks of the unpadded map, of their first block."""
-        columns = coarse.shape[3]
+    def _choose(self, coarse: Tensor, priority: Tensor | None) -> Tensor:
+        """Choose the K cells with the highest logits; (B, K), counted row by row."""
         cells = functional.max_pool2d(coarse.detach().amax(dim=1, keepdim=True), _CELL_BLOCKS)  # (B, 1, h, w)
         logits = cells.flatten(1).float()  # (B, h * w)
         if priority is not None:
             logits = logits + priority
-        chosen = logits.topk(self.config.patches, dim=1).indices  # (B, K)
-        cells_across = columns // _CELL_BLOCKS
-        row = torch.div(chosen, cells_across, rounding_mode="floor")
-        column = chosen - row * cells_across
-        return (row * columns + column) * _CELL_BLOCKS
+        return logits.topk(self.config.patches, dim=1).indices
 
-    def _correct(self, stack: Tensor, corners: Tensor) -> Tensor:
+    def _correct(self, stack: Tensor, cells: Tensor) -> Tensor:
         """Cut the patches, run the patch net, keep the middle of what it says: (B, 16, K * 16)."""
-        batch, channels, _, columns = stack.shape
+        batch, channels, rows, columns = stack.shape
         padded = functional.pad(stack, (_MARGIN_BLOCKS,) * 4)
-        padded_columns = columns + 2 * _MARGIN_BLOCKS
-        row = torch.div(corners, columns, rounding_mode="floor")
-        origin = corners + row * (padded_columns - columns)  # the patch's first block in the padded map
-        index = origin[:, :, None] + self._offsets(_PATCH_BLOCKS, padded_columns, corners)  # (B, K, 64)
-        index = index.reshape(batch, 1, -1).expand(-1, channels, -1)
+        size = (rows // _CELL_BLOCKS, columns // _CELL_BLOCKS)
+        index = self._blocks_of(cells, size, _PATCH_BLOCKS, columns + 2 * _MARGIN_BLOCKS)  # (B, K * 64)
+        index = index[:, None].expand(-1, channels, -1)
         cut = padded.flatten(2).gather(2, index)  # (B, C, K * 64)
         cut = cut.reshape(batch, channels, -1, _PATCH_BLOCKS, _PATCH_BLOCKS).transpose(1, 2)
         patches = functional.pixel_shuffle(cut.flatten(0, 1), _BLOCK_PX)  # (B * K, 3 + hints, 32, 32)
@@ -220,19 +213,35 @@ class LPNetRT(nn.Module):
         correction = correction[:, :, inner, inner].reshape(batch, -1, _BLOCK_PX**2, _CELL_BLOCKS**2)
         return correction.transpose(1, 2).flatten(2)
 
-    def _scatter(self, coarse: Tensor, correction: Tensor, corners: Tensor) -> Tensor:
+    def _scatter(self, coarse: Tensor, correction: Tensor, cells: Tensor) -> Tensor:
         """Add the corrections to the chosen cells: (B, 16, H/4, W/4)."""
         batch, channels, rows, columns = coarse.shape
-        index = corners[:, :, None] + self._offsets(_CELL_BLOCKS, columns, corners)  # (B, K, 16)
-        index = index.reshape(batch, 1, -1).expand(-1, channels, -1)
+        index = self._blocks_of(cells, (rows // _CELL_BLOCKS, columns // _CELL_BLOCKS), _CELL_BLOCKS, columns)
+        index = index[:, None].expand(-1, channels, -1)  # (B, 16, K * 16)
         flat = coarse.flatten(2)
         return flat.scatter_add(2, index, correction.to(flat.dtype)).reshape(batch, channels, rows, columns)
 
     @staticmethod
-    def _offsets(side: int, columns: int, like: Tensor) -> Tensor:
-        """Flat offsets of a square of blocks in a map of that many columns: (side * side,)."""
-        steps = torch.arange(side, device=like.device)
-        return (steps[:, None] * columns + steps[None, :]).flatten()
+    def _blocks_of(cells: Tensor, size: tuple[int, int], side: int, columns: int) -> Tensor:
+        """Flat indices of the blocks of squares that start at the first block of cells.
+
+        A table of all cells is looked up: to divide a cell's number by the number of columns would be shorter, but
+        OpenVINO divides integers as floating-point numbers, in bf16 where that is asked for, and lands in other rows.
+
+        Args:
+            cells: (B, K) int64.
+            size: Rows and columns of cells.
+            side: Of a square, in blocks.
+            columns: Blocks across the map.
+
+        Returns:
+            (B, K * side * side) int64.
+        """
+        rows = torch.arange(size[0], device=cells.device)[:, None] * (_CELL_BLOCKS * columns)
+        corners = (rows + torch.arange(size[1], device=cells.device)[None, :] * _CELL_BLOCKS).flatten()
+        steps = torch.arange(side, device=cells.device)
+        square = (steps[:, None] * columns + steps[None, :]).flatten()
+        return (corners[cells][:, :, None] + square).flatten(1)
 
 
 def _double(x: Tensor) -> Tensor:

@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 
 from lpnet_rt.detections import Detections, detect
+from lpnet_rt.detector import Detector
 from lpnet_rt.engines import Engine, choose_engine, list_candidates
 from lpnet_rt.engines.choice import self_test
+from lpnet_rt.engines.openvino import has_bf16
 from lpnet_rt.errors import EngineError, ModelError
 from lpnet_rt.frames import model_input
 from lpnet_rt.models import ModelFile, SelfTest, find_model
-from lpnet_rt.selftest import SELF_TEST_THRESHOLD, disagreement, self_test_frame
+from lpnet_rt.selftest import SCORE_LIMIT, SELF_TEST_THRESHOLD, disagreement, self_test_frame
 from lpnet_rt.settings import DetectorSettings
+from lpnet_rt.sources.demo import DemoScene
 
 SIZES_HW = [(77, 101), (40, 50), (96, 64), (64, 200), (130, 90)]
 
@@ -213,3 +216,13 @@ def test_what_does_not_exist_is_refused(model: ModelFile, settings: DetectorSett
     with pytest.raises(EngineError) as caught:
         choose_engine(model, settings)
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.skipif(not has_bf16(), reason="this processor does not calculate in bf16")
+@pytest.mark.parametrize("size_hw", [(240, 368), (240, 240), (192, 304), (512, 640)])
+def test_bf16_looks_at_the_same_cells(size_hw: tuple[int, int]) -> None:
+    """Numbers of cells that no power of two divides: indices calculated in bf16 would land in other cells."""
+    image = DemoScene(seed=3, size_hw=size_hw).frame(5)
+    half = Detector.load(DetectorSettings(engine="openvino", precision="bf16")).score_map(image)
+    whole = Detector.load(DetectorSettings(engine="onnxruntime")).score_map(image)
+    np.testing.assert_allclose(half, whole, rtol=0, atol=SCORE_LIMIT["bf16"])
