@@ -57,7 +57,7 @@ class CropDataset(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """(2, S, S) float32 input and (1, S, S) uint8 truth."""
-        # Every batch must hold some of each kind: batch norm would otherwise learn to tell an empty batch from a full one.
+        # Some of each kind in every batch: batch norm would otherwise learn to tell an empty batch from a full one.
         index = int(np.random.default_rng((self.seed, 11, self.epoch)).permutation(len(self))[index])
         rng = np.random.default_rng((self.seed, self.epoch, index))
         first = self.recipe.mask_crops if self.masked else 0

@@ -21,7 +21,7 @@ class Background:
 
     Attributes:
         weight: Against missed targets.
-        exponent: Power of the score that weights a background pixel: the higher, the more the firm mistakes alone count.
+        exponent: Power of the score that weights a background pixel: the higher, the more firm mistakes alone count.
     """
 
     weight: float = 1.0
@@ -54,8 +54,8 @@ def detection_loss(logits: Tensor, target: Tensor, valid: Tensor, background: Ba
     """Cross-entropy in which the confident mistakes count, whatever the size of the frame.
 
     Target pixels are averaged. Background pixels are weighted by a power of their score (as in the focal loss, Lin et
-    al., ICCV 2017), summed, and divided by the number of target pixels plus a dozen a frame: a firm false blob weighs about
-    as much as a missed target of its size, in a frame of any size.
+    al., ICCV 2017), summed, and divided by the number of target pixels plus a dozen a frame: a firm false blob weighs
+    about as much as a missed target of its size, in a frame of any size.
 
     Args:
         logits: (B, 1, H, W).
