@@ -88,7 +88,7 @@ def describe_machine(clock: Clock) -> Machine:
     )
 
 
-def measure_peaks(precisions: list[str], threads: int, clock: Clock, repetitions: int = 30) -> list[Peak]:
+def measure_peaks(precisions: list[str], threads: int, clock: Clock, repetitions: int = 100) -> list[Peak]:
     """Time a product of two 1024x1024 matrices in OpenVINO.
 
     Args:

@@ -41,7 +41,7 @@ class PublishedRun:
     Attributes:
         arrivals: Every frame's message, in order.
         wall_s: From the start of the process to its end.
-        peak_mib: Resident memory at its highest.
+        peak_mib: Resident memory at its highest, up to the end of the stream.
         resident_mib: And twice a second, from the first message on.
     """
 
@@ -49,6 +49,14 @@ class PublishedRun:
     wall_s: float
     peak_mib: float
     resident_mib: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """Resident memory of a process at one moment, and its highest so far."""
+
+    now_mib: float
+    highest_mib: float
 
 
 def run_published(arguments: Sequence[str], clock: Clock, cache: Path | None = None) -> PublishedRun:
@@ -71,13 +79,12 @@ def run_published(arguments: Sequence[str], clock: Clock, cache: Path | None = N
             began_ns = clock.monotonic_ns()
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, env=environment)
             try:
-                arrived, resident = _receive(subscriber, process.pid, clock)
+                arrived, memory = _receive(subscriber, process.pid, clock)
             except BaseException:
                 process.kill()
                 process.wait()
                 raise
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
+            process.wait()
             wall_s = (clock.monotonic_ns() - began_ns) / 1e9
         if process.returncode:
             errors.seek(0)
@@ -88,7 +95,9 @@ def run_published(arguments: Sequence[str], clock: Clock, cache: Path | None = N
         message = decode(None, payload)
         if isinstance(message, FrameMessage):
             arrivals.append(Arrival(message, unix_us, (monotonic_ns - began_ns) / 1e9))
-    return PublishedRun(arrivals, wall_s, usage.ru_maxrss / 1024, resident)
+    # What a child's ru_maxrss says begins with its parent's memory at the fork; VmHWM is of the program alone.
+    peak_mib = max((each.highest_mib for each in memory), default=0.0)
+    return PublishedRun(arrivals, wall_s, peak_mib, [each.now_mib for each in memory])
 
 
 @contextmanager
@@ -103,10 +112,16 @@ def _subscribed(endpoint: str) -> Iterator[zmq.Socket[bytes]]:
         yield subscriber
 
 
-def _receive(subscriber: zmq.Socket[bytes], pid: int, clock: Clock) -> tuple[list[tuple[bytes, int, int]], list[float]]:
-    """Take messages until the end of the stream, or of the process; payload, Unix and monotonic time of each."""
+def _receive(
+    subscriber: zmq.Socket[bytes], pid: int, clock: Clock
+) -> tuple[list[tuple[bytes, int, int]], list[_Memory]]:
+    """Take messages until the end of the stream, or of the process; payload, Unix and monotonic time of each.
+
+    Memory is looked at with the first message, twice a second, and at the end of the stream: the process is about to
+    leave.
+    """
     arrived: list[tuple[bytes, int, int]] = []
-    resident: list[float] = []
+    memory: list[_Memory] = []
     sampled_ns = heard_ns = clock.monotonic_ns()
     while True:
         ready = bool(subscriber.poll(_POLL_MS))
@@ -116,12 +131,12 @@ def _receive(subscriber: zmq.Socket[bytes], pid: int, clock: Clock) -> tuple[lis
             arrived.append((payload, clock.unix_us(), now_ns))
             heard_ns = now_ns
             if b'"kind":"end"' in payload and isinstance(decode(None, payload), EndMessage):
-                return arrived, resident
+                return arrived, memory + _memory_mib(pid)
         elif _has_ended(pid):
-            return arrived, resident
-        if arrived and now_ns - sampled_ns >= _SAMPLE_NS:
+            return arrived, memory
+        if arrived and (not memory or now_ns - sampled_ns >= _SAMPLE_NS):
             sampled_ns = now_ns
-            resident += _resident_mib(pid)
+            memory += _memory_mib(pid)
         if now_ns - heard_ns > _SILENCE_NS:
             raise LpnetError("lpnet-rt run: expected a message, found none for two minutes; it was stopped")
 
@@ -131,10 +146,11 @@ def _has_ended(pid: int) -> bool:
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def _resident_mib(pid: int) -> list[float]:
-    """Resident memory now, or nothing where the process has just gone."""
+def _memory_mib(pid: int) -> list[_Memory]:
+    """Resident memory, or nothing where the process has just gone."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
     except OSError:
         return []
-    return [int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS:")]
+    kib = {line.split(":")[0]: int(line.split()[1]) for line in lines if line.startswith(("VmRSS:", "VmHWM:"))}
+    return [_Memory(kib["VmRSS"] / 1024, kib["VmHWM"] / 1024)] if len(kib) == 2 else []
