@@ -9,6 +9,7 @@ import msgspec
 from torch import nn
 
 from lpnet_rt.errors import ModelError, SinkError
+from lpnet_rt.networks.folding import absorb_gate
 from lpnet_rt.networks.lpnet_rt import LPNetRT
 from lpnet_rt.networks.lpnetga import LPNetGA
 from lpnet_rt.training.lpnet_rt_task import build_network
@@ -91,7 +92,7 @@ def load_checkpoint(path: Path) -> LPNetRT:
 
 
 def load_lpnetga_checkpoint(path: Path) -> LPNetGA:
-    """Read a checkpoint of a run of LPNetGA into a network in evaluation mode.
+    """Read a checkpoint of a run of LPNetGA into a network in evaluation mode, its gate as published.
 
     Raises:
         ModelError: The file is missing or no checkpoint of LPNetGA.
@@ -99,7 +100,7 @@ def load_lpnetga_checkpoint(path: Path) -> LPNetGA:
     state, recipe = _with_recipe(path)
     if not isinstance(recipe, LPNetGARecipe):
         raise ModelError(f"{path}: expected a checkpoint of LPNetGA, found one of LPNet-RT; see 'export'")
-    return _filled(build_lpnetga(recipe.network), state, path)
+    return absorb_gate(_filled(build_lpnetga(recipe.network), state, path))
 
 
 def _with_recipe(path: Path) -> tuple[State, AnyRecipe]:

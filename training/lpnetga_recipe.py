@@ -18,11 +18,22 @@ __all__ = [
 
 
 class LPNetGANetworkRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where the patches lie; see ``lpnet_rt.networks.patches.PatchGrid``."""
+    """Shape of the network.
+
+    Attributes:
+        patch_px: Where the patches lie; see ``lpnet_rt.networks.patches.PatchGrid``.
+        stride_px: The same.
+        padding_px: The same.
+        gate_scale: The features are multiplied by attention times this while the network learns; 1 as published. An
+            attention of 1/14400 everywhere, which is what it starts from, makes features so small that batch norm
+            takes them for nothing (its epsilon outweighs their variance); 16384 starts them at about their own size.
+            The weights that come out are those of the published network: see ``absorb_gate``.
+    """
 
     patch_px: Positive = 30
     stride_px: Positive = 10
     padding_px: Count = 30
+    gate_scale: Annotated[float, Meta(gt=0)] = 1.0
 
 
 class LPNetGADataRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

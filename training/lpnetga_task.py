@@ -26,7 +26,9 @@ __all__ = ["LPNetGATask", "attention_loss", "build_lpnetga", "patch_loss"]
 
 def build_lpnetga(recipe: LPNetGANetworkRecipe) -> LPNetGA:
     """Make the network that a recipe describes."""
-    return LPNetGA(PatchGrid(recipe.patch_px, recipe.stride_px, recipe.padding_px))
+    network = LPNetGA(PatchGrid(recipe.patch_px, recipe.stride_px, recipe.padding_px))
+    network.gate_scale = recipe.gate_scale
+    return network
 
 
 def patch_loss(logits: Tensor, truth: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lpnet_rt.errors import SettingsError
 from lpnet_rt.networks.lpnetga import LPNetGA
 
-__all__ = ["GATE_SCALE", "fold_batch_norm"]
+__all__ = ["GATE_SCALE", "absorb_gate", "fold_batch_norm"]
 
 # Measured with both published networks: at 1024 the gate of the SIRST network spans 6e-3 to 8, gated features stay
 # under 2,000 and 0.4 % of the divided weights are subnormal in half precision. At 120*120 3 to 4 % are, and gated
@@ -49,10 +49,28 @@ def fold_batch_norm(model: LPNetGA, gate_scale: float = GATE_SCALE) -> LPNetGA:
     for parent, name, norm_name in pairs:
         _fold(getattr(parent, name), getattr(parent, norm_name))
         setattr(parent, norm_name, nn.Identity())
-    for branch in (folded.lfe.conv_k1, folded.lfe.conv_k3, folded.lfe.conv_k5):
-        branch.conv.weight.data.div_(gate_scale / folded.gate_scale)  # type: ignore[operator]
-    folded.gate_scale = gate_scale
+    _rescale_gate(folded, gate_scale)
     return folded.requires_grad_(False)
+
+
+def absorb_gate(model: LPNetGA) -> LPNetGA:
+    """Give a network the published gate, of scale 1, in place; the scores stay, exactly for a power of two.
+
+    Args:
+        model: Trained with another ``gate_scale``; the convolutions that read the gate are multiplied by it.
+
+    Returns:
+        ``model``.
+    """
+    _rescale_gate(model, 1.0)
+    return model
+
+
+def _rescale_gate(model: LPNetGA, gate_scale: float) -> None:
+    """Another scale of the gate, and the convolutions that read it to match."""
+    for branch in (model.lfe.conv_k1, model.lfe.conv_k3, model.lfe.conv_k5):
+        branch.conv.weight.data.div_(gate_scale / model.gate_scale)  # type: ignore[operator]
+    model.gate_scale = gate_scale
 
 
 def _convolutions_with_norm(model: nn.Module) -> list[tuple[nn.Module, str, str]]:
