@@ -28,12 +28,15 @@ class LPNetGANetworkRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_o
             attention of 1/14400 everywhere, which is what it starts from, makes features so small that batch norm
             takes them for nothing (its epsilon outweighs their variance); 16384 starts them at about their own size.
             The weights that come out are those of the published network: see ``absorb_gate``.
+        prior: Score that an untrained network gives where it sees nothing; None, as published, leaves it near one half,
+            from where Adam takes some twenty epochs to the share of pixels that are targets.
     """
 
     patch_px: Positive = 30
     stride_px: Positive = 10
     padding_px: Count = 30
     gate_scale: Annotated[float, Meta(gt=0)] = 1.0
+    prior: Annotated[float, Meta(gt=0, lt=1)] | None = None
 
 
 class LPNetGADataRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -28,6 +28,9 @@ def build_lpnetga(recipe: LPNetGANetworkRecipe) -> LPNetGA:
     """Make the network that a recipe describes."""
     network = LPNetGA(PatchGrid(recipe.patch_px, recipe.stride_px, recipe.padding_px))
     network.gate_scale = recipe.gate_scale
+    bias = network.lfe.patch_net.classifier.bias
+    if recipe.prior is not None and bias is not None:
+        nn.init.constant_(bias, math.log(recipe.prior / (1.0 - recipe.prior)))
     return network
 
 

@@ -44,15 +44,18 @@ class PaperRules:
         one_false_on_empty_mask: On a frame without truth count one wrong component at most (seen only where such
             frames are not skipped).
         one_miss_when_silent: On a frame without any prediction count one target only.
+        eight_bits: Round score maps of floating-point numbers to 8 bits first, as the published procedure stores them:
+            a score of 0.999 reaches a threshold of 1.
     """
 
     skip_empty_masks: bool
     one_false_on_empty_mask: bool
     one_miss_when_silent: bool
+    eight_bits: bool
 
 
-PUBLISHED = PaperRules(skip_empty_masks=True, one_false_on_empty_mask=True, one_miss_when_silent=True)
-PLAIN = PaperRules(skip_empty_masks=False, one_false_on_empty_mask=False, one_miss_when_silent=False)
+PUBLISHED = PaperRules(skip_empty_masks=True, one_false_on_empty_mask=True, one_miss_when_silent=True, eight_bits=True)
+PLAIN = PaperRules(skip_empty_masks=False, one_false_on_empty_mask=False, one_miss_when_silent=False, eight_bits=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,15 +145,23 @@ class PaperAccumulator:
         if not taken:
             return
         wanted = components(true)
+        for eight_bits in {rule.eight_bits for rule in taken}:
+            counts = self._counts(_rounded(prediction) if eight_bits else prediction, true, wanted)
+            for rule in (rule for rule in taken if rule.eight_bits == eight_bits):
+                for i, count in enumerate(counts):
+                    self._sums[rule][i] += _with_quirks(count, rule)
+
+    def _counts(self, prediction: Prediction, true: BoolMask, wanted: Components) -> list[_Counts]:
+        """Counts of one frame at every threshold."""
         known: dict[int, _Counts] = {}
-        for i, threshold in enumerate(self.thresholds):
+        sizes_px = []
+        for threshold in self.thresholds:
             predicted = binarise(prediction, threshold)
             # Masks at rising thresholds are nested: as many pixels are the same pixels.
-            size_px = int(np.count_nonzero(predicted))
-            if size_px not in known:
-                known[size_px] = _count(predicted, true, wanted)
-            for rule in taken:
-                self._sums[rule][i] += _with_quirks(known[size_px], rule)
+            sizes_px.append(int(np.count_nonzero(predicted)))
+            if sizes_px[-1] not in known:
+                known[sizes_px[-1]] = _count(predicted, true, wanted)
+        return [known[size_px] for size_px in sizes_px]
 
     def result(self, rules: PaperRules = PUBLISHED) -> PaperMeasures:
         """Return the measures of what was added so far.
@@ -215,6 +226,16 @@ def _count(predicted: BoolMask, true: BoolMask, wanted: Components) -> _Counts:
         predicted_px=int(np.count_nonzero(predicted)),
         true_px=int(np.count_nonzero(true)),
     )
+
+
+def _rounded(prediction: Prediction) -> Prediction:
+    """A score map of floating-point numbers in 8 bits; everything else as it is."""
+    if not np.issubdtype(prediction.dtype, np.floating):
+        return prediction
+    if not np.isfinite(prediction).all():
+        return prediction  # whoever looks at its scores says so
+    eight_bits: NDArray[np.uint8] = np.rint(255 * np.clip(prediction, 0, 1)).astype(np.uint8)
+    return eight_bits
 
 
 def _with_quirks(counts: _Counts, rules: PaperRules) -> _Counts:

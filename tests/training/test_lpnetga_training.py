@@ -403,6 +403,21 @@ def test_an_averaged_network_is_what_is_judged_and_kept(plain: Path, tmp_path: P
     assert same(dict(load_lpnetga_checkpoint(tmp_path / "best.pt").state_dict()), state["average"])
 
 
+def test_a_gate_of_another_scale_is_gone_from_what_a_run_leaves(plain: Path, tmp_path: Path) -> None:
+    recipe = small(plain, "network.gate_scale=4096", "network.prior=0.01", "optimiser.epochs=1", "precision=f32")
+    learning = LPNetGATask(recipe).build()
+    assert learning.gate_scale == 4096
+    assert learning.lfe.patch_net.classifier.bias is not None
+    assert float(torch.sigmoid(learning.lfe.patch_net.classifier.bias).detach()) == pytest.approx(0.01)
+    train(recipe, tmp_path)
+    left = load_lpnetga_checkpoint(tmp_path / "best.pt")
+    learning.load_state_dict(state_of(tmp_path, "best.pt")["average"])  # type: ignore[arg-type]
+    image = torch.rand(1, 1, 24, 24, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        assert torch.equal(left(image, "dense"), learning.eval()(image, "dense"))
+    assert left.gate_scale == 1.0
+
+
 def test_precisions_and_devices_that_cannot_be_had(plain: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="precision f16: expected a CUDA device, found a processor"):
         train(small(plain, "precision=f16"), tmp_path, device="cpu")

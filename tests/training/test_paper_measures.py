@@ -1,11 +1,13 @@
 import csv
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from lpnet_rt.errors import DataError
 from lpnet_rt.training.paper_measures import (
     PAPER_THRESHOLDS,
     PLAIN,
@@ -70,13 +72,24 @@ def test_quirks_are_switchable_one_by_one():
 
     noisy = [(frame((5, 5, 2), (20, 20, 2)), frame()), (frame((30, 5, 2)), frame((30, 5, 2)))]
     assert paper_measures(noisy, (0.5,), PLAIN).rows[0].fa_per_image == 1.0
-    capped = PaperRules(skip_empty_masks=False, one_false_on_empty_mask=True, one_miss_when_silent=False)
+    capped = replace(PLAIN, one_false_on_empty_mask=True)
     assert paper_measures(noisy, (0.5,), capped).rows[0].fa_per_image == 0.5
     skipped = paper_measures(noisy + noisy[:1], (0.5,), PUBLISHED).rows[0]
     assert skipped.fa_per_image == 0.0
     assert skipped.pixel_precision == 1.0
     one_wrong = [*noisy, (frame((1, 1, 2)), frame((30, 30, 2)))]
     assert paper_measures(one_wrong, (0.5,), PUBLISHED).rows[0].fa_per_image == pytest.approx(1 / 3)
+
+    truth = frame((5, 5, 2))
+    nearly = [(np.where(truth > 0, 0.999, 0.001).astype(np.float32), truth)]
+    assert paper_measures(nearly, (1.0,), PLAIN).rows[0].pixel_recall == 0.0
+    assert paper_measures(nearly, (1.0,), PUBLISHED).rows[0].pixel_recall == 1.0
+    assert paper_measures(nearly, (1.0,), replace(PLAIN, eight_bits=True)).rows[0].pixel_recall == 1.0
+
+
+def test_scores_that_are_no_numbers_are_refused_before_they_are_rounded():
+    with pytest.raises(DataError, match="expected finite scores"):
+        paper_measures([(np.full((4, 4), np.nan, np.float32), np.eye(4, dtype=bool))], (0.5,), PUBLISHED)
 
 
 def test_undefined_rates_are_none_and_total_failure_is_zero():
