@@ -26,16 +26,14 @@ from torch import Tensor, nn
 from lpnet_rt.errors import DataError
 from lpnet_rt.frames import to_grey
 from lpnet_rt.networks.folding import fold_batch_norm
-from lpnet_rt.networks.lpnetga import INPUT_PX, Fusing, LPNetGA
+from lpnet_rt.networks.lpnetga import INPUT_PX, LPNetGA
 from lpnet_rt.networks.lpnetga_predict import unit_range
 from lpnet_rt.networks.merging import merge_local_view
-from lpnet_rt.networks.patches import PatchGrid, coverage, fuse, split
+from lpnet_rt.networks.patches import coverage
+from lpnet_rt.networks.strips import StripParts, Strips
 from lpnet_rt.networks.weights import load_lpnetga
 
 __all__ = ["Form", "main", "measure", "published_loop"]
-
-# Patches a request: 14 maps of 32 channels at 60x60 stay in the caches of a core, all 196 do not.
-_PATCHES_PER_REQUEST = 14
 
 Score = NDArray[np.float32]
 
@@ -88,57 +86,59 @@ def published_loop(model: LPNetGA, image: Tensor) -> Score:
     return mean
 
 
-def torch_forms(model: LPNetGA) -> list[Form]:
+def torch_forms(model: LPNetGA, size_hw: tuple[int, int]) -> list[Form]:
     """Exact and dense through PyTorch: float32, and bfloat16 autocast in channels_last."""
+    folded = fold_batch_norm(model)
+    strips = Strips(folded, size_hw).eval()
     last = fold_batch_norm(model)
     last.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's own, missing from its types
 
-    def run_f32(image: Tensor, fusing: Fusing) -> Score:
-        return _on_host(model(image, fusing))
+    def exact(network: LPNetGA, image: Tensor) -> Score:
+        return _on_host(strips(network.global_view(image)[2]) / strips.coverage)
 
-    def run_bf16(image: Tensor, fusing: Fusing) -> Score:
+    def in_bf16(run: Callable[[Tensor], Score], image: Tensor) -> Score:
         with torch.autocast("cpu", torch.bfloat16):
-            return _on_host(last(image.contiguous(memory_format=torch.channels_last), fusing))
+            return run(image.contiguous(memory_format=torch.channels_last))
 
     return [
-        Form("exact", "torch f32", lambda image: run_f32(image, "mean")),
-        Form("exact", "torch bf16", lambda image: run_bf16(image, "mean")),
-        Form("dense", "torch f32", lambda image: run_f32(image, "dense")),
-        Form("dense", "torch bf16", lambda image: run_bf16(image, "dense")),
+        Form("exact", "torch f32, all patches", lambda image: _on_host(model(image, "mean"))),
+        Form("exact", "torch f32", lambda image: exact(folded, image)),
+        Form("exact", "torch bf16", lambda image: in_bf16(lambda x: exact(last, x), image)),
+        Form("dense", "torch f32", lambda image: _on_host(folded(image, "dense"))),
+        Form("dense", "torch bf16", lambda image: in_bf16(lambda x: _on_host(last(x, "dense")), image)),
     ]
 
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """LPNetGA as OpenVINO models, batch norm folded and branches merged.
+    """LPNetGA as OpenVINO models for one size of frame, batch norm folded and branches merged.
 
     Attributes:
         look: (1, 1, H, W) frame -> (1, 8, H, W) gated features.
-        decide: Gated features of 14 patches -> their scores.
-        whole: Frame -> dense score map.
-        grid: Where the patches lie.
-        size_hw: Height and width of the frame, in pixels.
+        decide: Gated features -> the four parts of the exact sum.
+        exact: Frame -> the four parts of the exact sum.
+        dense: Frame -> dense score map.
+        strips: Adds the parts up.
     """
 
     look: openvino.Model
     decide: openvino.Model
-    whole: openvino.Model
-    grid: PatchGrid
-    size_hw: tuple[int, int]
+    exact: openvino.Model
+    dense: openvino.Model
+    strips: Strips
 
 
 def convert(model: LPNetGA, image: Tensor) -> Converted:
     """Convert a network for frames of the size of ``image``, (1, 1, H, W)."""
     folded = fold_batch_norm(model)
-    local = merge_local_view(folded.lfe)
-    grid = folded.grid.without_border()
-    requests = split(folded.global_view(image)[2], grid)[:_PATCHES_PER_REQUEST]
+    strips = Strips(folded, (image.shape[2], image.shape[3])).eval()
+    look, parts = _Gated(folded), _Parts(strips)
     return Converted(
-        look=_converted(_Gated(folded), image),
-        decide=_converted(local, requests),
-        whole=_converted(nn.Sequential(_Gated(folded), local), image),
-        grid=grid,
-        size_hw=(image.shape[2], image.shape[3]),
+        look=_converted(look, image),
+        decide=_converted(parts, look(image)),
+        exact=_converted(nn.Sequential(look, parts), image),
+        dense=_converted(nn.Sequential(look, merge_local_view(folded.lfe)), image),
+        strips=strips,
     )
 
 
@@ -147,34 +147,25 @@ def openvino_forms(converted: Converted, precision: str, threads: int) -> list[F
 
     Args:
         converted: What to run.
-        precision: ``f32`` or ``bf16``.
+        precision: ``f32``; ``bf16``; or ``mixed``, the global view in f32 and the patch net in bf16 (exact only).
         threads: Processor threads.
     """
-    grid, size_hw = converted.grid, converted.size_hw
-    look = _compile(converted.look, precision, threads, streams=1)
-    decide = _compile(converted.decide, precision, threads, streams=threads)
-    whole = _compile(converted.whole, precision, threads, streams=1)
-    queue = openvino.AsyncInferQueue(decide, threads)
+    strips, name = converted.strips, f"openvino {precision}"
 
-    def exact(frame: Tensor) -> Score:
-        patches = split(torch.from_numpy(look(frame.numpy())[0]), grid).numpy()
-        scores = np.empty((len(patches), 1, grid.patch_px, grid.patch_px), np.float32)
+    def joined(parts: openvino.utils.data_helpers.OVDict) -> Score:
+        found = StripParts(*(torch.from_numpy(part) for part in parts.values()))
+        return _on_host(strips.join(found) / strips.coverage)
 
-        def keep(request: openvino.InferRequest, first: int) -> None:
-            scores[first : first + _PATCHES_PER_REQUEST] = request.get_output_tensor().data
-
-        queue.set_callback(keep)
-        for first in range(0, len(patches), _PATCHES_PER_REQUEST):
-            queue.start_async([patches[first : first + _PATCHES_PER_REQUEST]], first)
-        queue.wait_all()
-        total, count = fuse(torch.from_numpy(scores), size_hw, grid)
-        return _on_host(total / count)
-
-    def dense(frame: Tensor) -> Score:
-        score: Score = whole(frame.numpy())[0][0, 0].copy()
-        return score
-
-    return [Form("exact", f"openvino {precision}", exact), Form("dense", f"openvino {precision}", dense)]
+    if precision == "mixed":
+        look = _compile(converted.look, "f32", threads)
+        decide = _compile(converted.decide, "bf16", threads)
+        return [Form("exact", name, lambda frame: joined(decide(look(frame.numpy())[0])))]
+    exact = _compile(converted.exact, precision, threads)
+    whole = _compile(converted.dense, precision, threads)
+    return [
+        Form("exact", name, lambda frame: joined(exact(frame.numpy()))),
+        Form("dense", name, lambda frame: whole(frame.numpy())[0][0, 0].copy()),
+    ]
 
 
 def measure(forms: Sequence[Form], image: Tensor, rounds: int, clock: Callable[[], int]) -> list[Timing]:
@@ -199,13 +190,13 @@ def table(timings: Sequence[Timing]) -> str:
     """The timings as text: the first one is what the others are compared with."""
     loop_ms = float(np.median(timings[0].times_ms))
     lines = [
-        f"{'form':<6} {'engine':<14} {'median ms':>10} {'p95 ms':>9} {'x loop':>7} {'largest score difference':>26}"
+        f"{'form':<6} {'engine':<22} {'median ms':>10} {'p95 ms':>9} {'x loop':>7} {'largest score difference':>26}"
     ]
     for timing in timings:
         median, p95 = np.percentile(timing.times_ms, (50, 95))
         difference = float(np.abs(timing.score - timings[0].score).max())
         lines.append(
-            f"{timing.form.name:<6} {timing.form.engine:<14} {median:10.1f} {p95:9.1f} {loop_ms / median:7.1f} "
+            f"{timing.form.name:<6} {timing.form.engine:<22} {median:10.1f} {p95:9.1f} {loop_ms / median:7.1f} "
             f"{difference:26.1e}"
         )
     return "\n".join(lines)
@@ -235,9 +226,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     model = load_lpnetga(flags.model) if flags.model else LPNetGA().eval()
     image = torch.from_numpy(_frame(flags.image))[None, None]
     with torch.inference_mode():
-        forms = [Form("loop", "torch f32", lambda frame: published_loop(model, frame)), *torch_forms(model)]
+        forms = [Form("loop", "torch f32", lambda frame: published_loop(model, frame))]
+        forms += torch_forms(model, (INPUT_PX, INPUT_PX))
         converted = convert(model, image)
-        for precision in ("f32", "bf16"):
+        for precision in ("f32", "mixed", "bf16"):
             forms += openvino_forms(converted, precision, flags.threads)
         timings = measure(forms, image, flags.rounds, time.perf_counter_ns)
     print(f"{_processor()}, {flags.threads} threads; torch {torch.__version__}, OpenVINO {openvino.__version__}")
@@ -257,15 +249,27 @@ class _Gated(nn.Module):
         return self.model.global_view(image)[2]
 
 
+class _Parts(nn.Module):
+    """The patch net alone: gated features to the parts of the exact sum, as a tuple."""
+
+    def __init__(self, strips: Strips) -> None:
+        super().__init__()
+        self.strips = strips
+
+    def forward(self, gated: Tensor) -> tuple[Tensor, ...]:
+        parts = self.strips.parts(gated)
+        return parts.dense, parts.beside, parts.above, parts.corners
+
+
 def _converted(module: nn.Module, example: Tensor) -> openvino.Model:
     return openvino.convert_model(module.eval(), example_input=example, input=list(example.shape))
 
 
-def _compile(model: openvino.Model, precision: str, threads: int, streams: int) -> openvino.CompiledModel:
+def _compile(model: openvino.Model, precision: str, threads: int) -> openvino.CompiledModel:
     options = {
         "INFERENCE_PRECISION_HINT": precision,
         "INFERENCE_NUM_THREADS": str(threads),
-        "NUM_STREAMS": str(streams),
+        "NUM_STREAMS": "1",
     }
     return openvino.Core().compile_model(model, "CPU", options)
 

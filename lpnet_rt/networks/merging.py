@@ -39,8 +39,15 @@ class MergedLocalView(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 8, H, W) -> (B, 1, H, W) in 0..1."""
-        x = self.deconv(functional.relu(self.scales(x)))  # (B, 32, 2H, 2W)
-        x = self.block2(self.block1(x))
+        return self.decide(functional.relu(self.scales(x)))
+
+    def scale(self, x: Tensor) -> Tensor:
+        """The first step alone, without zeros around it: (B, 8, H + 4, W + 4) -> (B, 12, H, W)."""
+        return functional.relu(functional.conv2d(x, self.scales.weight, self.scales.bias))
+
+    def decide(self, x: Tensor) -> Tensor:
+        """The rest: (B, 12, H, W) -> (B, 1, H, W) in 0..1."""
+        x = self.block2(self.block1(self.deconv(x)))  # (B, 32, 2H, 2W)
         x = functional.relu(self.enter(x))  # (B, 3, 2H, 2W): the block's own channel, relu(s), relu(-s)
         x = functional.relu(self.pass_through(x))
         x = functional.relu(self.leave(x))  # (B, 1, 2H, 2W)

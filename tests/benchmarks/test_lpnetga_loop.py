@@ -8,7 +8,15 @@ import torch
 
 pytest.importorskip("openvino")
 
-from lpnet_rt.benchmarks.lpnetga_loop import Form, measure, published_loop, table, torch_forms
+from lpnet_rt.benchmarks.lpnetga_loop import (
+    Form,
+    convert,
+    measure,
+    openvino_forms,
+    published_loop,
+    table,
+    torch_forms,
+)
 from lpnet_rt.networks.lpnetga import LPNetGA
 from lpnet_rt.networks.patches import PatchGrid
 
@@ -30,11 +38,24 @@ def test_the_loop_computes_what_all_patches_at_once_compute(model: LPNetGA) -> N
 def test_forms_take_turns_and_are_compared_with_the_first(model: LPNetGA) -> None:
     image = torch.rand(1, 1, 16, 16)
     ticks = itertools.count(step=2_000_000)
-    forms = [Form("loop", "torch f32", lambda frame: published_loop(model, frame)), *torch_forms(model)]
+    forms = [Form("loop", "torch f32", lambda frame: published_loop(model, frame)), *torch_forms(model, (16, 16))]
     timings = measure(forms, image, 3, lambda: next(ticks))
-    assert [timing.times_ms for timing in timings] == [[2.0] * 3] * 5
+    assert [timing.times_ms for timing in timings] == [[2.0] * 3] * 6
     lines = table(timings).splitlines()
-    assert len(lines) == 6
+    assert len(lines) == 7
     assert lines[1].split() == ["loop", "torch", "f32", "2.0", "2.0", "1.0", "0.0e+00"]
-    assert np.abs(timings[1].score - timings[0].score).max() < 1e-5
-    assert np.abs(timings[2].score - timings[0].score).max() < 0.02
+    for timing in timings[1:3]:
+        assert np.abs(timing.score - timings[0].score).max() < 1e-5
+    assert np.abs(timings[3].score - timings[0].score).max() < 0.02
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # inside OpenVINO's conversion
+@torch.inference_mode()
+def test_openvino_computes_what_the_loop_computes(model: LPNetGA) -> None:
+    image = torch.rand(1, 1, 16, 16)
+    expected, dense = published_loop(model, image), model(image, "dense")[0, 0].numpy()
+    converted = convert(model, image)
+    for precision, limit in (("f32", 1e-5), ("mixed", 0.02)):
+        forms = {form.name: form.run(image) for form in openvino_forms(converted, precision, 1)}
+        assert np.abs(forms["exact"] - expected).max() < limit
+        assert "dense" not in forms or np.abs(forms["dense"] - dense).max() < limit
