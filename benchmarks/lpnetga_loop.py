@@ -14,6 +14,7 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -21,16 +22,16 @@ import numpy as np
 import openvino
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
+from lpnet_rt.engines.openvino_lpnetga import ConvertedLPNetGA
 from lpnet_rt.errors import DataError
 from lpnet_rt.frames import to_grey
 from lpnet_rt.networks.folding import fold_batch_norm
 from lpnet_rt.networks.lpnetga import INPUT_PX, LPNetGA
 from lpnet_rt.networks.lpnetga_predict import unit_range
-from lpnet_rt.networks.merging import merge_local_view
 from lpnet_rt.networks.patches import coverage
-from lpnet_rt.networks.strips import StripParts, Strips
+from lpnet_rt.networks.strips import Strips
 from lpnet_rt.networks.weights import load_lpnetga
 
 __all__ = ["Form", "main", "measure", "published_loop"]
@@ -109,63 +110,19 @@ def torch_forms(model: LPNetGA, size_hw: tuple[int, int]) -> list[Form]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Converted:
-    """LPNetGA as OpenVINO models for one size of frame, batch norm folded and branches merged.
-
-    Attributes:
-        look: (1, 1, H, W) frame -> (1, 8, H, W) gated features.
-        decide: Gated features -> the four parts of the exact sum.
-        exact: Frame -> the four parts of the exact sum.
-        dense: Frame -> dense score map.
-        strips: Adds the parts up.
-    """
-
-    look: openvino.Model
-    decide: openvino.Model
-    exact: openvino.Model
-    dense: openvino.Model
-    strips: Strips
+def openvino_forms(model: LPNetGA, size_hw: tuple[int, int], threads: int) -> list[Form]:
+    """Exact and dense through OpenVINO: f32, bf16, and with the patch net alone in bf16."""
+    forms = []
+    for precision in ("f32", "mixed", "bf16"):
+        for name, fusing in (("exact", "mean"), ("dense", "dense")):
+            network = ConvertedLPNetGA(model, size_hw, fusing, precision, threads)  # type: ignore[arg-type]
+            forms.append(Form(name, f"openvino {precision}", partial(_scored, network)))
+    return forms
 
 
-def convert(model: LPNetGA, image: Tensor) -> Converted:
-    """Convert a network for frames of the size of ``image``, (1, 1, H, W)."""
-    folded = fold_batch_norm(model)
-    strips = Strips(folded, (image.shape[2], image.shape[3])).eval()
-    look, parts = _Gated(folded), _Parts(strips)
-    return Converted(
-        look=_converted(look, image),
-        decide=_converted(parts, look(image)),
-        exact=_converted(nn.Sequential(look, parts), image),
-        dense=_converted(nn.Sequential(look, merge_local_view(folded.lfe)), image),
-        strips=strips,
-    )
-
-
-def openvino_forms(converted: Converted, precision: str, threads: int) -> list[Form]:
-    """Exact and dense through OpenVINO.
-
-    Args:
-        converted: What to run.
-        precision: ``f32``; ``bf16``; or ``mixed``, the global view in f32 and the patch net in bf16 (exact only).
-        threads: Processor threads.
-    """
-    strips, name = converted.strips, f"openvino {precision}"
-
-    def joined(parts: openvino.utils.data_helpers.OVDict) -> Score:
-        found = StripParts(*(torch.from_numpy(part) for part in parts.values()))
-        return _on_host(strips.join(found) / strips.coverage)
-
-    if precision == "mixed":
-        look = _compile(converted.look, "f32", threads)
-        decide = _compile(converted.decide, "bf16", threads)
-        return [Form("exact", name, lambda frame: joined(decide(look(frame.numpy())[0])))]
-    exact = _compile(converted.exact, precision, threads)
-    whole = _compile(converted.dense, precision, threads)
-    return [
-        Form("exact", name, lambda frame: joined(exact(frame.numpy()))),
-        Form("dense", name, lambda frame: whole(frame.numpy())[0][0, 0].copy()),
-    ]
+def _scored(network: ConvertedLPNetGA, frame: Tensor) -> Score:
+    score: Score = network.score(frame.numpy())[0, 0]
+    return score
 
 
 def measure(forms: Sequence[Form], image: Tensor, rounds: int, clock: Callable[[], int]) -> list[Timing]:
@@ -228,50 +185,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     with torch.inference_mode():
         forms = [Form("loop", "torch f32", lambda frame: published_loop(model, frame))]
         forms += torch_forms(model, (INPUT_PX, INPUT_PX))
-        converted = convert(model, image)
-        for precision in ("f32", "mixed", "bf16"):
-            forms += openvino_forms(converted, precision, flags.threads)
+        forms += openvino_forms(model, (INPUT_PX, INPUT_PX), flags.threads)
         timings = measure(forms, image, flags.rounds, time.perf_counter_ns)
     print(f"{_processor()}, {flags.threads} threads; torch {torch.__version__}, OpenVINO {openvino.__version__}")
     print(f"{INPUT_PX}x{INPUT_PX}, {flags.rounds} rounds in turns, weights: {flags.model or 'random'}")
     print(table(timings))
     return 0
-
-
-class _Gated(nn.Module):
-    """The global part alone: frame to gated features."""
-
-    def __init__(self, model: LPNetGA) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, image: Tensor) -> Tensor:
-        return self.model.global_view(image)[2]
-
-
-class _Parts(nn.Module):
-    """The patch net alone: gated features to the parts of the exact sum, as a tuple."""
-
-    def __init__(self, strips: Strips) -> None:
-        super().__init__()
-        self.strips = strips
-
-    def forward(self, gated: Tensor) -> tuple[Tensor, ...]:
-        parts = self.strips.parts(gated)
-        return parts.dense, parts.beside, parts.above, parts.corners
-
-
-def _converted(module: nn.Module, example: Tensor) -> openvino.Model:
-    return openvino.convert_model(module.eval(), example_input=example, input=list(example.shape))
-
-
-def _compile(model: openvino.Model, precision: str, threads: int) -> openvino.CompiledModel:
-    options = {
-        "INFERENCE_PRECISION_HINT": precision,
-        "INFERENCE_NUM_THREADS": str(threads),
-        "NUM_STREAMS": "1",
-    }
-    return openvino.Core().compile_model(model, "CPU", options)
 
 
 def _frame(path: Path | None) -> Score:

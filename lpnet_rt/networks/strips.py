@@ -177,14 +177,15 @@ class Strips(nn.Module):
         corners = beside.index_select(2, self.rows_read) * rows_kept
         above = around.index_select(2, self.rows_read) * rows_kept
         beside = beside[:, :, _WINDOW_PX - _MARGIN_PX : _MARGIN_PX - _WINDOW_PX]
-        beside = beside.unflatten(3, (right, _WINDOW_PX)).permute(0, 3, 1, 2, 4)
+        beside = torch.unflatten(beside, 3, (right, _WINDOW_PX)).permute(0, 3, 1, 2, 4)
         above = above[..., _WINDOW_PX - _MARGIN_PX : _MARGIN_PX - _WINDOW_PX]
-        above = above.unflatten(2, (down, _WINDOW_PX)).transpose(1, 2)
-        corners = corners.unflatten(3, (right, _WINDOW_PX)).unflatten(2, (down, _WINDOW_PX)).permute(0, 2, 4, 1, 3, 5)
+        above = torch.unflatten(above, 2, (down, _WINDOW_PX)).transpose(1, 2)
+        corners = torch.unflatten(torch.unflatten(corners, 3, (right, _WINDOW_PX)), 2, (down, _WINDOW_PX))
+        corners = corners.permute(0, 2, 4, 1, 3, 5)
         inner = slice(_REST_PX, -_REST_PX)
-        found_beside = self._score(beside.flatten(0, 1)).unflatten(0, (batch, right))[..., inner, :]
-        found_above = self._score(above.flatten(0, 1)).unflatten(0, (batch, down))[..., inner]
-        found_corners = self._score(corners.flatten(0, 2)).unflatten(0, (batch, down, right))
+        found_beside = torch.unflatten(self._score(beside.flatten(0, 1)), 0, (batch, right))[..., inner, :]
+        found_above = torch.unflatten(self._score(above.flatten(0, 1)), 0, (batch, down))[..., inner]
+        found_corners = torch.unflatten(self._score(corners.flatten(0, 2)), 0, (batch, down, right))
         return StripParts(
             dense=self._score(dense)[:, inner, inner],
             beside=_beside_border(found_beside, self.columns_starts[:, None, None]),

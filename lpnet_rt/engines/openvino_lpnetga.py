@@ -1,0 +1,146 @@
+"""LPNetGA's weights files through OpenVINO: the fastest way for the paper's network on x86 processors.
+
+PyTorch reads and folds the weights; the graph is converted once, when the engine is made. The exact form goes by way of
+strips (:mod:`lpnet_rt.networks.strips`), whose last sums are done here in float32, whatever the graph runs in.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import numpy as np
+import openvino as ov
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lpnet_rt.errors import EngineError, SettingsError
+from lpnet_rt.frames import ModelInput
+from lpnet_rt.models import ModelFile
+from lpnet_rt.networks.folding import fold_batch_norm
+from lpnet_rt.networks.lpnetga import Fusing, LPNetGA, min_max
+from lpnet_rt.networks.merging import merge_local_view
+from lpnet_rt.networks.strips import StripParts, Strips
+from lpnet_rt.networks.weights import load_lpnetga, read_card
+
+__all__ = ["ConvertedLPNetGA", "OpenVINOLPNetGAEngine"]
+
+Score = NDArray[np.float32]
+
+
+class OpenVINOLPNetGAEngine:
+    """A weights file in OpenVINO; frames or tiles one after the other."""
+
+    name = "openvino"
+
+    def __init__(self, model: ModelFile, precision: str, threads: int | None) -> None:
+        """Read and convert the weights.
+
+        Args:
+            model: A ``.safetensors`` file whose batch norm goes by running averages.
+            precision: ``f32`` or ``bf16``. In bf16 the softmax over a frame moves scores by up to a tenth.
+            threads: Processor threads, or None for all.
+
+        Raises:
+            ModelError: The file is damaged or of another network.
+            SettingsError: Its batch norm goes by each image.
+        """
+        card = read_card(model.path)
+        if card.statistics != "running":
+            raise SettingsError(f"{model.path}: batch norm by each image runs in the engine torch alone")
+        # What stretches a whole frame does it once the tiles are blended.
+        fusing: Fusing = "mean" if model.card.input.stretch else card.fusing
+        self.precision = precision
+        self._network = ConvertedLPNetGA(load_lpnetga(model.path), card.input_hw, fusing, precision, threads)
+
+    def score(self, batch: ModelInput) -> NDArray[np.float32]:
+        """See :class:`lpnet_rt.engines.base.Engine`."""
+        try:
+            return np.concatenate([self._network.score(frame[None]) for frame in batch])
+        except RuntimeError as error:
+            raise EngineError(f"openvino: {str(error).strip().splitlines()[-1][:200]}") from error
+
+
+class ConvertedLPNetGA:
+    """LPNetGA in OpenVINO for one size of frame."""
+
+    def __init__(
+        self, model: LPNetGA, size_hw: tuple[int, int], fusing: Fusing, precision: str, threads: int | None
+    ) -> None:
+        """Convert and compile.
+
+        Args:
+            model: As loaded, batch norm not folded.
+            size_hw: Height and width of a frame, in pixels.
+            fusing: How patch scores become a score map.
+            precision: ``f32``, ``bf16``, or ``mixed``: the patch net in bf16, everything before it in f32.
+            threads: Processor threads, or None for all.
+        """
+        folded = fold_batch_norm(model)
+        self._fusing = fusing
+        self._strips = Strips(folded, size_hw).eval()
+        look = _Gated(folded)
+        decide: nn.Module = merge_local_view(folded.lfe) if fusing == "dense" else _Parts(self._strips)
+        frame, gated = torch.zeros(1, 1, *size_hw), torch.zeros(1, 8, *size_hw)
+        if precision == "mixed":
+            first, second = _compile(look, frame, "f32", threads), _compile(decide, gated, "bf16", threads)
+            self._run: Callable[[ModelInput], list[Score]] = lambda image: second(first(image)[0])
+        else:
+            self._run = _compile(nn.Sequential(look, decide), frame, precision, threads)
+
+    def score(self, image: ModelInput) -> Score:
+        """(1, 1, H, W) float32 in 0..1 to scores, (1, 1, H, W) float32 in 0..1."""
+        found = self._run(image)
+        if self._fusing == "dense":
+            return found[0].copy()
+        total = self._strips.join(StripParts(*(torch.from_numpy(part) for part in found)))
+        fused = total / self._strips.coverage.clamp(min=1) if self._fusing == "mean" else min_max(total)
+        scores: Score = fused.numpy()
+        return scores
+
+
+class _Gated(nn.Module):
+    """The global view alone: frame to gated features."""
+
+    def __init__(self, model: LPNetGA) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(1, 1, H, W) to (1, 8, H, W)."""
+        return self.model.global_view(image)[2]
+
+
+class _Parts(nn.Module):
+    """The patch net alone: gated features to the parts of the exact sum, as a tuple."""
+
+    def __init__(self, strips: Strips) -> None:
+        super().__init__()
+        self.strips = strips
+
+    def forward(self, gated: Tensor) -> tuple[Tensor, ...]:
+        """(1, 8, H, W) to the fields of StripParts."""
+        parts = self.strips.parts(gated)
+        return parts.dense, parts.beside, parts.above, parts.corners
+
+
+def _compile(
+    module: nn.Module, example: Tensor, precision: str, threads: int | None
+) -> Callable[[ModelInput], list[Score]]:
+    """A function from an input of the example's shape to the outputs, valid until its next call."""
+    with torch.no_grad():
+        graph = ov.convert_model(torch.export.export(module.eval(), (example,)))
+    options = {
+        "INFERENCE_PRECISION_HINT": precision,
+        "INFERENCE_NUM_THREADS": threads or len(os.sched_getaffinity(0)),
+        "NUM_STREAMS": 1,
+    }
+    compiled = ov.Core().compile_model(graph, "CPU", options)
+    request = compiled.create_infer_request()
+
+    def run(image: ModelInput) -> list[Score]:
+        request.infer([image], share_inputs=True)
+        return [request.get_output_tensor(index).data for index in range(len(compiled.outputs))]
+
+    return run
