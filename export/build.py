@@ -13,15 +13,15 @@ from lpnet_rt.errors import ModelError, SettingsError
 from lpnet_rt.export.cards import CardFacts, input_rule, make_card, package_versions, signed
 from lpnet_rt.export.gate_frames import GateFrame, batches, fit
 from lpnet_rt.export.loading import load_exported
-from lpnet_rt.export.network import ScoredLPNetRT
 from lpnet_rt.export.onnx import write_onnx
 from lpnet_rt.export.parity import Agreement, Gate, run_gate
-from lpnet_rt.export.precision import apply_plan, plan_precision
+from lpnet_rt.export.precision import plan_precision
 from lpnet_rt.export.shapes import Shapes
 from lpnet_rt.export.staging import staged
 from lpnet_rt.frames import ModelInput
 from lpnet_rt.models import ModelCard, write_card
 from lpnet_rt.models.built import Built, Format, Precision
+from lpnet_rt.networks.inference import ScoredLPNetRT, apply_plan
 from lpnet_rt.networks.lpnet_rt import LPNetRT
 
 __all__ = ["SUFFIX", "ExportRequest", "Exported", "export_model"]

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import msgspec
 import torch
+from torch import nn
 
 from lpnet_rt.detections import Detections, detect
 from lpnet_rt.errors import ModelError
-from lpnet_rt.export.network import weights_sha256
 from lpnet_rt.frames import model_input
 from lpnet_rt.models import InputRule, ModelCard, SelfTest
 from lpnet_rt.models.built import Built
@@ -28,6 +28,7 @@ __all__ = [
     "package_versions",
     "read_card_text",
     "signed",
+    "weights_sha256",
 ]
 
 CARD_KEY = "lpnet_rt_card"
@@ -115,3 +116,12 @@ def _reference_detections(network: LPNetRT) -> Detections:
         logits, _ = network(torch.from_numpy(model_input(image, CELL_PX, network.config.least_px)))
     scores = torch.sigmoid(logits)[0, 0, :height, :width].contiguous().numpy()
     return detect(scores, image, SELF_TEST_THRESHOLD)
+
+
+def weights_sha256(network: nn.Module) -> str:
+    """Hash of a module's values, in the order of its state dict."""
+    digest = hashlib.sha256()
+    for key, value in network.state_dict().items():
+        digest.update(key.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -20,14 +20,14 @@ from lpnet_rt.export.cards import (
     read_card_text,
     signed,
 )
-from lpnet_rt.export.network import ScoredLPNetRT, weights_sha256
 from lpnet_rt.export.shapes import Shapes, any_size
 from lpnet_rt.export.staging import staged
 from lpnet_rt.models import ModelCard, write_card
 from lpnet_rt.models.built import Built
+from lpnet_rt.networks.inference import ScoredLPNetRT
 from lpnet_rt.networks.lpnet_rt import LPNetRT
 
-__all__ = ["CardFacts", "ScoredLPNetRT", "embedded_card", "export_onnx", "weights_sha256", "write_onnx"]
+__all__ = ["CardFacts", "embedded_card", "export_onnx", "write_onnx"]
 
 # The newest that the oldest ONNX Runtime this project runs with (1.20) reads.
 _OPSET = 21

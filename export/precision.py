@@ -7,39 +7,16 @@ begins and ends. The same module goes to every format, so ONNX Runtime can prove
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from lpnet_rt.export.network import ScoredLPNetRT, fold_norms
+from lpnet_rt.networks.inference import HEADS, VIEWS, PrecisionPlan, ScoredLPNetRT, fold_norms
 
-__all__ = ["PEAK_LIMIT", "PrecisionPlan", "apply_plan", "plan_precision"]
+__all__ = ["PEAK_LIMIT", "plan_precision"]
 
 # Half precision ends at 65,504. Frames are met in the field that were not among those measured here.
 PEAK_LIMIT = 8192.0
-_VIEWS = ("network.global_view", "network.local_view")
-_HEADS = tuple(f"{view}.head" for view in _VIEWS)
-
-
-@dataclass(frozen=True, slots=True)
-class PrecisionPlan:
-    """What runs in half precision.
-
-    Outside the two views nothing does: choosing the cells, cutting and adding patches, and the sigmoid stay in fp32.
-
-    Attributes:
-        half: Names of the convolutions in half precision.
-        full: Name of each convolution or view kept in fp32, and why.
-    """
-
-    half: tuple[str, ...]
-    full: tuple[tuple[str, str], ...]
-
-    def summary(self) -> str:
-        """One line for people."""
-        kept = "; ".join(f"{name.removeprefix('network.')}: {why}" for name, why in self.full)
-        return f"{len(self.half)} convolutions in f16; in f32: selection, scatter, sigmoid; {kept}"
 
 
 def plan_precision(module: ScoredLPNetRT, inputs: Iterable[Tensor]) -> PrecisionPlan:
@@ -52,7 +29,7 @@ def plan_precision(module: ScoredLPNetRT, inputs: Iterable[Tensor]) -> Precision
     folded = fold_norms(module)
     peaks = _peaks(folded, inputs)
     full: list[tuple[str, str]] = []
-    for view in _VIEWS:
+    for view in VIEWS:
         # A sum between convolutions cannot be cast by itself; where one is too large, its whole view stays.
         sums = [name for name in peaks if name.startswith(view) and not _is_convolution(folded, name)]
         worst = max(sums, key=lambda name: peaks[name])
@@ -60,45 +37,15 @@ def plan_precision(module: ScoredLPNetRT, inputs: Iterable[Tensor]) -> Precision
             full.append((view, f"{worst.removeprefix(view + '.')} reaches {peaks[worst]:.0f}"))
     for name in (name for name in peaks if _is_convolution(folded, name)):
         weight = float(folded.get_submodule(name).get_parameter("weight").abs().max())
-        if name in _HEADS:
+        if name in HEADS:
             full.append((name, "writes logits"))
         elif not max(peaks[name], weight) <= PEAK_LIMIT:
             full.append((name, f"reaches {max(peaks[name], weight):.0f}"))
     kept = {name for name, _ in full}
-    views = tuple(f"{view}." for view in _VIEWS if view in kept)
+    views = tuple(f"{view}." for view in VIEWS if view in kept)
     convolutions = (name for name in peaks if _is_convolution(folded, name))
     half = tuple(name for name in convolutions if name not in kept and not name.startswith(views or ("?",)))
     return PrecisionPlan(half, tuple(full))
-
-
-def apply_plan(module: ScoredLPNetRT, plan: PrecisionPlan) -> ScoredLPNetRT:
-    """A copy that follows the plan: (B, 2, H, W) float32 in and (B, 1, H, W) float32 out, as before."""
-    mixed = fold_norms(module)
-    kept = {name for name, _ in plan.full}
-    for view in _VIEWS:
-        if view in kept:
-            continue
-        inner = mixed.get_submodule(view).half()
-        for name in sorted(kept):
-            if name.startswith(f"{view}."):
-                island = _Island(mixed.get_submodule(name).float(), torch.float32, torch.float16)
-                mixed.set_submodule(name, island)
-        mixed.set_submodule(view, _Island(inner, torch.float16, torch.float32))
-    return mixed
-
-
-class _Island(nn.Module):
-    """A module in one precision amid another."""
-
-    def __init__(self, inner: nn.Module, inside: torch.dtype, outside: torch.dtype) -> None:
-        super().__init__()
-        self.inner = inner
-        self.inside, self.outside = inside, outside
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Any shape, ``outside`` or float32, to ``outside``."""
-        result: Tensor = self.inner(x.to(self.inside)).to(self.outside)
-        return result
 
 
 def _is_convolution(module: nn.Module, name: str) -> bool:
@@ -110,7 +57,7 @@ def _peaks(module: nn.Module, inputs: Iterable[Tensor]) -> dict[str, float]:
     peaks: dict[str, float] = {}
     handles = []
     for name, inner in module.named_modules():
-        if not name.startswith(tuple(f"{view}." for view in _VIEWS)):
+        if not name.startswith(tuple(f"{view}." for view in VIEWS)):
             continue
         peaks[name] = 0.0
 

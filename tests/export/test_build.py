@@ -17,11 +17,11 @@ from lpnet_rt.export.build import Exported, ExportRequest, export_model
 from lpnet_rt.export.cards import CardFacts, input_rule
 from lpnet_rt.export.gate_frames import GateFrame
 from lpnet_rt.export.loading import load_exported
-from lpnet_rt.export.network import ScoredLPNetRT
 from lpnet_rt.export.shapes import read_shapes
 from lpnet_rt.export.tensorrt import build_from_onnx, choose_route, gpu_name, load_tensorrt
 from lpnet_rt.frames import model_input
 from lpnet_rt.models import ModelCard, find_model
+from lpnet_rt.networks.inference import ScoredLPNetRT
 from lpnet_rt.networks.lpnet_rt import LPNetRT
 from lpnet_rt.selftest import SCORE_LIMIT
 

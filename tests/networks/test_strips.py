@@ -9,7 +9,6 @@ from lpnet_rt.networks.lpnetga import LPNetGA
 from lpnet_rt.networks.patches import PatchGrid, fuse, split
 from lpnet_rt.networks.strips import BORDER_PX, Strips, axes
 
-
 # Below, the last layers of the seeded network have nothing to say.
 _LOUD = 1e4
 
