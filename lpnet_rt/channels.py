@@ -65,14 +65,24 @@ class Channel(Generic[T]):
             ChannelClosed: Every item was taken and the sender has finished.
             BaseException: The sender finished with this error, after every item before it was taken.
         """
+        items = self.take(1, timeout_s)
+        return items[0] if items else None
+
+    def take(self, most: int, timeout_s: float | None = None) -> list[T]:
+        """Take as many items as are there, at most ``most``; waits for the first alone. None came in time: no items.
+
+        Raises:
+            ChannelClosed: Every item was taken and the sender has finished.
+            BaseException: The sender finished with this error, after every item before it was taken.
+        """
         with self._changed:
             ready = self._changed.wait_for(lambda: self._items or self._finished or self._aborted, timeout_s)
             if not ready:
-                return None
+                return []
             if self._items and not self._aborted:
-                item = self._items.popleft()
+                items = [self._items.popleft() for _ in range(min(most, len(self._items)))]
                 self._changed.notify_all()
-                return item
+                return items
             if self._error is not None:
                 raise self._error
             raise ChannelClosed

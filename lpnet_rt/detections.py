@@ -1,4 +1,4 @@
-"""Detections: one frame's detections as columns, and how a score map becomes them."""
+"""Detections: one frame's detections as columns, and how a score map, or its hot pixels, become them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from lpnet_rt.frames import GreyImage
 
-__all__ = ["BODY_SCORE", "MOST_DETECTIONS", "Detections", "detect"]
+__all__ = [
+    "BODY_SCORE",
+    "MOST_DETECTIONS",
+    "Detections",
+    "HotPixels",
+    "detect",
+    "detect_hot",
+    "hot_pixels",
+    "least_score",
+]
 
 # Scores are trained so that one half is a blob's outline. A stricter threshold asks for a surer peak; it does not
 # break the blob into its hottest parts.
@@ -78,6 +87,58 @@ class Detections:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class HotPixels:
+    """The pixels of a frame that score enough to be part of a detection, row by row.
+
+    Attributes:
+        rows: (N,) int64, pixel indices.
+        columns: (N,) int64, pixel indices.
+        scores: (N,) float32 in 0..1.
+        size_hw: Height and width of the frame, in pixels.
+        finite: Whether every score of the frame was a finite number; where not, the pixels mean nothing.
+    """
+
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    size_hw: tuple[int, int]
+    finite: bool = True
+
+    @classmethod
+    def failed(cls, size_hw: tuple[int, int]) -> HotPixels:
+        """Of a frame whose scores are not all numbers."""
+        nowhere = np.zeros(0, np.int64)
+        return cls(nowhere, nowhere, np.zeros(0, np.float32), size_hw, finite=False)
+
+    def score_map(self) -> NDArray[np.float32]:
+        """(H, W) float32: the scores where they are, 0 elsewhere."""
+        score_map = np.zeros(self.size_hw, np.float32)
+        score_map[self.rows, self.columns] = self.scores
+        return score_map
+
+
+def least_score(threshold: float) -> float:
+    """The score from which a pixel can be part of a detection: one half, or the threshold where that is lower."""
+    return float(min(np.float32(threshold), BODY_SCORE))
+
+
+def hot_pixels(score_map: NDArray[np.float32], threshold: float) -> HotPixels:
+    """Pick what matters out of a score map: nothing at all where no pixel reaches the threshold.
+
+    Args:
+        score_map: (H, W) float32 in 0..1, finite.
+        threshold: Score from 0 (exclusive) to 1.
+    """
+    height, width = score_map.shape
+    if score_map.max(initial=0.0) < np.float32(threshold):
+        places = np.zeros(0, np.int64)
+    else:
+        places = np.flatnonzero(score_map >= least_score(threshold))
+    rows, columns = np.divmod(places, width)
+    return HotPixels(rows, columns, score_map[rows, columns], (height, width))
+
+
 def detect(score_map: NDArray[np.float32], image: GreyImage, threshold: float) -> Detections:
     """Turn a score map into detections: 8-connected components with a peak at or over the threshold.
 
@@ -96,18 +157,34 @@ def detect(score_map: NDArray[np.float32], image: GreyImage, threshold: float) -
     """
     if score_map.shape != image.shape:
         raise ValueError(f"score_map: expected the image's size {image.shape}, found {score_map.shape}")
+    return detect_hot(hot_pixels(score_map, threshold), image, threshold)
+
+
+def detect_hot(hot: HotPixels, image: GreyImage, threshold: float) -> Detections:
+    """Turn hot pixels into detections; see :func:`detect`.
+
+    Args:
+        hot: Pixels of the same frame that score at least :func:`least_score` of the threshold.
+        image: (H, W) raw counts.
+        threshold: Score from 0 (exclusive) to 1.
+
+    Raises:
+        ValueError: If the two sizes differ.
+    """
+    if hot.size_hw != image.shape:
+        raise ValueError(f"hot pixels: expected the image's size {image.shape}, found {hot.size_hw}")
     needed = np.float32(threshold)
-    if score_map.max(initial=0.0) < needed:
+    if hot.scores.max(initial=0.0) < needed:
         return Detections.empty()
-    hot = score_map >= min(needed, BODY_SCORE)
-    ys, xs = np.divmod(np.flatnonzero(hot), image.shape[1])
+    ys, xs = hot.rows, hot.columns
     # Only the part of the frame that holds anything is searched for components.
     x0, y0 = int(xs.min()), int(ys[0])
-    window = hot[y0 : int(ys[-1]) + 1, x0 : int(xs.max()) + 1]
-    count, labels = cv2.connectedComponents(window.view(np.uint8), connectivity=8)
+    window = np.zeros((int(ys[-1]) + 1 - y0, int(xs.max()) + 1 - x0), np.uint8)
+    window[ys - y0, xs - x0] = 1
+    count, labels = cv2.connectedComponents(window, connectivity=8)
     component: NDArray[np.intp] = labels[ys - y0, xs - x0].astype(np.intp) - 1
     n = count - 1
-    weights = score_map[ys, xs].astype(np.float64)
+    weights = hot.scores.astype(np.float64)
     total = np.bincount(component, weights, n)
     # Sums of offsets into the window, not of coordinates: fewer digits are lost.
     centroid = np.empty((n, 2), np.float32)

@@ -8,12 +8,14 @@ for detection in detector.detect(image).centroid_xy: ...
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
-from lpnet_rt.detections import Detections, detect
-from lpnet_rt.engines import Choice, choose_engine
+from lpnet_rt.detections import Detections, HotPixels, detect_hot, hot_pixels, least_score
+from lpnet_rt.engines import Choice, DeviceEngine, choose_engine
 from lpnet_rt.errors import EngineError
 from lpnet_rt.frames import Frame, GreyImage, to_grey
 from lpnet_rt.inputs import prepare, restore
@@ -66,10 +68,14 @@ class Detector:
             EngineError: The engine failed, or its scores are not finite.
         """
         grey = to_grey(image)
-        scores = self.score_map(grey)
-        if not _is_finite(scores):
-            raise EngineError(f"{self.choice.engine.name}: {_NOT_FINITE}")
-        return detect(scores, grey, self.threshold)
+        engine = self.choice.engine
+        if isinstance(engine, DeviceEngine):
+            hot = engine.find([grey], least_score(self.threshold))[0]
+        else:
+            hot = self._hot(self.score_map(grey))
+        if not hot.finite:
+            raise EngineError(f"{engine.name}: {_NOT_FINITE}")
+        return detect_hot(hot, grey, self.threshold)
 
     def score_map(self, image: GreyImage) -> NDArray[np.float32]:
         """Score every pixel of one grey image.
@@ -84,19 +90,66 @@ class Detector:
         rule = self.card.input
         return restore(self.choice.engine.score(prepare(image, rule)), (height, width), rule)
 
+    @property
+    def most_frames(self) -> int:
+        """Frames that are worth giving :meth:`reports` at once; 1 where the engine has no device of its own."""
+        engine = self.choice.engine
+        return engine.most_frames if isinstance(engine, DeviceEngine) else 1
+
     def report(self, frame: Frame) -> Report:
         """Do a frame and note where the time went; never changes the frame.
 
         A score that is not a finite number makes the frame a failed one: the report says so and holds no detections.
         """
+        return self.reports([frame])[0]
+
+    def reports(self, frames: Sequence[Frame]) -> list[Report]:
+        """Do frames of any sizes and sources, in batches where the engine has a device of its own.
+
+        Returns:
+            One for each frame, in their order. A frame whose scores are not finite numbers is a failed one; the
+            others of its batch are not.
+
+        Raises:
+            EngineError: The engine failed.
+        """
+        engine = self.choice.engine
+        if not isinstance(engine, DeviceEngine):
+            return [self._report(frame) for frame in frames]
+        alike: dict[tuple[object, ...], list[int]] = {}
+        for place, frame in enumerate(frames):
+            alike.setdefault((frame.size_hw, frame.image.dtype), []).append(place)
+        done: dict[int, Report] = {}
+        for places in alike.values():
+            began = self._clock.monotonic_ns()
+            found = engine.find([frames[place].image for place in places], least_score(self.threshold))
+            inferred = self._clock.monotonic_ns()
+            for place, hot in zip(places, found, strict=True):
+                done[place] = self._finish(frames[place], hot, (began, began, inferred), hot.score_map())
+        return [done[place] for place in range(len(frames))]
+
+    def _report(self, frame: Frame) -> Report:
+        """One frame through an engine that takes model inputs."""
         began = self._clock.monotonic_ns()
         batch = prepare(frame.image, self.card.input)
         prepared = self._clock.monotonic_ns()
         scores = restore(self.choice.engine.score(batch), frame.size_hw, self.card.input).copy()
         inferred = self._clock.monotonic_ns()
+        return self._finish(frame, self._hot(scores), (began, prepared, inferred), scores)
+
+    def _hot(self, scores: NDArray[np.float32]) -> HotPixels:
+        if not _is_finite(scores):
+            return HotPixels.failed((scores.shape[0], scores.shape[1]))
+        return hot_pixels(scores, self.threshold)
+
+    def _finish(
+        self, frame: Frame, hot: HotPixels, times_ns: tuple[int, int, int], scores: NDArray[np.float32]
+    ) -> Report:
+        """Hot pixels to the report; times: begun, prepared, scored."""
+        began, prepared, inferred = times_ns
         detections, error = Detections.empty(), None
-        if _is_finite(scores):
-            detections = detect(scores, frame.image, self.threshold)
+        if hot.finite:
+            detections = detect_hot(hot, frame.image, self.threshold)
         else:
             error = f"frame {frame.index}: {_NOT_FINITE}"
         done = self._clock.monotonic_ns()

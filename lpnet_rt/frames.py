@@ -24,9 +24,9 @@ ModelInput = NDArray[np.float32]
 # own gain control; 10-bit to 16-bit frames are raw counts, with some counts of noise.
 STD_FLOOR_8BIT = 4.0
 STD_FLOOR_RAW = 12.0
-_LOCAL_BLOCKS = 9
-_LOCAL_STD_FLOOR = 2.0
-_LOCAL_LIMIT = 12.0
+LOCAL_BLOCKS = 9
+LOCAL_STD_FLOOR = 2.0
+LOCAL_LIMIT = 12.0
 _STRIP_ROWS = 128
 
 
@@ -147,14 +147,14 @@ def standardise(image: GreyImage | NDArray[np.float32], std: float, mean: float 
         cv2.multiply(centred, centred, dst=square[: len(centred)])
         _quarter(centred, local_mean[small])
         _quarter(square[: len(centred)], local_square[small])
-    local_mean = cv2.blur(local_mean, (_LOCAL_BLOCKS, _LOCAL_BLOCKS))
-    variance = cv2.blur(local_square, (_LOCAL_BLOCKS, _LOCAL_BLOCKS)) - local_mean * local_mean
-    scale = 1.0 / np.sqrt(np.maximum(variance, np.float32(_LOCAL_STD_FLOOR**2)))
+    local_mean = cv2.blur(local_mean, (LOCAL_BLOCKS, LOCAL_BLOCKS))
+    variance = cv2.blur(local_square, (LOCAL_BLOCKS, LOCAL_BLOCKS)) - local_mean * local_mean
+    scale = 1.0 / np.sqrt(np.maximum(variance, np.float32(LOCAL_STD_FLOOR**2)))
     for rows in _strips(height):
         local = out[1, rows]
         cv2.subtract(local, _four_times(local_mean, rows), dst=local)
         cv2.multiply(local, _four_times(scale, rows), dst=local)
-        np.clip(local, -_LOCAL_LIMIT, _LOCAL_LIMIT, out=local)
+        np.clip(local, -LOCAL_LIMIT, LOCAL_LIMIT, out=local)
     return out
 
 

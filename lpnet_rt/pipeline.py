@@ -1,8 +1,9 @@
 """The stages and how they run side by side: source -> frames -> detector -> reports -> sinks.
 
 Reading and detecting have a thread each; sinks run in the thread that calls ``run``, which may own a window. A live
-source drops its oldest frame when the detector is behind; a file waits. An error in any stage ends the others and is
-raised from ``run``; frames that came before it are finished first where the source was at fault.
+source drops its oldest frame when the detector is behind; a file waits. Where the engine has a device of its own, the
+detector takes as many frames as are waiting in one batch, and never waits for a batch to fill. An error in any stage
+ends the others and is raised from ``run``; frames that came before it are finished first where the source was at fault.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ class Pipeline:
     def __init__(self, source: Source, detector: Detector, sinks: Sequence[Sink]) -> None:
         self._source, self._detector, self._sinks = source, detector, sinks
         policy = FullPolicy.DROP_OLDEST if source.live else FullPolicy.WAIT
-        self._frames: Channel[Frame] = Channel(_QUEUED_FRAMES, policy)
+        # A file may fill a batch while the one before it is at work; of a live source the newest frames count.
+        queued = _QUEUED_FRAMES if source.live else max(_QUEUED_FRAMES, detector.most_frames)
+        self._frames: Channel[Frame] = Channel(queued, policy)
         self._reports: Channel[Report] = Channel(_QUEUED_REPORTS, FullPolicy.WAIT)
         self._stopped = threading.Event()
 
@@ -88,11 +91,11 @@ class Pipeline:
     def _detect(self) -> None:
         try:
             while True:
-                frame = self._frames.get()
-                if frame is None:
-                    continue
-                dropped = frame.dropped + self._frames.dropped
-                self._reports.put(self._detector.report(dataclasses.replace(frame, dropped=dropped)))
+                frames = self._frames.take(self._detector.most_frames)
+                dropped = self._frames.dropped
+                frames = [dataclasses.replace(frame, dropped=frame.dropped + dropped) for frame in frames]
+                for report in self._detector.reports(frames):
+                    self._reports.put(report)
         except ChannelClosed:
             self._reports.finish()
         except BaseException as error:

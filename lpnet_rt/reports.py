@@ -40,7 +40,8 @@ class Report:
         frame: The frame as its source delivered it.
         detections: What was found; empty where ``error`` is set.
         latency: Where the time went.
-        score_map: (H, W) float32 in 0..1, the network's score of every pixel.
+        score_map: (H, W) float32 in 0..1, the network's score of every pixel; from an engine with a device of its own,
+            the scores of hot pixels alone, and 0 elsewhere.
         error: None, or one line that says why this frame could not be judged.
     """
 

@@ -137,3 +137,15 @@ def test_after_abort_nothing_goes_in_or_comes_out(policy: FullPolicy) -> None:
     with pytest.raises(ChannelClosed):
         channel.get()
     assert channel.dropped == 0
+
+
+def test_as_many_as_are_there_are_taken_and_none_is_lost_to_an_error() -> None:
+    channel: Channel[int] = Channel(8, FullPolicy.WAIT)
+    for item in range(5):
+        channel.put(item)
+    assert channel.take(3) == [0, 1, 2]
+    channel.finish(ValueError("broken"))
+    assert channel.take(8) == [3, 4]
+    with pytest.raises(ValueError, match="broken"):
+        channel.take(8)
+    assert Channel[int](1, FullPolicy.WAIT).take(4, timeout_s=0.01) == []

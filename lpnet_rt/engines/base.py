@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lpnet_rt.frames import ModelInput
+from lpnet_rt.detections import HotPixels
+from lpnet_rt.frames import GreyImage, ModelInput
 
-__all__ = ["Engine"]
+__all__ = ["DeviceEngine", "Engine"]
 
 
 class Engine(Protocol):
     """Turns model inputs into score maps; safe to call from one thread at a time.
 
     Attributes:
-        name: ``openvino``, ``onnxruntime`` or ``torch``.
-        precision: ``f32`` or ``bf16``: what the arithmetic runs in.
+        name: ``openvino``, ``onnxruntime``, ``torch`` or ``tensorrt``.
+        precision: ``f32``, ``f16``, ``bf16`` or ``int8``: what the arithmetic runs in.
     """
 
     @property
@@ -37,5 +39,32 @@ class Engine(Protocol):
 
         Raises:
             EngineError: The engine failed.
+        """
+        ...
+
+
+@runtime_checkable
+class DeviceEngine(Engine, Protocol):
+    """An engine with a device of its own: raw frames go there once, and hot pixels alone come back.
+
+    Attributes:
+        most_frames: Frames that are worth giving it at once.
+    """
+
+    @property
+    def most_frames(self) -> int: ...
+
+    def find(self, frames: Sequence[GreyImage], least: float) -> list[HotPixels]:
+        """Standardise, score and threshold frames on the device.
+
+        Args:
+            frames: (H, W) each, raw counts; all of one size and dtype.
+            least: Score from which a pixel comes back.
+
+        Returns:
+            One for each frame, in their order.
+
+        Raises:
+            EngineError: The engine failed, or the device has too little memory.
         """
         ...

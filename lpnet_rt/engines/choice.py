@@ -138,9 +138,9 @@ def _open(candidate: Candidate, model: ModelFile, settings: DetectorSettings) ->
 
         return OpenVINOEngine(model, candidate.precision, settings.threads, cache_folder() / "openvino")
     if candidate.engine == "torch":
-        from lpnet_rt.engines.torch import TorchEngine
+        from lpnet_rt.engines.torch_lpnetga import TorchLPNetGAEngine
 
-        return TorchEngine(model, candidate.precision, settings.threads)
+        return TorchLPNetGAEngine(model, candidate.precision, settings.threads)
     from lpnet_rt.engines.onnxruntime import OnnxRuntimeEngine
 
     return OnnxRuntimeEngine(model, settings.threads)

@@ -1,4 +1,4 @@
-"""PyTorch: runs weights files of the paper's network; imported only where such a model is asked for."""
+"""Weights files of the paper's network in PyTorch; imported only where such a model is asked for."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from lpnet_rt.errors import EngineError
 from lpnet_rt.frames import ModelInput
 from lpnet_rt.models import ModelFile
 from lpnet_rt.networks.folding import fold_batch_norm
-from lpnet_rt.networks.lpnetga import Fusing, Statistics
+from lpnet_rt.networks.lpnetga import Fusing, Statistics, min_max
+from lpnet_rt.networks.strips import BORDER_PX, Strips
 from lpnet_rt.networks.weights import load_lpnetga, read_card
 
-__all__ = ["TorchEngine"]
+__all__ = ["TorchLPNetGAEngine"]
 
 # Bounds memory: about 60 MB a frame of 120x120 in the exact form.
 _FRAMES_AT_ONCE = 8
 
 
-class TorchEngine:
+class TorchLPNetGAEngine:
     """LPNetGA on CUDA where there is one, else on the processor."""
 
     name = "torch"
@@ -43,9 +44,12 @@ class TorchEngine:
         # What stretches a whole frame does it once the tiles are blended.
         self._fusing: Fusing = "mean" if model.card.input.stretch else card.fusing
         self._statistics: Statistics = card.statistics
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._strips: Strips | None = None
         if card.statistics == "running":
             network = fold_batch_norm(network)
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+            if self._fusing != "dense" and network.grid.patch_px >= 2 * BORDER_PX:
+                self._strips = Strips(network, card.input_hw).eval().to(self._device)
         self._network = network.to(self._device)
 
     @torch.inference_mode()
@@ -61,7 +65,14 @@ class TorchEngine:
 
     def _in_parts(self, frames: torch.Tensor) -> list[torch.Tensor]:
         parts = torch.split(frames, _FRAMES_AT_ONCE)
+        if self._strips is not None:
+            return [self._by_strips(part, self._strips) for part in parts]
         if self._statistics == "running":
             return [self._network(part, self._fusing) for part in parts]
         with self._network.normalising_by(self._statistics):
             return [self._network(part, self._fusing) for part in parts]
+
+    def _by_strips(self, frames: torch.Tensor, strips: Strips) -> torch.Tensor:
+        """The exact sum without running every patch."""
+        total = strips(self._network.global_view(frames)[2])
+        return total / strips.coverage.clamp(min=1) if self._fusing == "mean" else min_max(total)

@@ -1,0 +1,93 @@
+"""How many frames a device is given at once, and what happens when its memory does not hold them."""
+
+from __future__ import annotations
+
+import sys
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from lpnet_rt.errors import EngineError
+
+__all__ = ["Batcher", "Recent"]
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+_Key = TypeVar("_Key")
+_Kept = TypeVar("_Kept")
+
+
+class Batcher:
+    """Runs items in batches; where memory runs out, half as many are taken from then on, once.
+
+    Attributes:
+        most: Items in a batch.
+    """
+
+    def __init__(self, most: int, ran_out: type[BaseException], free_memory: Callable[[], str]) -> None:
+        """Keep what is needed.
+
+        Args:
+            most: Items in a batch, at least 1.
+            ran_out: What is raised where memory runs out.
+            free_memory: Gives back what is not in use, and says in words how much is free.
+        """
+        self.most = most
+        self._ran_out, self._free_memory = ran_out, free_memory
+        self._halved = False
+
+    def run(self, work: Callable[[Sequence[_Item]], list[_Result]], items: Sequence[_Item]) -> list[_Result]:
+        """Do all items, in their order.
+
+        Args:
+            work: Does one batch.
+            items: Any number.
+
+        Raises:
+            EngineError: Memory runs out for half a batch, too, or for a single item.
+        """
+        results: list[_Result] = []
+        while len(results) < len(items):
+            batch = items[len(results) : len(results) + self.most]
+            try:
+                results += work(batch)
+            except self._ran_out as error:
+                self._halve(len(batch), error)
+        return results
+
+    def _halve(self, batch: int, error: BaseException) -> None:
+        free = self._free_memory()
+        if self._halved or batch == 1:
+            frames = "one frame" if batch == 1 else f"{batch} frames"
+            raise EngineError(
+                f"expected device memory for {frames}, found too little ({free}); "
+                "close what else uses it, or take another engine"
+            ) from error
+        self._halved = True
+        self.most = max(1, batch // 2)
+        told = f"too little device memory for {batch} frames at once ({free}); taking {self.most}"
+        print(f"lpnet-rt: {told}", file=sys.stderr)
+
+
+class Recent(Generic[_Key, _Kept]):
+    """Keeps what was made for the last few keys: compiled models, captured graphs."""
+
+    def __init__(self, make: Callable[[_Key], _Kept], most: int) -> None:
+        self._make, self._most = make, most
+        self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
+
+    def __getitem__(self, key: _Key) -> _Kept:
+        """What belongs to a key; made where it is not kept, and then the one that was longest unused is let go."""
+        if key not in self._kept:
+            while len(self._kept) >= self._most:
+                self._kept.popitem(last=False)
+            self._kept[key] = self._make(key)
+        self._kept.move_to_end(key)
+        return self._kept[key]
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def clear(self) -> None:
+        """Let everything go."""
+        self._kept.clear()

@@ -1,0 +1,208 @@
+"""LPNet-RT in PyTorch: on a GPU, frames go up once as bytes and hot pixels alone come back.
+
+The device path, for frames of one size:
+
+    host memory -> pinned memory -> [copy stream] -> device bytes -> [compute stream] standardised -> scored ->
+    thresholded -> places and scores of hot pixels -> host memory
+
+A batch is taken in two halves, so that the second half's copy runs while the first half is computed. What lies between
+bytes and scores is one CUDA graph for every size of batch and frame. On a processor the same code runs without pinned
+memory, streams and graphs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lpnet_rt.detections import HotPixels
+from lpnet_rt.engines.batches import Batcher, Recent
+from lpnet_rt.engines.torch_graphs import captured
+from lpnet_rt.errors import EngineError
+from lpnet_rt.frames import GreyImage, ModelInput
+from lpnet_rt.models import ModelFile
+from lpnet_rt.networks.inference import apply_plan, usual_plan
+from lpnet_rt.networks.lpnet_rt_weights import network_of_onnx
+from lpnet_rt.networks.standardising import Standardise
+
+__all__ = ["TorchLPNetRTEngine"]
+
+# Frames at once: more keep a large GPU busier and a small one waiting for the first result longer.
+_MOST_ON_GPU = 16
+_KEPT_SIZES = 8
+_HALF = {"f16": torch.float16, "bf16": torch.bfloat16}
+
+# Batch, height, width, and whether counts have 16 bits.
+_Key = tuple[int, int, int, bool]
+
+
+class TorchLPNetRTEngine:
+    """LPNet-RT on CUDA where there is one, else on the processor; also a DeviceEngine."""
+
+    name = "torch"
+
+    def __init__(
+        self, model: ModelFile, precision: str, threads: int | None, device: str = "auto", compiled: bool | None = None
+    ) -> None:
+        """Read the weights.
+
+        Args:
+            model: An fp32 ONNX file of LPNet-RT.
+            precision: ``f32``, ``bf16``, or ``f16`` (CUDA only).
+            threads: Processor threads of this whole process's PyTorch, or None to leave them as they are.
+            device: ``auto``, ``cuda`` or ``cpu``.
+            compiled: Compile the network with torch.compile, which takes a minute at every start; None does where
+                the environment variable ``LPNET_TORCH_COMPILE`` is 1.
+
+        Raises:
+            DependencyError: The package onnx is missing.
+            EngineError: The device or the precision cannot be had.
+            ModelError: The file is damaged or of another network.
+        """
+        self.precision = precision
+        self._device = _find_device(device)
+        if precision == "f16" and self._device.type != "cuda":
+            raise EngineError("torch: precision f16 needs an NVIDIA GPU, found none; take f32 or bf16")
+        if threads is not None:
+            torch.set_num_threads(threads)
+        network = network_of_onnx(model)
+        if precision in _HALF:
+            network = apply_plan(network, usual_plan(network), _HALF[precision])
+        network = network.to(self._device)
+        self._network: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if compiled or (compiled is None and os.environ.get("LPNET_TORCH_COMPILE") == "1"):
+            self._network = torch.compile(self._network)  # type: ignore[assignment]
+        self._rule = model.card.input
+        self._paths: Recent[_Key, _Path] = Recent(self._make_path, _KEPT_SIZES)
+        on_gpu = self._device.type == "cuda"
+        if on_gpu and precision == "f32":
+            torch.backends.cudnn.allow_tf32 = False  # f32 is what others are compared with
+        self._batches = Batcher(_MOST_ON_GPU if on_gpu else 1, torch.OutOfMemoryError, self._free_memory)
+
+    @property
+    def most_frames(self) -> int:
+        """Frames that are worth giving it at once."""
+        return self._batches.most
+
+    @torch.inference_mode()
+    def score(self, batch: ModelInput) -> NDArray[np.float32]:
+        """See :class:`lpnet_rt.engines.base.Engine`."""
+        try:
+            image = torch.from_numpy(batch).to(self._device, memory_format=torch.channels_last)
+            scores: NDArray[np.float32] = self._network(image).cpu().numpy()
+        except RuntimeError as error:
+            raise EngineError(f"torch: {_first_line(error)}") from error
+        return scores
+
+    @torch.inference_mode()
+    def find(self, frames: Sequence[GreyImage], least: float) -> list[HotPixels]:
+        """See :class:`lpnet_rt.engines.base.DeviceEngine`.
+
+        Raises:
+            EngineError: The network fails, the frames differ in size or dtype, or memory runs out for half a batch.
+        """
+        if len({(frame.shape, frame.dtype) for frame in frames}) > 1:
+            raise EngineError("torch: expected frames of one size and depth, found several; group them first")
+        try:
+            return self._batches.run(partial(self._find_batch, float(least)), frames)
+        except RuntimeError as error:
+            raise EngineError(f"torch: {_first_line(error)}") from error
+
+    def _find_batch(self, least: float, frames: Sequence[GreyImage]) -> list[HotPixels]:
+        """Two halves, the second one's copy under the first one's arithmetic."""
+        half = -(-len(frames) // 2) if self._device.type == "cuda" and len(frames) > 1 else len(frames)
+        height, width = frames[0].shape
+        found: list[HotPixels] = []
+        uploads = [
+            self._paths[len(part), height, width, part[0].dtype == np.uint16].upload(part, slot)
+            for slot, part in enumerate(frames[i : i + half] for i in range(0, len(frames), half))
+        ]
+        for finish in uploads:
+            found += finish(least)
+        return found
+
+    def _make_path(self, key: _Key) -> _Path:
+        return _Path(self._network, Standardise(key[1:3], self._rule.multiple, self._rule.least), key, self._device)
+
+    def _free_memory(self) -> str:
+        self._paths.clear()
+        torch.cuda.empty_cache()
+        free, total = torch.cuda.mem_get_info() if self._device.type == "cuda" else (0, 0)
+        return f"{free / 2**20:.0f} of {total / 2**20:.0f} MiB free"
+
+
+class _Path:
+    """The way of one size of batch through the device: two sets of buffers, one graph."""
+
+    def __init__(self, network: nn.Module, standardise: Standardise, key: _Key, device: torch.device) -> None:
+        batch, height, width, raw = key
+        self._size_hw = (height, width)
+        self._on_gpu = device.type == "cuda"
+        dtype = torch.int16 if raw else torch.uint8
+        self._host = [torch.empty(batch, height, width, dtype=dtype, pin_memory=self._on_gpu) for _ in range(2)]
+        self._frames = [torch.zeros(batch, height, width, dtype=dtype, device=device) for _ in range(2)]
+        self._standardise = standardise.to(device)
+        self._copies = torch.cuda.Stream() if self._on_gpu else None  # type: ignore[no-untyped-call]
+
+        def scored(frames: Tensor) -> Tensor:
+            image = self._standardise(frames).contiguous(memory_format=torch.channels_last)
+            return network(image)[:, 0, :height, :width]  # type: ignore[no-any-return]
+
+        self._score = captured(scored, self._frames[0])
+
+    def upload(self, frames: Sequence[GreyImage], slot: int) -> Callable[[float], list[HotPixels]]:
+        """Start to copy frames up; the function that is returned does the rest, for scores from its argument on."""
+        host, held = self._host[slot], self._frames[slot]
+        into = host.numpy()
+        for place, frame in zip(into, frames, strict=True):
+            np.copyto(place, frame.view(np.int16) if frame.dtype == np.uint16 else frame)
+        if self._copies is None:
+            held.copy_(host)
+            return lambda least: self._compact(self._score(held), least)
+        with torch.cuda.stream(self._copies):
+            held.copy_(host, non_blocking=True)
+            arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            arrived.record(self._copies)
+
+        def finish(least: float) -> list[HotPixels]:
+            torch.cuda.current_stream().wait_event(arrived)
+            return self._compact(self._score(held), least)
+
+        return finish
+
+    def _compact(self, scores: Tensor, least: float) -> list[HotPixels]:
+        """(B, H, W) scores to hot pixels: two small transfers, whatever the size of the frame."""
+        height, width = self._size_hw
+        finite = torch.isfinite(scores).flatten(1).all(dim=1)
+        places = (scores >= least).flatten().nonzero()[:, 0]  # waits for the device
+        values = scores.flatten()[places]
+        packed = torch.cat((finite.long(), places, values.view(torch.int32).long())).cpu().numpy()
+        frames = len(scores)
+        per_frame = height * width
+        flat, bits = np.split(packed[frames:], 2)
+        number, place = np.divmod(flat, per_frame)
+        found = bits.astype(np.int32).view(np.float32)
+        ends = np.searchsorted(number, np.arange(frames + 1))
+        result = []
+        for frame in range(frames):
+            part = slice(ends[frame], ends[frame + 1])
+            rows, columns = np.divmod(place[part], width)
+            result.append(HotPixels(rows, columns, found[part], self._size_hw, bool(packed[frame])))
+        return result
+
+
+def _find_device(asked: str) -> torch.device:
+    there = torch.cuda.is_available()
+    if asked == "cuda" and not there:
+        raise EngineError("torch: expected an NVIDIA GPU, found none that PyTorch can use; take device cpu")
+    return torch.device("cuda" if asked == "cuda" or (asked == "auto" and there) else "cpu")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

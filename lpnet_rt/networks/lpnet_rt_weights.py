@@ -1,0 +1,93 @@
+"""LPNet-RT out of one of this project's ONNX files: one file serves every engine, PyTorch included."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import torch
+from torch import nn
+
+from lpnet_rt.errors import DependencyError, ModelError
+from lpnet_rt.models import ModelFile
+from lpnet_rt.networks.inference import ScoredLPNetRT
+from lpnet_rt.networks.lpnet_rt import ConvNorm, LPNetRT, LPNetRTConfig
+
+__all__ = ["network_of_onnx"]
+
+# How the exporter names a bias that it has made of a batch norm.
+_FOLDED_BIAS = ".weight_bias"
+
+
+class _Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A card's ``config``, as JSON has it; see LPNetRTConfig."""
+
+    channels: tuple[int, int, int]
+    blocks: tuple[int, int, int]
+    hints: int
+    local_channels: int
+    local_blocks: int
+    patches: int
+    scene: int = 0
+    offset: float = 0.0
+
+
+def network_of_onnx(model: ModelFile) -> ScoredLPNetRT:
+    """Build the network that a card describes, with the weights of the file beside it.
+
+    Args:
+        model: An ONNX file of LPNet-RT in fp32, as ``lpnet-rt export`` writes it.
+
+    Returns:
+        In evaluation mode on the processor, fp32, batch norm folded.
+
+    Raises:
+        DependencyError: The package onnx is missing.
+        ModelError: The file is damaged or of another network.
+    """
+    tensors = _initialisers(model)
+    network = ScoredLPNetRT(_without_norms(model)).eval()
+    state = {}
+    for key, value in network.state_dict().items():
+        name = key if key in tensors else key.removesuffix(".bias") + _FOLDED_BIAS
+        if name not in tensors or tensors[name].shape != value.shape or tensors[name].dtype != np.float32:
+            found = f"{tensors[name].dtype} {tensors[name].shape}" if name in tensors else "none"
+            raise ModelError(
+                f"{model.path}: expected {key}, float32 {tuple(value.shape)}, found {found}; "
+                "PyTorch runs fp32 ONNX files of LPNet-RT"
+            )
+        state[key] = torch.from_numpy(tensors[name].copy())
+    network.load_state_dict(state)
+    return network.requires_grad_(False)
+
+
+def _without_norms(model: ModelFile) -> LPNetRT:
+    """The network as it stands in the file: batch norm gone, a bias in every convolution that had one."""
+    if model.card.network != "LPNetRT":
+        raise ModelError(f"{model.path}: expected a model of LPNet-RT, found {model.card.network}")
+    try:
+        config = msgspec.convert(model.card.config, _Config)
+    except msgspec.ValidationError as error:
+        raise ModelError(f"{model.path}: its card describes no LPNet-RT: {error}") from error
+    network = LPNetRT(LPNetRTConfig(**msgspec.structs.asdict(config)))
+    for block in [block for block in network.modules() if isinstance(block, ConvNorm)]:
+        convolution = block[0]
+        assert isinstance(convolution, nn.Conv2d)
+        convolution.bias = nn.Parameter(torch.zeros(convolution.out_channels))
+        block[1] = nn.Identity()
+    return network
+
+
+def _initialisers(model: ModelFile) -> dict[str, np.ndarray]:
+    try:
+        import onnx
+        from onnx import numpy_helper
+    except ModuleNotFoundError as error:
+        raise DependencyError(
+            f"{model.path}: PyTorch needs the package {error.name} to read it; pip install 'lpnet-rt[train]'"
+        ) from error
+    try:
+        graph = onnx.load_from_string(model.content).graph
+        return {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    except Exception as error:  # protobuf's and onnx's exceptions share no base class
+        reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+        raise ModelError(f"{model.path}: expected an ONNX file, found: {reason}") from error
