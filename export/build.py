@@ -118,7 +118,7 @@ def _check(out: Path, request: ExportRequest) -> None:
 def _built(request: ExportRequest) -> Built:
     versions, device = package_versions(*_BUILT_WITH.get(request.format, ())), ""
     if request.format == "tensorrt":
-        from lpnet_rt.export.tensorrt import gpu_name, tied_versions
+        from lpnet_rt.engines.tensorrt import gpu_name, tied_versions
 
         versions, device = tied_versions(), gpu_name()
     return Built(
@@ -152,12 +152,13 @@ def _write(module: ScoredLPNetRT, path: Path, request: ExportRequest, card: Mode
 
 
 def _tensorrt_engine(module: ScoredLPNetRT, path: Path, request: ExportRequest, card: ModelCard) -> bytes:
-    from lpnet_rt.export.tensorrt import build_from_onnx, build_with_torch
+    from lpnet_rt.engines.tensorrt import build_from_onnx
+    from lpnet_rt.export.tensorrt import build_with_torch, profile
 
     if request.route == "torch-tensorrt":
         return build_with_torch(module, request.shapes)
     write_onnx(module, path, request.shapes, card)
-    return build_from_onnx(path.read_bytes(), request.shapes)
+    return build_from_onnx(path.read_bytes(), profile(request.shapes))
 
 
 def _write_openvino(module: ScoredLPNetRT, path: Path, request: ExportRequest, card: ModelCard) -> str:

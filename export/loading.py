@@ -27,17 +27,18 @@ def load_exported(path: Path, card: ModelCard) -> dict[str, Score]:
         ModelError: The file is damaged.
     """
     if card.built.format == "openvino":
-        from lpnet_rt.export.openvino import load_openvino
+        from lpnet_rt.engines.openvino import OpenVINOEngine
 
-        return {"openvino": load_openvino(path)}
+        # The reference is f32; what was quantised runs in int8 whatever is asked for.
+        return {"openvino": OpenVINOEngine(ModelFile(path, path.read_bytes(), card), "f32", None, None).score}
     if card.built.format == "torch-export":
-        from lpnet_rt.export.torch_export import load_torch_export
+        from lpnet_rt.engines.torch_export import TorchExportEngine
 
-        return {"torch-export": load_torch_export(path)}
+        return {"torch-export": TorchExportEngine(ModelFile(path, path.read_bytes(), card), None).score}
     if card.built.format == "tensorrt":
-        from lpnet_rt.export.tensorrt import load_tensorrt
+        from lpnet_rt.engines.tensorrt import TensorRTEngine
 
-        return {"tensorrt": load_tensorrt(path, card)}
+        return {"tensorrt": TensorRTEngine(ModelFile(path, path.read_bytes(), card), None).score}
     model = ModelFile(path, path.read_bytes(), card)
     engines: dict[str, Score] = {"onnxruntime": OnnxRuntimeEngine(model, None).score}
     if importlib.util.find_spec("openvino") is not None:

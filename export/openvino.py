@@ -5,24 +5,20 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import openvino as ov
-from numpy.typing import NDArray
 
+from lpnet_rt.engines.openvino import WEIGHTS_KEY
 from lpnet_rt.errors import EngineError, ModelError
 from lpnet_rt.export.cards import CARD_KEY, card_text, read_card_text
 from lpnet_rt.frames import ModelInput
 from lpnet_rt.models import ModelCard
 from lpnet_rt.models.built import Precision
 
-__all__ = ["embedded_card", "load_openvino", "quantise", "write_openvino"]
-
-_WEIGHTS_KEY = "lpnet_rt_weights_sha256"
+__all__ = ["embedded_card", "quantise", "write_openvino"]
 
 
 def write_openvino(model: ov.Model, path: Path, card: ModelCard, precision: Precision) -> None:
@@ -37,7 +33,7 @@ def write_openvino(model: ov.Model, path: Path, card: ModelCard, precision: Prec
     model.set_rt_info(card_text(card), [CARD_KEY])
     ov.save_model(model, path, compress_to_fp16=precision == "f16")
     weights = hashlib.sha256(path.with_suffix(".bin").read_bytes()).hexdigest()
-    model.set_rt_info(weights, [_WEIGHTS_KEY])
+    model.set_rt_info(weights, [WEIGHTS_KEY])
     ov.save_model(model, path, compress_to_fp16=precision == "f16")
 
 
@@ -67,30 +63,6 @@ def quantise(model: ov.Model, inputs: Sequence[ModelInput]) -> ov.Model:
         )
 
 
-def load_openvino(path: Path) -> Callable[[ModelInput], NDArray[np.float32]]:
-    """Load a written file on the processor, calculating in fp32.
-
-    Raises:
-        ModelError: A file is missing or damaged, or the weights are not those of the .xml.
-    """
-    core = ov.Core()
-    try:
-        _check_weights(path)
-        model = core.read_model(path)
-        compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    except RuntimeError as error:
-        raise ModelError(f"{path}: OpenVINO cannot read this model: {_last_line(error)}") from error
-
-    def score(batch: ModelInput) -> NDArray[np.float32]:
-        try:
-            result: NDArray[np.float32] = compiled(batch)[0]
-        except RuntimeError as error:
-            raise EngineError(f"openvino: {_last_line(error)}") from error
-        return result
-
-    return score
-
-
 def embedded_card(path: Path) -> ModelCard:
     """The card inside a .xml; its ``file_sha256`` is empty.
 
@@ -102,22 +74,6 @@ def embedded_card(path: Path) -> ModelCard:
     except RuntimeError as error:
         raise ModelError(f"{path}: OpenVINO cannot read this model: {_last_line(error)}") from error
     return read_card_text(path, str(model.get_rt_info([CARD_KEY]).value) if model.has_rt_info([CARD_KEY]) else None)
-
-
-def _check_weights(path: Path) -> None:
-    """Compare the .bin with its hash in the .xml, as text: OpenVINO may fail on what is damaged before it can tell."""
-    beside = path.with_suffix(".bin")
-    try:
-        found = re.search(rf'<{_WEIGHTS_KEY} value="([0-9a-f]{{64}})"', path.read_text(encoding="utf-8"))
-        weights = beside.read_bytes()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(
-            f"{path}: expected a model with its weights {beside.name}: {error}; export it again"
-        ) from error
-    if found is None:
-        raise ModelError(f"{path}: expected the hash of its weights in it, found none; export it again")
-    if hashlib.sha256(weights).hexdigest() != found.group(1):
-        raise ModelError(f"{beside}: the weights are not those of {path.name} (damaged?); export both again")
 
 
 def _logit_layers(model: ov.Model) -> list[str]:

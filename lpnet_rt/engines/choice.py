@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.metadata
-import importlib.util
 import os
 import platform
 import time
@@ -21,34 +20,17 @@ import numpy as np
 
 from lpnet_rt.detections import detect
 from lpnet_rt.engines.base import Engine
+from lpnet_rt.engines.candidates import Candidate, candidates_for, gpu
 from lpnet_rt.errors import EngineError, LpnetError
 from lpnet_rt.inputs import prepare, restore
 from lpnet_rt.models import ModelFile
 from lpnet_rt.selftest import SELF_TEST_THRESHOLD, disagreement, self_test_frame
 from lpnet_rt.settings import DetectorSettings
 
-__all__ = ["Candidate", "Choice", "cache_folder", "choose_engine", "list_candidates", "weights_candidates"]
+__all__ = ["Choice", "cache_folder", "choose_engine"]
 
 _TIMED_HW = (256, 320)
 _TIMED_RUNS = 7
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """An engine in a precision, and what is known of it on this machine.
-
-    Attributes:
-        engine: ``openvino``, ``onnxruntime`` or, for weights files, ``torch``.
-        precision: ``f32`` or ``bf16``.
-        missing: None, or what to install to have it.
-    """
-
-    engine: str
-    precision: str
-    missing: str | None = None
-
-    def __str__(self) -> str:
-        return f"{self.engine} {self.precision}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,27 +57,6 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "lpnet-rt"
 
 
-def list_candidates() -> list[Candidate]:
-    """Every engine and precision that this project knows, with what is missing on this machine."""
-    candidates = []
-    if importlib.util.find_spec("openvino") is None:
-        missing = "pip install openvino (x86-64 and Arm Linux)"
-        candidates += [Candidate("openvino", "bf16", missing), Candidate("openvino", "f32", missing)]
-    else:
-        from lpnet_rt.engines.openvino import has_bf16
-
-        no_bf16 = None if has_bf16() else "a processor with AVX512-BF16 or AMX"
-        candidates += [Candidate("openvino", "bf16", no_bf16), Candidate("openvino", "f32")]
-    no_ort = None if importlib.util.find_spec("onnxruntime") else "pip install onnxruntime"
-    return [*candidates, Candidate("onnxruntime", "f32", no_ort)]
-
-
-def weights_candidates() -> list[Candidate]:
-    """What runs a weights file (``.safetensors``): PyTorch, exact unless bf16 is asked for."""
-    missing = None if importlib.util.find_spec("torch") else "pip install 'lpnet-rt[train]'"
-    return [Candidate("torch", "f32", missing), Candidate("torch", "bf16", missing)]
-
-
 def choose_engine(model: ModelFile, settings: DetectorSettings) -> Choice:
     """Load the engine that the settings ask for.
 
@@ -103,17 +64,17 @@ def choose_engine(model: ModelFile, settings: DetectorSettings) -> Choice:
         EngineError: The engine is unknown or missing, or no engine passes the self-test.
         ModelError: The engine cannot read the model.
     """
-    weights = model.path.suffix == ".safetensors"
-    candidates = weights_candidates() if weights else list_candidates()
+    candidates = candidates_for(model)
     if settings.engine != "auto":
         candidate = _forced(candidates, settings)
         return Choice(_open(candidate, model, settings), "asked for")
-    able = [c for c in candidates if c.missing is None and settings.precision in ("auto", c.precision)]
+    able = [c for c in candidates if c.is_for_auto and settings.precision in ("auto", c.precision)]
     if not able:
-        names = ", ".join(f"{c}: needs {c.missing}" for c in candidates)
+        names = ", ".join(f"{c}: needs {c.missing}" if c.missing else f"{c}: on request" for c in candidates)
         raise EngineError(f"auto: expected an engine in precision {settings.precision}, found none ({names})")
-    if weights:
-        return Choice(_open(able[0], model, settings), "weights files run in PyTorch alone")
+    if not model.card.self_test.score:
+        # Weights files come without a self-test; the first engine is the one that computes them exactly, and fast.
+        return Choice(_open(able[0], model, settings), f"the first of {', '.join(map(str, able))}")
     return _fastest(able, model, settings)
 
 
@@ -133,17 +94,36 @@ def _forced(candidates: list[Candidate], settings: DetectorSettings) -> Candidat
 
 
 def _open(candidate: Candidate, model: ModelFile, settings: DetectorSettings) -> Engine:
+    """Load a model into an engine; what an engine needs is imported here alone."""
+    threads, kind = settings.threads, (candidate.engine, model.path.suffix)
+    if kind == ("openvino", ".safetensors"):
+        from lpnet_rt.engines.openvino_lpnetga import OpenVINOLPNetGAEngine
+
+        return OpenVINOLPNetGAEngine(model, candidate.precision, threads)
+    if kind == ("torch", ".safetensors"):
+        from lpnet_rt.engines.torch_lpnetga import TorchLPNetGAEngine
+
+        return TorchLPNetGAEngine(model, candidate.precision, threads)
+    if kind == ("torch", ".pt2"):
+        from lpnet_rt.engines.torch_export import TorchExportEngine
+
+        return TorchExportEngine(model, threads)
     if candidate.engine == "openvino":
         from lpnet_rt.engines.openvino import OpenVINOEngine
 
-        return OpenVINOEngine(model, candidate.precision, settings.threads, cache_folder() / "openvino")
+        return OpenVINOEngine(model, candidate.precision, threads, cache_folder() / "openvino")
     if candidate.engine == "torch":
-        from lpnet_rt.engines.torch_lpnetga import TorchLPNetGAEngine
+        from lpnet_rt.engines.torch_lpnet_rt import TorchLPNetRTEngine
 
-        return TorchLPNetGAEngine(model, candidate.precision, settings.threads)
+        return TorchLPNetRTEngine(model, candidate.precision, threads)
+    if candidate.engine == "tensorrt":
+        from lpnet_rt.engines.tensorrt import TensorRTEngine
+
+        return TensorRTEngine(model, cache_folder() / "tensorrt")
     from lpnet_rt.engines.onnxruntime import OnnxRuntimeEngine
 
-    return OnnxRuntimeEngine(model, settings.threads)
+    provider = candidate.engine.partition("-")[2] or "cpu"
+    return OnnxRuntimeEngine(model, threads, provider, cache_folder() / "onnxruntime")
 
 
 def _fastest(able: list[Candidate], model: ModelFile, settings: DetectorSettings) -> Choice:
@@ -195,8 +175,8 @@ def self_test(engine: Engine, model: ModelFile) -> str | None:
 
 def _key(able: list[Candidate], model: ModelFile, settings: DetectorSettings) -> str:
     """Everything that the outcome of a measurement depends on."""
-    versions = [f"{name} {_version(name)}" for name in sorted({c.engine for c in able})]
-    machine = f"{platform.machine()} {_processor()} {len(os.sched_getaffinity(0))} {settings.threads}"
+    versions = [f"{name} {_version(name)}" for name in sorted({c.engine.partition("-")[0] for c in able})]
+    machine = f"{platform.machine()} {_processor()} {len(os.sched_getaffinity(0))} {settings.threads} {gpu()}"
     text = "\n".join([model.card.file_sha256, machine, *versions, *map(str, able)])
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 

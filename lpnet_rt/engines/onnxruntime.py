@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
@@ -12,28 +13,42 @@ from lpnet_rt.errors import EngineError, ModelError
 from lpnet_rt.frames import ModelInput
 from lpnet_rt.models import ModelFile
 
-__all__ = ["OnnxRuntimeEngine"]
+__all__ = ["PROVIDERS", "OnnxRuntimeEngine"]
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
 
 
 class OnnxRuntimeEngine:
-    """One session on the processor, fp32."""
+    """One session, on the processor or through one of ONNX Runtime's own ways to a GPU; calculates as the file says."""
 
-    name = "onnxruntime"
-    precision = "f32"
-
-    def __init__(self, model: ModelFile, threads: int | None) -> None:
+    def __init__(self, model: ModelFile, threads: int | None, provider: str = "cpu", cache: Path | None = None) -> None:
         """Read the model.
 
+        Args:
+            model: ONNX model.
+            threads: Processor threads, or None for all.
+            provider: ``cpu``, ``cuda`` or ``tensorrt``.
+            cache: Folder in which the provider ``tensorrt`` keeps the engines it builds.
+
         Raises:
+            EngineError: This ONNX Runtime comes without that provider.
             ModelError: ONNX Runtime cannot read the model.
         """
+        if PROVIDERS[provider] not in ort.get_available_providers():
+            raise EngineError(f"onnxruntime: expected the provider {provider}, found none; pip install onnxruntime-gpu")
+        self.name = "onnxruntime" if provider == "cpu" else f"onnxruntime-{provider}"
+        self.precision = model.card.built.precision
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
         options.log_severity_level = 3
         # Spinning threads would take the other core from decoding and publishing.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            self._session = ort.InferenceSession(model.content, options, providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(model.content, options, providers=_providers(provider, cache))
         except Exception as error:  # onnxruntime's exceptions share no base class of their own
             reason = str(error).splitlines()[0][:200]
             raise ModelError(f"{model.path}: ONNX Runtime cannot read this model: {reason}") from error
@@ -47,3 +62,12 @@ class OnnxRuntimeEngine:
             raise EngineError(f"onnxruntime: {str(error).splitlines()[0][:200]}") from error
         result: NDArray[np.float32] = scores
         return result
+
+
+def _providers(provider: str, cache: Path | None) -> list[str | tuple[str, dict[str, str]]]:
+    """The provider, and the processor for what it leaves out."""
+    options: dict[str, str] = {}
+    if provider == "tensorrt" and cache is not None:
+        options = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(cache)}
+    chosen: list[str | tuple[str, dict[str, str]]] = [(PROVIDERS[provider], options)]
+    return chosen if provider == "cpu" else [*chosen, PROVIDERS["cpu"]]

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
+from lpnet_rt.engines.batches import Recent
+from lpnet_rt.engines.built_cache import BuiltCache, BuiltFor
 from lpnet_rt.errors import EngineError, ModelError
 from lpnet_rt.frames import ModelInput
 from lpnet_rt.models import ModelFile
 
-__all__ = ["OpenVINOEngine", "has_bf16"]
+__all__ = ["WEIGHTS_KEY", "OpenVINOEngine", "checked_weights", "has_bf16"]
+
+# Where a .xml of this project says what its .bin hashes to.
+WEIGHTS_KEY = "lpnet_rt_weights_sha256"
 
 _KEPT_SIZES = 4
 
@@ -32,33 +40,36 @@ class OpenVINOEngine:
         """Read the model.
 
         Args:
-            model: ONNX model.
-            precision: ``f32`` or ``bf16``.
+            model: ONNX model, or OpenVINO's own .xml with its .bin beside it.
+            precision: ``f32`` or ``bf16``; ``int8`` for a model that was quantised, whose other layers run in f32.
             threads: Processor threads, or None for all.
             cache: Folder for compiled models, or None to keep none; one that cannot be written keeps none either.
 
         Raises:
-            ModelError: OpenVINO cannot read the model.
+            ModelError: OpenVINO cannot read the model, or its .bin is missing or damaged.
         """
         self.precision = precision
         self._core = ov.Core()
         self._options: dict[str, object] = {
-            "INFERENCE_PRECISION_HINT": precision,
+            "INFERENCE_PRECISION_HINT": "f32" if precision == "int8" else precision,
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads or len(os.sched_getaffinity(0)),
         }
-        if cache is not None and _is_writable(cache):
-            self._options["CACHE_DIR"] = str(cache)
+        self._cache = None if cache is None else BuiltCache(cache)
+        self._sha256 = model.card.file_sha256
         try:
-            self._model = self._core.read_model(model.content)
+            if model.path.suffix == ".xml":
+                self._model = self._core.read_model(model.content, checked_weights(model.path, model.content))
+            else:
+                self._model = self._core.read_model(model.content)
         except RuntimeError as error:
             raise ModelError(f"{model.path}: OpenVINO cannot read this model: {_last_line(error)}") from error
-        self._requests: dict[tuple[int, ...], ov.InferRequest] = {}
+        self._requests: Recent[tuple[int, ...], ov.InferRequest] = Recent(self._compile, _KEPT_SIZES)
 
     def score(self, batch: ModelInput) -> NDArray[np.float32]:
         """See :class:`lpnet_rt.engines.base.Engine`."""
         try:
-            request = self._requests.get(batch.shape) or self._compile(batch.shape)
+            request = self._requests[batch.shape]
             request.infer([ov.Tensor(batch, shared_memory=True)], share_inputs=True)
             scores: NDArray[np.float32] = request.get_output_tensor(0).data
         except RuntimeError as error:
@@ -66,22 +77,51 @@ class OpenVINOEngine:
         return scores
 
     def _compile(self, shape: tuple[int, ...]) -> ov.InferRequest:
-        while len(self._requests) >= _KEPT_SIZES:
-            self._requests.pop(next(iter(self._requests)))
         model = self._model.clone()
         model.reshape(list(shape))
-        request = self._core.compile_model(model, "CPU", self._options).create_infer_request()
-        self._requests[shape] = request
-        return request
+        if self._cache is None:
+            return self._core.compile_model(model, "CPU", self._options).create_infer_request()
+
+        def build() -> bytes:
+            stream = io.BytesIO()
+            self._core.compile_model(model, "CPU", self._options).export_model(stream)
+            return stream.getvalue()
+
+        wanted = BuiltFor(
+            engine="openvino",
+            weights_sha256=self._sha256,
+            precision=self.precision,
+            shape=shape,
+            versions={"openvino": ov.__version__},
+            device=str(self._core.get_property("CPU", "FULL_DEVICE_NAME")),
+        )
+        content = self._cache.get(wanted, build)
+        return self._core.import_model(io.BytesIO(content), "CPU", self._options).create_infer_request()
 
 
-def _is_writable(folder: Path) -> bool:
-    """Make the folder; a read-only home costs a compilation at every start, nothing else."""
+def checked_weights(path: Path, content: bytes) -> bytes:
+    """The .bin beside a .xml, compared with its hash in the .xml: OpenVINO may fail on what is damaged before it tells.
+
+    Args:
+        path: Of the .xml.
+        content: Of the .xml.
+
+    Raises:
+        ModelError: The .bin is missing or not the one that belongs to the .xml.
+    """
+    beside = path.with_suffix(".bin")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return False
-    return os.access(folder, os.W_OK | os.X_OK)
+        found = re.search(rf'<{WEIGHTS_KEY} value="([0-9a-f]{{64}})"', content.decode("utf-8"))
+        weights = beside.read_bytes()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(
+            f"{path}: expected a model with its weights {beside.name}: {error}; export it again"
+        ) from error
+    if found is None:
+        raise ModelError(f"{path}: expected the hash of its weights in it, found none; export it again")
+    if hashlib.sha256(weights).hexdigest() != found.group(1):
+        raise ModelError(f"{beside}: the weights are not those of {path.name} (damaged?); export both again")
+    return weights
 
 
 def _last_line(error: Exception) -> str:

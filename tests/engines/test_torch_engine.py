@@ -45,20 +45,22 @@ def load(path: Path, **settings: object) -> Detector:
 
 
 @pytest.mark.parametrize(
-    ("fitting", "fusing", "statistics"),
+    ("fitting", "fusing", "statistics", "engine"),
     [
-        ("resize", "sum_minmax", "running"),
-        ("resize", "mean", "image"),
-        ("tile", "dense", "running"),
-        ("tile", "mean", "image"),
+        ("resize", "sum_minmax", "running", "openvino"),
+        ("resize", "sum_minmax", "running", "torch"),
+        ("resize", "mean", "image", "torch"),
+        ("tile", "dense", "running", "openvino"),
+        ("tile", "mean", "running", "torch"),
+        ("tile", "mean", "image", "torch"),
     ],
 )
 def test_a_detector_does_what_the_networks_procedure_does(
-    tmp_path: Path, picture: np.ndarray, fitting: str, fusing: str, statistics: str
+    tmp_path: Path, picture: np.ndarray, fitting: str, fusing: str, statistics: str, engine: str
 ) -> None:
     path = save(tmp_path, fitting=fitting, fusing=fusing, statistics=statistics)
     expected = predict(load_lpnetga(path), picture, Procedure(fitting, fusing, statistics))  # type: ignore[arg-type]
-    found = load(path).score_map(picture)
+    found = load(path, engine=engine).score_map(picture)
     assert found.shape == picture.shape
     assert found.dtype == np.float32
     # Stretching a map that spans little makes more of the rounding of folded weights.
@@ -69,10 +71,19 @@ def test_the_engine_and_why(tmp_path: Path, picture: np.ndarray) -> None:
     path = save(tmp_path, fusing="dense", threshold=0.25)
     detector = load(path)
     engine = detector.choice.engine
-    assert (engine.name, engine.precision, detector.threshold) == ("torch", "f32", 0.25)
-    assert detector.choice.why == "weights files run in PyTorch alone"
+    assert (engine.name, engine.precision, detector.threshold) == ("openvino", "f32", 0.25)
+    assert detector.choice.why == "the first of openvino f32, torch f32"
+    expected = detector.score_map(picture)
+    np.testing.assert_allclose(load(path, engine="torch").score_map(picture), expected, rtol=0, atol=1e-5)
     half = load(path, engine="torch", precision="bf16")
-    np.testing.assert_allclose(half.score_map(picture), detector.score_map(picture), rtol=0, atol=0.05)
+    np.testing.assert_allclose(half.score_map(picture), expected, rtol=0, atol=0.05)
+    with pytest.raises(EngineError, match="--engine onnxruntime: expected one of auto, openvino, torch"):
+        load(path, engine="onnxruntime")
+
+
+def test_batch_norm_by_each_image_runs_in_torch_alone(tmp_path: Path) -> None:
+    path = save(tmp_path, statistics="image")
+    assert load(path).choice.engine.name == "torch"
     with pytest.raises(EngineError, match="--engine openvino: expected one of auto, torch"):
         load(path, engine="openvino")
 
@@ -105,7 +116,7 @@ def test_import_weights_then_info_then_run(tmp_path: Path, capsys: pytest.Captur
     assert main(["info", "--model", str(out)]) == 0
     told = capsys.readouterr().out
     assert "ga: LPNetGA" in told
-    assert "auto takes   torch f32: weights files run in PyTorch alone" in told
+    assert "auto takes   openvino f32: the first of openvino f32, torch f32" in told
     lines = tmp_path / "out.jsonl"
     run = ["run", "--source", "demo", "--frames", "1", "--model", str(out), "--no-publish", "--jsonl", str(lines)]
     assert main([*run, "--quiet"]) == 0

@@ -1,0 +1,93 @@
+"""What engines build out of models, kept on disk: compiled OpenVINO models, TensorRT engines.
+
+A file is offered to nobody but whom it was built for (weights, precision, size, versions, device), and is believed only
+if its hash is right: a compiled model with a few flipped bytes runs without a word and finds nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+__all__ = ["BuiltCache", "BuiltFor"]
+
+_MAGIC = b"lpnet-rt built 1\n"
+
+
+class BuiltFor(Struct, frozen=True, kw_only=True):
+    """All that a built file depends on.
+
+    Attributes:
+        engine: What runs it.
+        weights_sha256: Hash of the model file that it was built from.
+        precision: What the arithmetic runs in.
+        shape: (B, C, H, W) of its input.
+        versions: Packages it was built with, and in what version.
+        device: The kind of processor or GPU it runs on.
+    """
+
+    engine: str
+    weights_sha256: str
+    precision: str
+    shape: tuple[int, ...]
+    versions: dict[str, str]
+    device: str
+
+    @property
+    def key(self) -> str:
+        """Its file's name: anything that differs gives another."""
+        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()[:32]
+
+
+class BuiltCache:
+    """A folder of built files; one that cannot be written keeps nothing, and costs time alone."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def get(self, wanted: BuiltFor, build: Callable[[], bytes]) -> bytes:
+        """What was built earlier, or else what ``build`` makes now, which is kept.
+
+        A damaged file is built again, and that is said on standard error.
+        """
+        path = self._folder / f"{wanted.key}.built"
+        found = self._read(path, wanted)
+        if found is not None:
+            return found
+        content = build()
+        self._write(path, wanted, content)
+        return content
+
+    def _read(self, path: Path, wanted: BuiltFor) -> bytes | None:
+        try:
+            whole = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            print(f"lpnet-rt: {path}: cannot be read ({error.strerror}); building it again", file=sys.stderr)
+            return None
+        if whole.startswith(_MAGIC):
+            digest, _, rest = whole[len(_MAGIC) :].partition(b"\n")
+            if hashlib.sha256(rest).hexdigest().encode() == digest:
+                head, _, content = rest.partition(b"\n")
+                if head == msgspec.json.encode(wanted, order="sorted"):
+                    return content
+        print(f"lpnet-rt: {path}: damaged; building it again", file=sys.stderr)
+        return None
+
+    def _write(self, path: Path, wanted: BuiltFor, content: bytes) -> None:
+        """Whole or not at all; of two processes that build the same the last one's stays."""
+        rest = msgspec.json.encode(wanted, order="sorted") + b"\n" + content
+        partial = path.with_suffix(f".{os.getpid()}.partial")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(_MAGIC + hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest)
+            partial.replace(path)
+        except OSError:
+            return

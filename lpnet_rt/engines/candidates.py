@@ -1,0 +1,146 @@
+"""Which engines could run a model on this machine, and what the others need."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+from lpnet_rt.models import ModelFile
+
+__all__ = ["Candidate", "candidates_for", "gpu", "list_candidates", "weights_candidates"]
+
+_GPU_DEVICE = Path("/dev/nvidiactl")
+_GPU_FACTS = Path("/proc/driver/nvidia")
+_NO_TORCH = "pip install 'lpnet-rt[train]'"
+_NO_TENSORRT = "pip install 'lpnet-rt[tensorrt]'"
+_NO_GPU = "an NVIDIA GPU"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An engine in a precision, and what is known of it on this machine.
+
+    Attributes:
+        engine: ``openvino``, ``onnxruntime``, ``onnxruntime-cuda``, ``onnxruntime-tensorrt``, ``torch`` or
+            ``tensorrt``.
+        precision: ``f32``, ``f16``, ``bf16`` or ``int8``.
+        missing: None, or what to install to have it.
+        on_request: ``auto`` leaves it out: it is never the fastest here, or minutes pass before it runs.
+    """
+
+    engine: str
+    precision: str
+    missing: str | None = None
+    on_request: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.engine} {self.precision}"
+
+    @property
+    def is_for_auto(self) -> bool:
+        """Whether ``auto`` tries it."""
+        return self.missing is None and not self.on_request
+
+
+def candidates_for(model: ModelFile) -> list[Candidate]:
+    """Every engine that reads a model's format, in the order of preference."""
+    precision = model.card.built.precision
+    if model.path.suffix == ".safetensors":
+        return weights_candidates(str(model.card.config.get("statistics", "running")))
+    if model.path.suffix == ".xml":
+        both = _openvino()
+        missing = both[1].missing
+        return [Candidate("openvino", "int8", missing)] if precision == "int8" else both
+    if model.path.suffix == ".pt2":
+        return [Candidate("torch", precision, _needs("torch", _NO_TORCH))]
+    if model.path.suffix == ".engine":
+        return [Candidate("tensorrt", precision, _needs("tensorrt", _NO_TENSORRT) or _needs_gpu())]
+    return list_candidates(precision)
+
+
+def list_candidates(precision: str = "f32") -> list[Candidate]:
+    """Every engine and precision for an ONNX file of LPNet-RT.
+
+    Args:
+        precision: Of the file.
+    """
+    no_gpu = _needs_gpu()
+    no_torch = _needs("torch", _NO_TORCH) or _needs("onnx", _NO_TORCH)
+    found = [*_openvino(), Candidate("onnxruntime", precision, _needs("onnxruntime", "pip install onnxruntime"))]
+    if precision == "f32":
+        found += [
+            Candidate("torch", "f16", no_torch or no_gpu),
+            Candidate("torch", "bf16", no_torch, on_request=True),
+            Candidate("torch", "f32", no_torch, on_request=True),
+        ]
+    provided = _providers() if no_gpu is None else []
+    for name in ("cuda", "tensorrt"):
+        missing = no_gpu or (None if name in provided else "pip install onnxruntime-gpu")
+        found.append(Candidate(f"onnxruntime-{name}", precision, missing, on_request=name == "tensorrt"))
+    no_tensorrt = _needs("tensorrt", _NO_TENSORRT) or no_gpu
+    return [*found, Candidate("tensorrt", precision, no_tensorrt, on_request=True)]
+
+
+def weights_candidates(statistics: str = "running") -> list[Candidate]:
+    """Every engine and precision for a weights file of the paper's network; ``auto`` takes what is exact.
+
+    Args:
+        statistics: What its batch norm goes by; OpenVINO knows running averages alone.
+    """
+    no_torch = _needs("torch", _NO_TORCH)
+    torch = [Candidate("torch", "f32", no_torch), Candidate("torch", "bf16", no_torch, on_request=True)]
+    if statistics != "running" or has_gpu():
+        return torch
+    half, full = _openvino()
+    openvino = [
+        Candidate("openvino", "f32", no_torch or full.missing),
+        Candidate("openvino", "bf16", no_torch or half.missing, on_request=True),
+    ]
+    return [*openvino, *torch]
+
+
+def has_gpu() -> bool:
+    """Whether there is an NVIDIA GPU with its driver; asks no library, because that takes seconds."""
+    return _GPU_DEVICE.exists()
+
+
+def gpu() -> str:
+    """The GPUs and the driver in words, or nothing: what a measurement depends on."""
+    if not has_gpu():
+        return ""
+    facts = [_GPU_FACTS / "version", *sorted(_GPU_FACTS.glob("gpus/*/information"))]
+    lines = [line for path in facts if path.is_file() for line in path.read_text(errors="replace").splitlines()]
+    return " ".join(line.strip() for line in lines if line.startswith(("Model", "NVRM")))
+
+
+def _openvino() -> list[Candidate]:
+    """In bf16 and in f32."""
+    missing = _needs("openvino", "pip install openvino (x86-64 and Arm Linux)")
+    if missing is not None:
+        return [Candidate("openvino", "bf16", missing), Candidate("openvino", "f32", missing)]
+    from lpnet_rt.engines.openvino import has_bf16
+
+    no_bf16 = None if has_bf16() else "a processor with AVX512-BF16 or AMX"
+    return [Candidate("openvino", "bf16", no_bf16), Candidate("openvino", "f32")]
+
+
+def _providers() -> list[str]:
+    """Names of ONNX Runtime's ways to a GPU that this one comes with."""
+    if importlib.util.find_spec("onnxruntime") is None:
+        return []
+    import onnxruntime
+
+    from lpnet_rt.engines.onnxruntime import PROVIDERS
+
+    there = onnxruntime.get_available_providers()
+    return [name for name, provider in PROVIDERS.items() if provider in there]
+
+
+def _needs(module: str, install: str) -> str | None:
+    """None where a module can be imported, else how to install it."""
+    return None if importlib.util.find_spec(module) is not None else install
+
+
+def _needs_gpu() -> str | None:
+    return None if has_gpu() else _NO_GPU
