@@ -15,14 +15,14 @@ def chosen_candidates(wanted: str | None) -> list[Candidate]:
 
     Args:
         wanted: ``openvino`` (every precision that this machine has) or ``openvino:bf16``, several with commas between
-            them; None takes all.
+            them; None takes what ``auto`` would try, and PyTorch in f32.
 
     Raises:
         SettingsError: A name is unknown.
         EngineError: What is named by engine and precision is not available here, or nothing is.
     """
     known = list_candidates()
-    able = [candidate for candidate in known if candidate.missing is None]
+    able = [one for one in known if one.is_for_auto or (one.missing is None and str(one) == "torch f32")]
     chosen = able if wanted is None else [one for name in wanted.split(",") for one in _named(name.strip(), known)]
     if not chosen:
         lacking = "; ".join(f"{candidate} needs {candidate.missing}" for candidate in known)

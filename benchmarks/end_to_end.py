@@ -31,6 +31,7 @@ __all__ = ["Soak", "main", "measure_file", "soak"]
 
 _SIZES_HW = ((256, 320), (512, 640), (1024, 1280))
 _SETTLED = 5
+_WARM_UP_FRAMES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,8 @@ def measure_file(
         engines: What a row is called, and the flags of ``lpnet-rt run`` for it.
         runs: Of each engine, at least 1.
         clock: Tells the time.
-        warm_up: Run each engine once more, uncounted, first; not needed where its cache of compiled models is warm.
+        warm_up: Run each engine once more, for a few frames and uncounted, first; not needed where its cache of
+            compiled models is warm.
 
     Raises:
         LpnetError: A run failed or published fewer than two frames.
@@ -62,9 +64,10 @@ def measure_file(
     done: dict[str, list[PublishedRun]] = {name: [] for name, _ in engines}
     for number in range(0 if warm_up else 1, runs + 1):
         for name, flags in engines:
-            run = run_published(["--source", str(path), *flags], clock)
             if number:
-                done[name].append(run)
+                done[name].append(run_published(["--source", str(path), *flags], clock))
+            else:
+                run_published(["--source", str(path), *flags, "--frames", str(_WARM_UP_FRAMES)], clock)
     return [_summarise(path.stem, name, those, rate_hz) for name, those in done.items()]
 
 

@@ -82,7 +82,7 @@ def published_loop(model: LPNetGA, image: Tensor) -> Score:
     for y in range(0, total.shape[0] - side + 1, step):
         for x in range(0, total.shape[1] - side + 1, step):
             total[y : y + side, x : x + side] += model.lfe(padded[:, :, y : y + side, x : x + side])[0, 0].cpu().numpy()
-    count = coverage((height, width), grid, like=image)[0, 0].numpy()
+    count = coverage((height, width), grid, like=image)[0, 0].cpu().numpy()
     mean: Score = total[pad : pad + height, pad : pad + width] / count
     return mean
 

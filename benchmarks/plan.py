@@ -17,6 +17,7 @@ __all__ = ["PARTS", "Plan", "add_flags", "read_plan"]
 PARTS: Final = ("stages", "end-to-end", "live", "start-up", "parity")
 _SIZE = re.compile(r"(\d{2,5})x(\d{2,5})")
 _LEAST_SIDE_PX = 64
+_USUAL_PX = 640 * 512
 Few = Annotated[int, Meta(ge=1, le=1_000_000)]
 
 
@@ -30,7 +31,7 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         source: Video to measure instead of files made of the demo scene, or None.
         model: Packaged model or path of an .onnx file.
         threads: Processor threads for inference, or None for all.
-        frames: In each generated file.
+        frames: In each generated file up to 640x512; larger ones get as many fewer as they are larger.
         stage_frames: Frames that the stages are timed on.
         rounds: How often each engine goes through them.
         runs: Counted processes an engine and file, and for start-up.
@@ -46,11 +47,11 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     source: str | None = None
     model: str = "lpnet-rt"
     threads: Few | None = None
-    frames: Few = 450
-    stage_frames: Few = 60
-    rounds: Few = 5
-    runs: Few = 3
-    live_s: Annotated[float, Meta(gt=0, le=86_400)] = 60.0
+    frames: Few = 300
+    stage_frames: Few = 30
+    rounds: Few = 4
+    runs: Few = 2
+    live_s: Annotated[float, Meta(gt=0, le=86_400)] = 30.0
     only: str = ",".join(PARTS)
     json: str | None = None
     plot: str | None = None
@@ -69,6 +70,11 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
                 raise SettingsError(f"--sizes {text}: expected WIDTHxHEIGHT, even and at least 64, such as 640x512")
             sizes.append((height, width))
         return sizes
+
+    def frames_of(self, size_hw: tuple[int, int]) -> int:
+        """Frames of a generated file."""
+        share = _USUAL_PX / (size_hw[0] * size_hw[1])
+        return max(min(self.frames, 2), self.stage_frames, round(self.frames * min(1.0, share)))
 
     def batches(self) -> list[int]:
         """Frames at a time.
@@ -100,13 +106,13 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 _QUICK = {"sizes": "320x256,640x512", "frames": 120, "stage_frames": 16, "rounds": 3, "runs": 1, "live_s": 4.0}
 
 _HELP = {
-    "engines": ("E,...", "such as openvino:bf16,onnxruntime (default: all that are here)"),
+    "engines": ("E,...", "such as openvino:bf16,onnxruntime (default: all that are worth it here, and torch:f32)"),
     "sizes": ("WxH,...", "sizes of the generated files (default: %s)"),
     "batch": ("N,...", "frames at a time, for the stages (default: %s)"),
     "source": ("FILE", "measure this video instead of generated ones"),
     "model": ("M", "packaged model or path of an .onnx file (default: %s)"),
     "threads": ("N", "threads for inference (default: all)"),
-    "frames": ("N", "frames of a generated file (default: %s)"),
+    "frames": ("N", "frames of a generated file up to 640x512, fewer in larger ones (default: %s)"),
     "stage_frames": ("N", "frames that the stages are timed on (default: %s)"),
     "rounds": ("N", "how often each engine goes through them (default: %s)"),
     "runs": ("N", "counted processes of each kind (default: %s)"),

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
 from lpnet_rt.detections import Detections, HotPixels, detect_hot, hot_pixels, least_score
-from lpnet_rt.engines import Choice, DeviceEngine, choose_engine
+from lpnet_rt.engines import Choice, DeviceEngine, Engine, choose_engine
+from lpnet_rt.engines.tiled import UNTILED_PX, TiledEngine
 from lpnet_rt.errors import EngineError
 from lpnet_rt.frames import Frame, GreyImage, to_grey
 from lpnet_rt.inputs import prepare, restore
@@ -36,6 +37,9 @@ class Detector:
         self.choice = choice
         self.threshold = threshold
         self._clock = clock
+        # LPNet-RT's frames stay at native resolution; those of the paper's network become small squares.
+        native = card.input.normalisation == "frame-and-local"
+        self._engine: Engine = TiledEngine(choice.engine) if native else choice.engine
 
     @classmethod
     def load(cls, settings: DetectorSettings | None = None, clock: Clock = SYSTEM_CLOCK) -> Detector:
@@ -69,7 +73,7 @@ class Detector:
         """
         grey = to_grey(image)
         engine = self.choice.engine
-        if isinstance(engine, DeviceEngine):
+        if isinstance(engine, DeviceEngine) and grey.size <= UNTILED_PX:
             hot = engine.find([grey], least_score(self.threshold))[0]
         else:
             hot = self._hot(self.score_map(grey))
@@ -88,7 +92,7 @@ class Detector:
         """
         height, width = image.shape
         rule = self.card.input
-        return restore(self.choice.engine.score(prepare(image, rule)), (height, width), rule)
+        return restore(self._engine.score(prepare(image, rule)), (height, width), rule)
 
     @property
     def most_frames(self) -> int:
@@ -117,9 +121,12 @@ class Detector:
         if not isinstance(engine, DeviceEngine):
             return [self._report(frame) for frame in frames]
         alike: dict[tuple[object, ...], list[int]] = {}
-        for place, frame in enumerate(frames):
-            alike.setdefault((frame.size_hw, frame.image.dtype), []).append(place)
         done: dict[int, Report] = {}
+        for place, frame in enumerate(frames):
+            if frame.image.size > UNTILED_PX:
+                done[place] = self._report(frame)
+            else:
+                alike.setdefault((frame.size_hw, frame.image.dtype), []).append(place)
         for places in alike.values():
             began = self._clock.monotonic_ns()
             found = engine.find([frames[place].image for place in places], least_score(self.threshold))
@@ -133,7 +140,7 @@ class Detector:
         began = self._clock.monotonic_ns()
         batch = prepare(frame.image, self.card.input)
         prepared = self._clock.monotonic_ns()
-        scores = restore(self.choice.engine.score(batch), frame.size_hw, self.card.input).copy()
+        scores = restore(self._engine.score(batch), frame.size_hw, self.card.input).copy()
         inferred = self._clock.monotonic_ns()
         return self._finish(frame, self._hot(scores), (began, prepared, inferred), scores)
 

@@ -57,9 +57,9 @@ class DetectorSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """How frames become detections.
 
     Attributes:
-        model: Name of a packaged model or path of an .onnx file.
-        engine: ``auto``, ``openvino`` or ``onnxruntime``.
-        precision: ``auto`` (bf16 where the processor has it), ``f32`` or ``bf16``.
+        model: Name of a packaged model or path of an exported file with its card beside it.
+        engine: ``auto`` or the name of an engine; ``lpnet-rt info`` lists them.
+        precision: ``auto`` (whatever is fastest and passes), ``f32``, ``bf16``, ``f16`` or ``int8``.
         threshold: Score over which a pixel is a detection; None takes the model card's.
         threads: Processor threads for inference; None takes all that this process may use.
     """

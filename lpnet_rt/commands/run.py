@@ -23,9 +23,9 @@ _FLAGS: tuple[tuple[str, str, dict[str, object]], ...] = (
         {"action": "store_true", "help": "play a file at its own pace, dropping late frames"},
     ),
     ("--seed", "source.seed", {"type": int, "metavar": "N", "help": "seed of the demo scene"}),
-    ("--model", "detector.model", {"metavar": "M", "help": "packaged model or path of an .onnx file"}),
-    ("--engine", "detector.engine", {"metavar": "E", "help": "auto, openvino or onnxruntime"}),
-    ("--precision", "detector.precision", {"metavar": "P", "help": "auto, bf16 or f32"}),
+    ("--model", "detector.model", {"metavar": "M", "help": "packaged model, or an exported file with its card"}),
+    ("--engine", "detector.engine", {"metavar": "E", "help": "auto, openvino, onnxruntime, torch, ...; see info"}),
+    ("--precision", "detector.precision", {"metavar": "P", "help": "auto, f32, bf16, f16 or int8"}),
     (
         "--threshold",
         "detector.threshold",

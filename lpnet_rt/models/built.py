@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Literal
 
-import msgspec
 from msgspec import Struct
 
 __all__ = ["BatchSize", "Built", "Format", "Precision"]
@@ -35,11 +33,6 @@ class Built(Struct, frozen=True, kw_only=True):
     most: BatchSize | None = None
     versions: dict[str, str] = {}
     device: str = ""
-
-    def key(self, weights_sha256: str) -> str:
-        """Name under which a cache keeps this file: another weight, version, device or size is another name."""
-        text = msgspec.json.encode(self, order="sorted") + weights_sha256.encode()
-        return hashlib.sha256(text).hexdigest()[:32]
 
     def misfit(self, versions: dict[str, str], device: str) -> str | None:
         """Why a file tied to versions and a device cannot run here, in one line; None where it can.

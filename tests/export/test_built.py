@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import msgspec
-import pytest
 
 from lpnet_rt.models.built import Built
 
@@ -14,26 +13,6 @@ ENGINE = Built(
     versions={"tensorrt": "11.1.0"},
     device="NVIDIA H200 sm_90",
 )
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"precision": "f32"},
-        {"least": (1, 64, 64)},
-        {"usual": (1, 256, 320)},
-        {"most": (4, 512, 640)},
-        {"versions": {"tensorrt": "11.2.0"}},
-        {"device": "NVIDIA L4 sm_89"},
-    ],
-)
-def test_everything_an_engine_depends_on_is_in_its_key(change: dict[str, object]) -> None:
-    assert msgspec.structs.replace(ENGINE, **change).key("a") != ENGINE.key("a")
-
-
-def test_the_weights_are_in_the_key_and_nothing_changing_is() -> None:
-    assert ENGINE.key("a") != ENGINE.key("b")
-    assert ENGINE.key("a") == msgspec.json.decode(msgspec.json.encode(ENGINE), type=Built).key("a")
 
 
 def test_an_engine_stays_with_its_version_and_its_gpu() -> None:

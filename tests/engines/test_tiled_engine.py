@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from lpnet_rt import Detector
+from lpnet_rt.detections import detect
+from lpnet_rt.engines import Choice, choose_engine
+from lpnet_rt.engines.tiled import SEEN_PX, TILE_PX, TiledEngine, spans
+from lpnet_rt.frames import model_input
+from lpnet_rt.models import find_model
+from lpnet_rt.networks.lpnet_rt import LPNetRT, LPNetRTConfig
+from lpnet_rt.settings import DetectorSettings
+
+
+class Network:
+    """A network of random weights whose local view says nothing, so that the global view alone is looked at."""
+
+    name, precision = "torch", "f32"
+
+    def __init__(self) -> None:
+        torch.manual_seed(2)
+        self._network = LPNetRT(LPNetRTConfig(scene=24)).eval()
+        with torch.no_grad():
+            assert self._network.global_view.scene is not None
+            for parameter in self._network.global_view.scene.parameters():
+                parameter.normal_(0, 0.3)
+            self._network.global_view.head.weight.mul_(20)
+        self.shapes: list[tuple[int, ...]] = []
+
+    @torch.inference_mode()
+    def score(self, batch: np.ndarray) -> np.ndarray:
+        self.shapes.append(batch.shape)
+        return torch.sigmoid(self._network(torch.from_numpy(batch))[0]).numpy()
+
+
+@pytest.mark.parametrize("size_px", [64, 3072, 3088, 4096, 5504, 8192, 16_384, 100_000])
+def test_tiles_cover_a_side_once_and_keep_what_has_seen_enough(size_px: int) -> None:
+    found = spans(size_px, TILE_PX, SEEN_PX)
+    assert [found[0][2], found[-1][3]] == [0, size_px]
+    assert all(left[3] == right[2] for left, right in itertools.pairwise(found))
+    assert len({end - start for start, end, _, _ in found}) == 1
+    for start, end, first, last in found:
+        assert 0 <= start < end <= size_px
+        assert end - start <= TILE_PX
+        assert start % 16 == end % 16 == first % 16 == 0
+        assert start == 0 or first - start >= SEEN_PX
+        assert end == size_px or end - last >= SEEN_PX
+
+
+def test_a_tiled_frame_has_the_scores_of_the_whole_one() -> None:
+    network = Network()
+    image = np.random.default_rng(4).normal(0, 1, (1, 2, 1040, 1200)).astype(np.float32)
+    whole = network.score(image)
+    tiled = TiledEngine(network, untiled_px=800 * 800, tile_px=800)
+    network.shapes.clear()
+    found = tiled.score(image)
+    assert len(network.shapes) == 3 * 4
+    assert len(set(network.shapes)) == 1
+    assert whole.std() > 0.05
+    np.testing.assert_allclose(found, whole, rtol=0, atol=1e-5)
+    # With less around it a seam would show: the overlap is no larger than it must be.
+    short = TiledEngine(network, untiled_px=800 * 800, tile_px=800, seen_px=128).score(image)
+    assert np.abs(short - whole).max() > 1e-4
+
+
+def test_the_global_view_sees_no_further_than_it_is_said_to() -> None:
+    network = Network()
+    image = np.random.default_rng(4).normal(0, 1, (1, 2, 64, 1280)).astype(np.float32)
+    before = network.score(image)
+    image[:, :, 20, 640] += 50.0
+    reached = np.flatnonzero(np.abs(network.score(image) - before)[0, 0].max(0) > 1e-6)
+    assert 200 < max(640 - reached.min(), reached.max() - 640) <= SEEN_PX
+
+
+def test_every_detection_of_the_whole_frame_is_found_in_tiles() -> None:
+    rng = np.random.default_rng(7)
+    ys, xs = np.mgrid[0:1100, 0:1500]
+    frame = 90 + 0.02 * ys + rng.normal(0, 2, (1100, 1500))
+    places = [(x, y) for x in (120, 480, 740, 1010, 1380) for y in (90, 540, 1000)]
+    for x, y in places:
+        frame[y - 9 : y + 10, x - 9 : x + 10] += 75 * np.exp(
+            -0.5 * ((xs[y - 9 : y + 10, x - 9 : x + 10] - x) ** 2 + (ys[y - 9 : y + 10, x - 9 : x + 10] - y) ** 2) / 2
+        )
+    image = frame.clip(0, 255).astype(np.uint8)
+    model = find_model("lpnet-rt")
+    engine = choose_engine(model, DetectorSettings(engine="openvino", precision="f32")).engine
+    batch = model_input(image, model.card.input.multiple, model.card.input.least)
+    whole = detect(engine.score(batch)[0, 0, :1100, :1500].copy(), image, 0.5)
+    tiled = TiledEngine(engine, untiled_px=1, tile_px=800)
+    found = detect(tiled.score(batch)[0, 0, :1100, :1500], image, 0.5)
+    assert len(whole) >= len(places)
+    for centroid, score in zip(whole.centroid_xy, whole.score, strict=True):
+        distance = np.hypot(*(found.centroid_xy - centroid).T)
+        assert distance.min() <= 0.25
+        assert abs(float(found.score[distance.argmin()]) - float(score)) <= 0.02
+
+
+def test_a_detector_tiles_what_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Network()
+    detector = Detector(find_model("lpnet-rt").card, Choice(network, "test"), 0.5)
+    assert detector.score_map(np.zeros((64, 80), np.uint8)).shape == (64, 80)
+    assert network.shapes == [(1, 2, 64, 80)]
+    monkeypatch.setattr(network, "score", lambda batch: np.zeros((1, 1, *batch.shape[2:]), np.float32))
+    assert detector.score_map(np.zeros((4100, 4100), np.uint8)).shape == (4100, 4100)
+
+
+def test_tiles_that_keep_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match="expected multiples of 16 and tile > 2"):
+        TiledEngine(Network(), tile_px=640)
+    with pytest.raises(ValueError, match="expected multiples of 16"):
+        TiledEngine(Network(), tile_px=1001)
