@@ -9,7 +9,7 @@ import os
 import platform
 
 from lpnet_rt import __version__
-from lpnet_rt.engines import choose_engine, list_candidates, weights_candidates
+from lpnet_rt.engines import Candidate, candidates_for, choose_engine
 from lpnet_rt.models import find_model, packaged_models
 from lpnet_rt.settings import DetectorSettings
 
@@ -20,7 +20,7 @@ _LIBRARIES = ("numpy", "opencv-python", "av", "pyzmq", "msgspec", "openvino", "o
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
-    parser.add_argument("--model", default="lpnet-rt", metavar="M", help="packaged model, .onnx or .safetensors file")
+    parser.add_argument("--model", default="lpnet-rt", metavar="M", help="packaged model, or a file with its card")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,8 +35,6 @@ def run(args: argparse.Namespace) -> int:
     print(f"processors   {len(os.sched_getaffinity(0))} for this process, {platform.machine()}")
     print(f"cameras      {cameras}")
     print("libraries    " + ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES))
-    for candidate in (*list_candidates(), *weights_candidates()):
-        print(f"engine       {candidate!s:16} {f'needs {candidate.missing}' if candidate.missing else 'available'}")
     print(f"models       {', '.join(packaged_models())}")
     model = find_model(args.model)
     card = model.card
@@ -49,9 +47,17 @@ def run(args: argparse.Namespace) -> int:
         card.notes,
     ]:
         print(f"             {line}")
+    for candidate in candidates_for(model):
+        print(f"engine       {candidate!s:26} {_told(candidate)}")
     choice = choose_engine(model, DetectorSettings(model=args.model))
     print(f"auto takes   {choice.engine.name} {choice.engine.precision}: {choice.why}")
     return 0
+
+
+def _told(candidate: Candidate) -> str:
+    if candidate.missing is not None:
+        return f"needs {candidate.missing}"
+    return "where asked for" if candidate.on_request else "available"
 
 
 def _version(name: str) -> str:

@@ -7,6 +7,7 @@ strips (:mod:`lpnet_rt.networks.strips`), whose last sums are done here in float
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -129,7 +130,8 @@ def _compile(
     module: nn.Module, example: Tensor, precision: str, threads: int | None
 ) -> Callable[[ModelInput], list[Score]]:
     """A function from an input of the example's shape to the outputs, valid until its next call."""
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch.export's own, about its own tree library
         graph = ov.convert_model(torch.export.export(module.eval(), (example,)))
     options = {
         "INFERENCE_PRECISION_HINT": precision,
