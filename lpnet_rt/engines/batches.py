@@ -49,20 +49,24 @@ class Batcher:
         results: list[_Result] = []
         while len(results) < len(items):
             batch = items[len(results) : len(results) + self.most]
+            fits = True
             try:
                 results += work(batch)
-            except self._ran_out as error:
-                self._halve(len(batch), error)
+            except self._ran_out:
+                fits = False
+            # Outside of the handler: an exception that is being handled keeps alive what the work had taken.
+            if not fits:
+                self._halve(len(batch))
         return results
 
-    def _halve(self, batch: int, error: BaseException) -> None:
+    def _halve(self, batch: int) -> None:
         free = self._free_memory()
         if self._halved or batch == 1:
             frames = "one frame" if batch == 1 else f"{batch} frames"
             raise EngineError(
                 f"expected device memory for {frames}, found too little ({free}); "
                 "close what else uses it, or take another engine"
-            ) from error
+            )
         self._halved = True
         self.most = max(1, batch // 2)
         told = f"too little device memory for {batch} frames at once ({free}); taking {self.most}"

@@ -81,6 +81,7 @@ class TorchLPNetRTEngine:
         self._rule = model.card.input
         self._paths: Recent[_Key, _Path] = Recent(self._make_path, _KEPT_SIZES)
         on_gpu = self._device.type == "cuda"
+        torch.backends.cudnn.benchmark |= on_gpu  # few sizes, each for long: the best kernel is worth looking for
         if on_gpu and precision == "f32":
             torch.backends.cudnn.allow_tf32 = False  # f32 is what others are compared with
         self._batches = Batcher(_MOST_ON_GPU if on_gpu else 1, torch.OutOfMemoryError, self._free_memory)
