@@ -7,6 +7,7 @@ builder for a precision.
 
 from __future__ import annotations
 
+import copy
 import importlib
 import importlib.util
 from typing import Any
@@ -63,7 +64,7 @@ def build_with_torch(module: Any, shapes: Shapes) -> bytes:
     image = torch_tensorrt.Input(**profile(shapes), dtype=torch.float32, name="image")
     try:
         engine: bytes = torch_tensorrt.dynamo.convert_exported_program_to_serialized_trt_engine(
-            trace(module.cuda(), shapes, "cuda"),
+            trace(copy.deepcopy(module).cuda(), shapes, "cuda"),
             arg_inputs=[image],
             require_full_compilation=True,
             min_block_size=1,

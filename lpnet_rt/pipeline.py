@@ -25,6 +25,7 @@ _QUEUED_FRAMES = 2
 _QUEUED_REPORTS = 2
 _IDLE_S = 0.05
 _JOIN_S = 0.5
+_DEVICE_JOIN_S = 10.0
 
 
 class Pipeline:
@@ -73,7 +74,8 @@ class Pipeline:
             self._reports.abort()
             self._frames.abort()
             for thread in threads:
-                thread.join(_JOIN_S)
+                # A device's first frames take seconds; a thread that is left behind inside its driver ends badly.
+                thread.join(_JOIN_S if self._detector.most_frames == 1 else _DEVICE_JOIN_S)
 
     def _read(self) -> None:
         try:

@@ -55,7 +55,7 @@ def candidates_for(model: ModelFile) -> list[Candidate]:
     if model.path.suffix == ".pt2":
         return [Candidate("torch", precision, _needs("torch", _NO_TORCH))]
     if model.path.suffix == ".engine":
-        return [Candidate("tensorrt", precision, _needs("tensorrt", _NO_TENSORRT) or _needs_gpu())]
+        return [Candidate("tensorrt", precision, _needs_tensorrt())]
     return list_candidates(precision)
 
 
@@ -78,8 +78,7 @@ def list_candidates(precision: str = "f32") -> list[Candidate]:
     for name in ("cuda", "tensorrt"):
         missing = no_gpu or (None if name in provided else "pip install onnxruntime-gpu")
         found.append(Candidate(f"onnxruntime-{name}", precision, missing, on_request=name == "tensorrt"))
-    no_tensorrt = _needs("tensorrt", _NO_TENSORRT) or no_gpu
-    return [*found, Candidate("tensorrt", precision, no_tensorrt, on_request=True)]
+    return [*found, Candidate("tensorrt", precision, _needs_tensorrt(), on_request=True)]
 
 
 def weights_candidates(statistics: str = "running") -> list[Candidate]:
@@ -140,6 +139,11 @@ def _providers() -> list[str]:
 def _needs(module: str, install: str) -> str | None:
     """None where a module can be imported, else how to install it."""
     return None if importlib.util.find_spec(module) is not None else install
+
+
+def _needs_tensorrt() -> str | None:
+    """TensorRT, a GPU, and PyTorch, which holds its buffers."""
+    return _needs("tensorrt", _NO_TENSORRT) or _needs_gpu() or _needs("torch", _NO_TENSORRT)
 
 
 def _needs_gpu() -> str | None:

@@ -18,10 +18,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from lpnet_rt.detections import detect
-from lpnet_rt.engines.base import Engine
+from lpnet_rt.detections import HotPixels, detect_hot, hot_pixels, least_score
+from lpnet_rt.engines.base import DeviceEngine, Engine
 from lpnet_rt.engines.candidates import Candidate, candidates_for, gpu
 from lpnet_rt.errors import EngineError, LpnetError
+from lpnet_rt.frames import GreyImage
 from lpnet_rt.inputs import prepare, restore
 from lpnet_rt.models import ModelFile
 from lpnet_rt.selftest import SELF_TEST_THRESHOLD, disagreement, self_test_frame
@@ -137,12 +138,19 @@ def _fastest(able: list[Candidate], model: ModelFile, settings: DetectorSettings
     if best is None:
         reasons = "; ".join(f"{o.candidate}: {o.problem}" for o in outcomes)
         raise EngineError(f"auto: no engine passes the self-test of {model.path.name}: {reasons}")
+    try:
+        engine = _open(best, model, settings)
+    except LpnetError:
+        if not remembered:
+            raise
+        path.unlink(missing_ok=True)  # what was here when it was measured has gone
+        return _fastest(able, model, settings)
     if not remembered:
         _remember(path, outcomes)
     height, width = _TIMED_HW
     told = ", ".join(f"{o.candidate} {o.problem or f'{o.best_ms:.1f} ms'}" for o in outcomes)
     when = "measured earlier on this machine" if remembered else "measured now"
-    return Choice(_open(best, model, settings), f"fastest at {width}x{height} of: {told} ({when})")
+    return Choice(engine, f"fastest at {width}x{height} of: {told} ({when})")
 
 
 def _try(candidate: Candidate, model: ModelFile, settings: DetectorSettings) -> _Outcome:
@@ -152,12 +160,12 @@ def _try(candidate: Candidate, model: ModelFile, settings: DetectorSettings) -> 
         problem = self_test(engine, model)
         if problem is not None:
             return _Outcome(str(candidate), None, f"fails the self-test: {problem}")
-        batch = prepare(np.zeros(_TIMED_HW, np.uint8), model.card.input)
-        engine.score(batch)
+        blank = np.zeros(_TIMED_HW, np.uint8)
+        _scored(engine, model, blank)
         times_ns = []
         for _ in range(_TIMED_RUNS):
             began = time.perf_counter_ns()
-            engine.score(batch)
+            _scored(engine, model, blank)
             times_ns.append(time.perf_counter_ns() - began)
     except LpnetError as error:
         return _Outcome(str(candidate), None, str(error))
@@ -167,16 +175,29 @@ def _try(candidate: Candidate, model: ModelFile, settings: DetectorSettings) -> 
 def self_test(engine: Engine, model: ModelFile) -> str | None:
     """Run the self-test's frame through an engine; None where it agrees with the card, else what differs."""
     image, card = self_test_frame(), model.card
-    height, width = image.shape
-    scores = restore(engine.score(prepare(image, card.input)), (height, width), card.input)
-    found = detect(scores, image, SELF_TEST_THRESHOLD)
+    hot = _scored(engine, model, image)
+    if not hot.finite:
+        return "expected finite scores, found NaN or infinity"
+    found = detect_hot(hot, image, SELF_TEST_THRESHOLD)
     return disagreement(found, card.self_test.centroid_xy, card.self_test.score, engine.precision)
+
+
+def _scored(engine: Engine, model: ModelFile, image: GreyImage) -> HotPixels:
+    """A frame by the way that the detector takes: through the device where the engine has one."""
+    if isinstance(engine, DeviceEngine):
+        return engine.find([image], least_score(SELF_TEST_THRESHOLD))[0]
+    height, width = image.shape
+    scores = restore(engine.score(prepare(image, model.card.input)), (height, width), model.card.input)
+    if not np.isfinite(scores).all():
+        return HotPixels.failed((height, width))
+    return hot_pixels(scores, SELF_TEST_THRESHOLD)
 
 
 def _key(able: list[Candidate], model: ModelFile, settings: DetectorSettings) -> str:
     """Everything that the outcome of a measurement depends on."""
     versions = [f"{name} {_version(name)}" for name in sorted({c.engine.partition("-")[0] for c in able})]
     machine = f"{platform.machine()} {_processor()} {len(os.sched_getaffinity(0))} {settings.threads} {gpu()}"
+    machine += f" {os.environ.get('CUDA_VISIBLE_DEVICES')}"
     text = "\n".join([model.card.file_sha256, machine, *versions, *map(str, able)])
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 

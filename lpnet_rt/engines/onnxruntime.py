@@ -48,10 +48,17 @@ class OnnxRuntimeEngine:
         # Spinning threads would take the other core from decoding and publishing.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            self._session = ort.InferenceSession(model.content, options, providers=_providers(provider, cache))
+            if provider != "cpu" and hasattr(ort, "preload_dlls"):
+                ort.preload_dlls()
+            # Left to itself it prints to standard output and goes on with the processor.
+            self._session = ort.InferenceSession(
+                model.content, options, providers=_providers(provider, cache), enable_fallback=0
+            )
         except Exception as error:  # onnxruntime's exceptions share no base class of their own
             reason = str(error).splitlines()[0][:200]
             raise ModelError(f"{model.path}: ONNX Runtime cannot read this model: {reason}") from error
+        if PROVIDERS[provider] not in self._session.get_providers():
+            raise EngineError(f"onnxruntime: the provider {provider} could not be loaded; install CUDA and cuDNN")
         self._input = self._session.get_inputs()[0].name
 
     def score(self, batch: ModelInput) -> NDArray[np.float32]:
@@ -66,8 +73,8 @@ class OnnxRuntimeEngine:
 
 def _providers(provider: str, cache: Path | None) -> list[str | tuple[str, dict[str, str]]]:
     """The provider, and the processor for what it leaves out."""
-    options: dict[str, str] = {}
+    options: dict[str, str] = {"use_tf32": "0"} if provider == "cuda" else {}
     if provider == "tensorrt" and cache is not None:
-        options = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(cache)}
+        options = {"trt_engine_cache_enable": "True", "trt_engine_cache_path": str(cache)}
     chosen: list[str | tuple[str, dict[str, str]]] = [(PROVIDERS[provider], options)]
     return chosen if provider == "cpu" else [*chosen, PROVIDERS["cpu"]]

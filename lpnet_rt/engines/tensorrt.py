@@ -55,7 +55,7 @@ class TensorRTEngine:
         self._model = model
         self._device = gpu_name()
         self._trt = importlib.import_module("tensorrt")
-        self._runtime = self._trt.Runtime(self._trt.Logger(self._trt.Logger.WARNING))
+        self._runtime = self._trt.Runtime(_logger(self._trt))
         self._cache = None if cache is None else BuiltCache(cache)
         self._fixed: _Context | None = None
         if model.path.suffix != ".onnx":
@@ -101,25 +101,32 @@ class _Context:
 
         self._torch, self._path, self._engine = torch, path, engine
         self._context = engine.create_execution_context()
+        if self._context is None:
+            raise EngineError(f"tensorrt: {path.name}: expected GPU memory for its largest size, found too little")
         self._image, self._scores = _bindings(trt, engine)
         self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         self._buffers: tuple[Any, Any, Any] | None = None
 
     def score(self, batch: ModelInput) -> NDArray[np.float32]:
         torch = self._torch
-        with torch.cuda.stream(self._stream):
-            host, given, found = self._buffers_for(batch.shape)
-            host.numpy()[...] = batch
-            given.copy_(host, non_blocking=True)
-            if not self._context.execute_async_v3(self._stream.cuda_stream):
-                raise EngineError(f"tensorrt: {self._path.name} failed on an input of {tuple(batch.shape)}")
-            result: NDArray[np.float32] = found.cpu().numpy()
+        try:
+            with torch.cuda.stream(self._stream):
+                host, given, found = self._buffers_for(batch.shape)
+                host.numpy()[...] = batch
+                given.copy_(host, non_blocking=True)
+                if not self._context.execute_async_v3(self._stream.cuda_stream):
+                    raise EngineError(f"tensorrt: {self._path.name} failed on an input of {tuple(batch.shape)}")
+                result: NDArray[np.float32] = found.cpu().numpy()
+        except RuntimeError as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            raise EngineError(f"tensorrt: {reason}") from error
         return result
 
     def _buffers_for(self, shape: tuple[int, ...]) -> tuple[Any, Any, Any]:
         """Pinned memory, input and output; made anew where the size is another."""
         torch = self._torch
         if self._buffers is None or tuple(self._buffers[1].shape) != shape:
+            self._buffers = None  # whatever fails below, no later call runs with buffers of another size
             if not self._context.set_input_shape(self._image, shape):
                 raise EngineError(f"tensorrt: {self._path.name} takes no input of {shape}; export it for that size")
             given = torch.empty(shape, device="cuda")
@@ -145,7 +152,7 @@ def build_from_onnx(content: bytes, profile: Profile) -> bytes:
         EngineError: TensorRT cannot build the engine.
     """
     trt = importlib.import_module("tensorrt")
-    logger = trt.Logger(trt.Logger.WARNING)
+    logger = _logger(trt)
     builder = trt.Builder(logger)
     network = builder.create_network(_strongly_typed(trt))
     parser = trt.OnnxParser(network, logger)
@@ -163,6 +170,13 @@ def build_from_onnx(content: bytes, profile: Profile) -> bytes:
     if engine is None:
         raise EngineError("tensorrt: the builder made no engine; its own messages above say why")
     return bytes(engine)
+
+
+def _logger(trt: ModuleType) -> Any:
+    """A logger; registers TensorRT's own plugins, one of which scatters with addition, before anything is read."""
+    logger = trt.Logger(trt.Logger.WARNING)
+    trt.init_libnvinfer_plugins(logger, "")
+    return logger
 
 
 def gpu_name() -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-__all__ = ["captured"]
+__all__ = ["Function", "captured"]
 
 _WARM_UPS = 3
 
@@ -37,8 +38,17 @@ def captured(function: Function, example: Tensor) -> Function:
             function(given)
     torch.cuda.current_stream().wait_stream(aside)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        result = function(given)
+    try:
+        # The stream outside is put back even where the end of a broken capture raises; other threads go on.
+        here = torch.cuda.stream(torch.cuda.current_stream())
+        with here, torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            result = function(given)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        print(f"lpnet-rt: no CUDA graph for {tuple(example.shape)}: {reason}; running without", file=sys.stderr)
+        return function
 
     def replay(x: Tensor) -> Tensor:
         given.copy_(x, non_blocking=True)

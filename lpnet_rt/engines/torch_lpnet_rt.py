@@ -5,13 +5,14 @@ The device path, for frames of one size:
     host memory -> pinned memory -> [copy stream] -> device bytes -> [compute stream] standardised -> scored ->
     thresholded -> places and scores of hot pixels -> host memory
 
-A batch is taken in two halves, so that the second half's copy runs while the first half is computed. What lies between
-bytes and scores is one CUDA graph for every size of batch and frame. On a processor the same code runs without pinned
-memory, streams and graphs.
+A batch is taken in two halves, so that the second half's transfer runs while the first half is computed. What lies
+between bytes and scores is one CUDA graph for every size of batch and frame that comes more than a few times. On a
+processor the same code runs without pinned memory, streams and graphs.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 
 from lpnet_rt.detections import HotPixels
 from lpnet_rt.engines.batches import Batcher, Recent
-from lpnet_rt.engines.torch_graphs import captured
+from lpnet_rt.engines.torch_graphs import Function, captured
 from lpnet_rt.errors import EngineError
 from lpnet_rt.frames import GreyImage, ModelInput
 from lpnet_rt.models import ModelFile
@@ -35,7 +36,8 @@ __all__ = ["TorchLPNetRTEngine"]
 
 # Frames at once: more keep a large GPU busier and a small one waiting for the first result longer.
 _MOST_ON_GPU = 16
-_KEPT_SIZES = 8
+_KEPT_SIZES = 16
+_USES_BEFORE_GRAPH = 3
 _HALF = {"f16": torch.float16, "bf16": torch.bfloat16}
 
 # Batch, height, width, and whether counts have 16 bits.
@@ -81,7 +83,6 @@ class TorchLPNetRTEngine:
         self._rule = model.card.input
         self._paths: Recent[_Key, _Path] = Recent(self._make_path, _KEPT_SIZES)
         on_gpu = self._device.type == "cuda"
-        torch.backends.cudnn.benchmark |= on_gpu  # few sizes, each for long: the best kernel is worth looking for
         if on_gpu and precision == "f32":
             torch.backends.cudnn.allow_tf32 = False  # f32 is what others are compared with
         self._batches = Batcher(_MOST_ON_GPU if on_gpu else 1, torch.OutOfMemoryError, self._free_memory)
@@ -129,9 +130,16 @@ class TorchLPNetRTEngine:
         return found
 
     def _make_path(self, key: _Key) -> _Path:
-        return _Path(self._network, Standardise(key[1:3], self._rule.multiple, self._rule.least), key, self._device)
+        standardise = Standardise(key[1:3], self._rule.multiple, self._rule.least)
+        if len(self._paths):
+            with contextlib.suppress(torch.OutOfMemoryError):
+                return _Path(self._network, standardise, key, self._device)
+            self._free_memory()  # other sizes' graphs hold memory of their own: not the batch's fault
+        return _Path(self._network, standardise, key, self._device)
 
     def _free_memory(self) -> str:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize()  # copies may be on their way into what is about to be given back
         self._paths.clear()
         torch.cuda.empty_cache()
         free, total = torch.cuda.mem_get_info() if self._device.type == "cuda" else (0, 0)
@@ -155,7 +163,16 @@ class _Path:
             image = self._standardise(frames).contiguous(memory_format=torch.channels_last)
             return network(image)[:, 0, :height, :width]  # type: ignore[no-any-return]
 
-        self._score = captured(scored, self._frames[0])
+        self._scored: Function = scored
+        self._score: Function = scored
+        self._uses = 0
+
+    def _run(self, frames: Tensor) -> Tensor:
+        """Score; a size that keeps coming gets a graph, which costs more to make than a few frames take."""
+        self._uses += 1
+        if self._uses == _USES_BEFORE_GRAPH:
+            self._score = captured(self._scored, frames)
+        return self._score(frames)
 
     def upload(self, frames: Sequence[GreyImage], slot: int) -> Callable[[float], list[HotPixels]]:
         """Start to copy frames up; the function that is returned does the rest, for scores from its argument on."""
@@ -165,7 +182,8 @@ class _Path:
             np.copyto(place, frame.view(np.int16) if frame.dtype == np.uint16 else frame)
         if self._copies is None:
             held.copy_(host)
-            return lambda least: self._compact(self._score(held), least)
+            return lambda least: self._compact(self._run(held), least)
+        self._copies.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._copies):
             held.copy_(host, non_blocking=True)
             arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
@@ -173,7 +191,7 @@ class _Path:
 
         def finish(least: float) -> list[HotPixels]:
             torch.cuda.current_stream().wait_event(arrived)
-            return self._compact(self._score(held), least)
+            return self._compact(self._run(held), least)
 
         return finish
 

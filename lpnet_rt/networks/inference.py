@@ -89,7 +89,9 @@ def apply_plan(module: ScoredLPNetRT, plan: PrecisionPlan, half: torch.dtype = t
         inner = mixed.get_submodule(view).to(half)
         for name in sorted(kept):
             if name.startswith(f"{view}."):
-                island = _Island(mixed.get_submodule(name).float(), torch.float32, half)
+                island = _Island(
+                    mixed.get_submodule(name).float(), torch.float32, torch.float32 if name in HEADS else half
+                )
                 mixed.set_submodule(name, island)
         mixed.set_submodule(view, _Island(inner, half, torch.float32))
     return mixed

@@ -219,7 +219,10 @@ class LPNetRT(nn.Module):
         index = self._blocks_of(cells, (rows // _CELL_BLOCKS, columns // _CELL_BLOCKS), _CELL_BLOCKS, columns)
         index = index[:, None].expand(-1, channels, -1)  # (B, 16, K * 16)
         flat = coarse.flatten(2)
-        return flat.scatter_add(2, index, correction.to(flat.dtype)).reshape(batch, channels, rows, columns)
+        # No cell is chosen twice: to take, add and put back is the same as to scatter with addition, which some engines
+        # have as a plugin alone.
+        refined = flat.gather(2, index) + correction.to(flat.dtype)
+        return flat.scatter(2, index, refined).reshape(batch, channels, rows, columns)
 
     @staticmethod
     def _blocks_of(cells: Tensor, size: tuple[int, int], side: int, columns: int) -> Tensor:

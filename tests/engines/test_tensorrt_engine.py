@@ -50,6 +50,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
     logger.WARNING = 2  # type: ignore[attr-defined]
     facts = {
         "Logger": logger,
+        "init_libnvinfer_plugins": lambda _, name: noted.append(("init_libnvinfer_plugins", name)),
         "Runtime": lambda _: Recorded(noted, deserialize_cuda_engine=lambda b: None if b == DAMAGED else "engine"),
         "Builder": lambda _: Recorded(
             noted,
@@ -106,6 +107,7 @@ def test_an_onnx_file_is_built_once_for_each_size(tmp_path: Path, calls: list[tu
         for shape in ((1, 2, 512, 640), (1, 2, 256, 320), (1, 2, 512, 640)):
             assert engine._contexts[shape] == "engine"
     assert len(list(tmp_path.glob("*.built"))) == 2
+    assert [name for name, _ in calls].index("init_libnvinfer_plugins") < [name for name, _ in calls].index("set_shape")
     asked = [arguments for name, arguments in calls if name == "set_shape"]
     assert asked == [("image", *[(1, 2, 512, 640)] * 3), ("image", *[(1, 2, 256, 320)] * 3)]
     assert [arguments for name, arguments in calls if name == "clear_flag"] == [("tf32",)] * 2
