@@ -18,7 +18,7 @@ from lpnet_rt.detections import Detections, HotPixels, detect_hot, hot_pixels, l
 from lpnet_rt.engines import Choice, DeviceEngine, Engine, choose_engine
 from lpnet_rt.engines.tiled import UNTILED_PX, TiledEngine
 from lpnet_rt.errors import EngineError
-from lpnet_rt.frames import Frame, GreyImage, to_grey
+from lpnet_rt.frames import Frame, GreyImage, ModelInput, to_grey
 from lpnet_rt.inputs import prepare, restore
 from lpnet_rt.models import ModelCard, find_model
 from lpnet_rt.reports import Latency, Report
@@ -91,8 +91,7 @@ class Detector:
             (H, W) float32 in 0..1; valid until the next call.
         """
         height, width = image.shape
-        rule = self.card.input
-        return restore(self._engine.score(prepare(image, rule)), (height, width), rule)
+        return restore(self._engine.score(self._prepared(image)), (height, width), self.card.input)
 
     @property
     def most_frames(self) -> int:
@@ -138,11 +137,23 @@ class Detector:
     def _report(self, frame: Frame) -> Report:
         """One frame through an engine that takes model inputs."""
         began = self._clock.monotonic_ns()
-        batch = prepare(frame.image, self.card.input)
+        batch = self._prepared(frame.image)
         prepared = self._clock.monotonic_ns()
         scores = restore(self._engine.score(batch), frame.size_hw, self.card.input).copy()
         inferred = self._clock.monotonic_ns()
         return self._finish(frame, self._hot(scores), (began, prepared, inferred), scores)
+
+    def _prepared(self, image: GreyImage) -> ModelInput:
+        """A frame as the model's input.
+
+        Raises:
+            EngineError: The model file takes another size alone.
+        """
+        batch = prepare(image, self.card.input)
+        wrong = self.card.built.wrong_size(batch.shape)
+        if wrong is not None:
+            raise EngineError(f"{self.card.name}: {wrong}")
+        return batch
 
     def _hot(self, scores: NDArray[np.float32]) -> HotPixels:
         if not _is_finite(scores):

@@ -34,6 +34,18 @@ class Built(Struct, frozen=True, kw_only=True):
     versions: dict[str, str] = {}
     device: str = ""
 
+    def wrong_size(self, shape: tuple[int, ...]) -> str | None:
+        """Why a file of one fixed size cannot take an input, in one line; None where it can, or takes several sizes.
+
+        Args:
+            shape: (B, C, H, W) of the input, padding included.
+        """
+        given = (shape[0], shape[2], shape[3])
+        if self.most is None or self.least != self.most or given == self.most:
+            return None
+        wanted, found = ("x".join(map(str, size)) for size in (self.most, given))
+        return f"expected an input of {wanted} (batch, height, width, padded), found {found}; export it for that size"
+
     def misfit(self, versions: dict[str, str], device: str) -> str | None:
         """Why a file tied to versions and a device cannot run here, in one line; None where it can.
 

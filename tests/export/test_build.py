@@ -9,6 +9,7 @@ import onnx
 import pytest
 import torch
 
+from lpnet_rt.detector import Detector
 from lpnet_rt.engines.openvino import OpenVINOEngine
 from lpnet_rt.engines.tensorrt import TensorRTEngine, build_from_onnx, gpu_name
 from lpnet_rt.engines.torch_export import TorchExportEngine
@@ -26,7 +27,8 @@ from lpnet_rt.frames import model_input
 from lpnet_rt.models import ModelCard, ModelFile, find_model
 from lpnet_rt.networks.inference import ScoredLPNetRT
 from lpnet_rt.networks.lpnet_rt import LPNetRT
-from lpnet_rt.selftest import SCORE_LIMIT
+from lpnet_rt.selftest import SCORE_LIMIT, self_test_frame
+from lpnet_rt.settings import DetectorSettings
 
 NO_TENSORRT = importlib.util.find_spec("tensorrt") is None or not torch.cuda.is_available()
 SIZE = "120x160"
@@ -112,6 +114,14 @@ def test_torch_export_of_one_size(network: LPNetRT, traced: tuple[Path, Exported
     found = TorchExportEngine(find_model(str(path)), None).score(batch)[0, 0, :120]
     expected = ScoredLPNetRT(network)(torch.from_numpy(batch))[0, 0, :120].numpy()
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_file_of_one_size_runs_and_says_what_it_takes(traced: tuple[Path, Exported]) -> None:
+    detector = Detector.load(DetectorSettings(model=str(traced[0])))
+    assert (detector.choice.engine.name, detector.choice.engine.precision) == ("torch", "f32")
+    assert len(detector.detect(self_test_frame())) >= 3
+    with pytest.raises(EngineError, match=r"expected an input of 1x128x160 .*found 1x64x64; export it for that size"):
+        detector.detect(np.zeros((60, 64), np.uint8))
 
 
 def test_a_file_that_fails_the_gate_replaces_nothing(

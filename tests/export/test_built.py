@@ -28,3 +28,12 @@ def test_an_engine_stays_with_its_version_and_its_gpu() -> None:
 def test_a_card_without_it_is_that_of_a_plain_onnx_file() -> None:
     assert Built() == msgspec.json.decode(b"{}", type=Built)
     assert (Built().format, Built().precision, Built().least) == ("onnx", "f32", None)
+
+
+def test_a_file_of_one_size_takes_that_size_alone() -> None:
+    assert ENGINE.wrong_size((1, 2, 512, 640)) is None
+    assert ENGINE.wrong_size((1, 2, 256, 320)) == (
+        "expected an input of 1x512x640 (batch, height, width, padded), found 1x256x320; export it for that size"
+    )
+    assert Built().wrong_size((1, 2, 256, 320)) is None
+    assert msgspec.structs.replace(ENGINE, least=(1, 64, 64)).wrong_size((1, 2, 256, 320)) is None
