@@ -65,6 +65,12 @@ def choose_engine(model: ModelFile, settings: DetectorSettings) -> Choice:
         EngineError: The engine is unknown or missing, or no engine passes the self-test.
         ModelError: The engine cannot read the model.
     """
+    least = model.card.built.least
+    if least is not None and least[0] > 1:
+        raise EngineError(
+            f"{model.path}: expected a file that takes one frame at a time, found one of {least[0]}; "
+            "export it with --batch 1 or with --dynamic"
+        )
     candidates = candidates_for(model)
     if settings.engine != "auto":
         candidate = _forced(candidates, settings)

@@ -142,6 +142,13 @@ def test_auto_takes_an_engine_and_says_why(model: ModelFile) -> None:
         assert name in choice.why
 
 
+def test_a_file_of_four_frames_at_a_time_is_refused(model: ModelFile) -> None:
+    built = msgspec.structs.replace(model.card.built, least=(4, 64, 64), most=(4, 64, 64))
+    card = msgspec.structs.replace(model.card, built=built)
+    with pytest.raises(EngineError, match=r"expected a file that takes one frame at a time, found one of 4; export it"):
+        choose_engine(dataclasses.replace(model, card=card), DetectorSettings())
+
+
 def test_auto_keeps_to_the_precision_asked_for(model: ModelFile) -> None:
     choice = choose_engine(model, DetectorSettings(precision="f32"))
     assert choice.engine.precision == "f32"
