@@ -105,3 +105,12 @@ def test_a_card_that_is_none(copied: Path, text: str) -> None:
 def test_a_card_with_values_that_cannot_be_followed(copied: Path, change: dict[str, object]) -> None:
     change_card(copied, **change)
     assert "not a model card: " in refused(copied)
+
+
+def test_a_model_with_its_weights_in_another_file(copied: Path, tmp_path: Path) -> None:
+    """The card's hash would say nothing of them, and OpenVINO looks for them wherever it was started."""
+    onnx = pytest.importorskip("onnx")
+    onnx.save_model(onnx.load(copied), copied, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    assert (tmp_path / "weights.bin").exists()
+    change_card(copied, file_sha256=hashlib.sha256(copied.read_bytes()).hexdigest())
+    assert "expected a file with its weights in it, found one with external data" in refused(copied)

@@ -16,6 +16,10 @@ from lpnet_rt.models.built import Built
 __all__ = ["InputRule", "ModelCard", "ModelFile", "SelfTest", "find_model", "packaged_models", "write_card"]
 
 
+# A tensor of an ONNX file that lies in another file says where by an entry of this key, as protobuf writes it.
+_EXTERNAL_DATA = b"\n\x08location"
+
+
 class InputRule(Struct, frozen=True, kw_only=True):
     """How a frame becomes the model's input.
 
@@ -116,6 +120,12 @@ def find_model(spec: str) -> ModelFile:
     card = _read_card(path, content)
     if hashlib.sha256(content).hexdigest() != card.file_sha256:
         raise ModelError(f"{path}: the file is not the one its card describes (damaged?); export it again")
+    if path.suffix == ".onnx" and _EXTERNAL_DATA in content:
+        # Its hash says nothing of what lies in the other file, and engines look for that in other places.
+        raise ModelError(
+            f"{path}: expected a file with its weights in it, found one with external data; "
+            "save it as one file, or export it again"
+        )
     return ModelFile(path, content, card)
 
 
