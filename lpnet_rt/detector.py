@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
 from lpnet_rt.detections import Detections, HotPixels, detect_hot, hot_pixels, least_score
 from lpnet_rt.engines import Choice, DeviceEngine, Engine, choose_engine
-from lpnet_rt.engines.tiled import UNTILED_PX, TiledEngine
+from lpnet_rt.engines.tiled import UNTILED_PX, TiledEngine, seen_px
 from lpnet_rt.errors import EngineError
 from lpnet_rt.frames import Frame, GreyImage, ModelInput, to_grey
 from lpnet_rt.inputs import prepare, restore
@@ -38,8 +38,8 @@ class Detector:
         self.threshold = threshold
         self._clock = clock
         # LPNet-RT's frames stay at native resolution; those of the paper's network become small squares.
-        native = card.input.normalisation == "frame-and-local"
-        self._engine: Engine = TiledEngine(choice.engine) if native else choice.engine
+        is_ours = card.network == "LPNetRT"
+        self._engine: Engine = TiledEngine(choice.engine, seen_px(card.config)) if is_ours else choice.engine
 
     @classmethod
     def load(cls, settings: DetectorSettings | None = None, clock: Clock = SYSTEM_CLOCK) -> Detector:

@@ -6,6 +6,7 @@ model and versions, so that later starts measure nothing.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import importlib.metadata
@@ -136,27 +137,41 @@ def _open(candidate: Candidate, model: ModelFile, settings: DetectorSettings) ->
 def _fastest(able: list[Candidate], model: ModelFile, settings: DetectorSettings) -> Choice:
     path = cache_folder() / "choices" / f"{_key(able, model, settings)}.json"
     outcomes = _recall(path, able)
-    remembered = outcomes is not None
-    if outcomes is None:
-        outcomes = [_try(candidate, model, settings) for candidate in able]
+    if outcomes is not None:
+        # What was here when it was measured may have gone; then all is measured again.
+        with contextlib.suppress(LpnetError):
+            best = _best(able, outcomes, model)
+            return Choice(_open(best, model, settings), _why(outcomes, model, "measured earlier on this machine"))
+    outcomes = [_try(candidate, model, settings) for candidate in able]
+    engine = _open(_best(able, outcomes, model), model, settings)
+    _remember(path, outcomes)
+    return Choice(engine, _why(outcomes, model, "measured now"))
+
+
+def _best(able: list[Candidate], outcomes: list[_Outcome], model: ModelFile) -> Candidate:
+    """The fastest of those that passed.
+
+    Raises:
+        EngineError: None did.
+    """
     timed = {o.candidate: o.best_ms for o in outcomes if o.best_ms is not None}
-    best = min((c for c in able if str(c) in timed), key=lambda c: timed[str(c)] or 0.0, default=None)
+    best = min((c for c in able if str(c) in timed), key=lambda c: timed[str(c)], default=None)
     if best is None:
         reasons = "; ".join(f"{o.candidate}: {o.problem}" for o in outcomes)
         raise EngineError(f"auto: no engine passes the self-test of {model.path.name}: {reasons}")
-    try:
-        engine = _open(best, model, settings)
-    except LpnetError:
-        if not remembered:
-            raise
-        path.unlink(missing_ok=True)  # what was here when it was measured has gone
-        return _fastest(able, model, settings)
-    if not remembered:
-        _remember(path, outcomes)
-    height, width = _TIMED_HW
+    return best
+
+
+def _why(outcomes: list[_Outcome], model: ModelFile, when: str) -> str:
+    height, width = _timed_hw(model)
     told = ", ".join(f"{o.candidate} {o.problem or f'{o.best_ms:.1f} ms'}" for o in outcomes)
-    when = "measured earlier on this machine" if remembered else "measured now"
-    return Choice(engine, f"fastest at {width}x{height} of: {told} ({when})")
+    return f"fastest at {width}x{height} of: {told} ({when})"
+
+
+def _timed_hw(model: ModelFile) -> tuple[int, int]:
+    """Size of frame that engines are timed at: the file's own, where it takes no other."""
+    built = model.card.built
+    return built.usual[1:] if built.usual is not None and built.least == built.most else _TIMED_HW
 
 
 def _try(candidate: Candidate, model: ModelFile, settings: DetectorSettings) -> _Outcome:
@@ -166,9 +181,7 @@ def _try(candidate: Candidate, model: ModelFile, settings: DetectorSettings) -> 
         problem = self_test(engine, model)
         if problem is not None:
             return _Outcome(str(candidate), None, f"fails the self-test: {problem}")
-        built = model.card.built
-        height, width = _TIMED_HW if built.usual is None or built.least != built.most else built.usual[1:]
-        blank = np.zeros((height, width), np.uint8)
+        blank = np.zeros(_timed_hw(model), np.uint8)
         _scored(engine, model, blank)
         times_ns = []
         for _ in range(_TIMED_RUNS):

@@ -20,7 +20,7 @@ from lpnet_rt.errors import EngineError, SettingsError
 from lpnet_rt.frames import ModelInput
 from lpnet_rt.models import ModelFile
 from lpnet_rt.networks.folding import fold_batch_norm
-from lpnet_rt.networks.lpnetga import Fusing, LPNetGA, min_max
+from lpnet_rt.networks.lpnetga import Fusing, LPNetGA, fused
 from lpnet_rt.networks.merging import merge_local_view
 from lpnet_rt.networks.strips import StripParts, Strips
 from lpnet_rt.networks.weights import load_lpnetga, read_card
@@ -80,9 +80,9 @@ class ConvertedLPNetGA:
         """
         folded = fold_batch_norm(model)
         self._fusing = fusing
-        self._strips = Strips(folded, size_hw).eval()
+        self._strips = None if fusing == "dense" else Strips(folded, size_hw).eval()
         look = _Gated(folded)
-        decide: nn.Module = merge_local_view(folded.lfe) if fusing == "dense" else _Parts(self._strips)
+        decide: nn.Module = merge_local_view(folded.lfe) if self._strips is None else _Parts(self._strips)
         frame, gated = torch.zeros(1, 1, *size_hw), torch.zeros(1, 8, *size_hw)
         if precision == "mixed":
             first, second = _compile(look, frame, "f32", threads), _compile(decide, gated, "bf16", threads)
@@ -93,11 +93,10 @@ class ConvertedLPNetGA:
     def score(self, image: ModelInput) -> Score:
         """(1, 1, H, W) float32 in 0..1 to scores, (1, 1, H, W) float32 in 0..1."""
         found = self._run(image)
-        if self._fusing == "dense":
+        if self._strips is None:
             return found[0].copy()
         total = self._strips.join(StripParts(*(torch.from_numpy(part) for part in found)))
-        fused = total / self._strips.coverage.clamp(min=1) if self._fusing == "mean" else min_max(total)
-        scores: Score = fused.numpy()
+        scores: Score = fused(total, self._strips.coverage, self._fusing).numpy()
         return scores
 
 

@@ -8,39 +8,38 @@ thing differs: the local view looks at its K cells in every tile, and so at more
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from lpnet_rt.engines.base import Engine
 from lpnet_rt.frames import ModelInput
 
-__all__ = ["SEEN_PX", "TILE_PX", "UNTILED_PX", "TiledEngine", "spans"]
+__all__ = ["TILE_PX", "UNTILED_PX", "TiledEngine", "seen_px", "spans"]
 
-# How far the packaged network's global view sees to every side (tested by disturbing one pixel): 17 convolutions and
-# the mean over 15 cells of 16 pixels, at a half to a sixteenth of the frame's side.
-SEEN_PX = 320
-# A tile of 3072 pixels keeps 2432 of its side: three fifths more arithmetic than the frame needs.
+# A tile of 3072 pixels keeps 2432 of its side with the packaged network: three fifths more arithmetic than needed.
 TILE_PX = 3072
 # Larger frames are tiled: 8192x8192 at once takes 4.7 GiB and 7.8 s in OpenVINO f32 on two processors, in tiles 1.5 GiB
 # and 4.9 s.
 UNTILED_PX = 4096 * 4096
 
 _GRID_PX = 16
+_SCENE_REACH_PX = 7 * 16
 
 
 class TiledEngine:
     """An engine for LPNet-RT that tiles what is large and passes on what is not."""
 
-    def __init__(
-        self, engine: Engine, untiled_px: int = UNTILED_PX, tile_px: int = TILE_PX, seen_px: int = SEEN_PX
-    ) -> None:
+    def __init__(self, engine: Engine, seen_px: int, untiled_px: int = UNTILED_PX, tile_px: int = TILE_PX) -> None:
         """Wrap an engine.
 
         Args:
             engine: Gets tiles of one size, one after the other: memory is what they are for.
+            seen_px: How far scores depend on what is around, see :func:`seen_px`; a multiple of 16.
             untiled_px: Pixels of a frame up to which it is scored at once.
             tile_px: Largest side of a tile, in pixels; a multiple of 16 and over twice ``seen_px``.
-            seen_px: How far scores depend on what is around; a multiple of 16.
 
         Raises:
             ValueError: The tile keeps nothing, or a size is no multiple of 16.
@@ -76,6 +75,22 @@ class TiledEngine:
                 found = self._engine.score(tile)
                 scores[:, :, first:last, begin:end] = found[:, :, first - top : last - top, begin - left : end - left]
         return scores
+
+
+def seen_px(config: Mapping[str, object]) -> int:
+    """How far a network's global view sees to every side, in pixels, rounded up to a multiple of 16 (320 as packaged).
+
+    A 3x3 convolution sees one step of its grid of 4, 8 or 16 pixels further, the mean over the scene 7 of 16; where one
+    grid is read on another, its cells reach over by one step at most.
+
+    Args:
+        config: Of a model card of LPNet-RT: ``blocks`` at each grid, and ``scene``.
+    """
+    at4, at8, at16 = msgspec.convert(config["blocks"], tuple[int, int, int])
+    convolutions = 4 * (1 + 2 * at4 + 1 + 2) + 8 * (2 * at8 + 1 + 2) + 16 * 2 * at16
+    scene = _SCENE_REACH_PX if config.get("scene") else 0
+    reach = convolutions + scene + 4 + 8 + _GRID_PX
+    return -(-reach // _GRID_PX) * _GRID_PX
 
 
 def spans(size_px: int, tile_px: int, seen_px: int) -> list[tuple[int, int, int, int]]:

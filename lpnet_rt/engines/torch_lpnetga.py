@@ -10,7 +10,7 @@ from lpnet_rt.errors import EngineError
 from lpnet_rt.frames import ModelInput
 from lpnet_rt.models import ModelFile
 from lpnet_rt.networks.folding import fold_batch_norm
-from lpnet_rt.networks.lpnetga import Fusing, Statistics, min_max
+from lpnet_rt.networks.lpnetga import Fusing, Statistics, fused
 from lpnet_rt.networks.strips import BORDER_PX, Strips
 from lpnet_rt.networks.weights import load_lpnetga, read_card
 
@@ -74,5 +74,4 @@ class TorchLPNetGAEngine:
 
     def _by_strips(self, frames: torch.Tensor, strips: Strips) -> torch.Tensor:
         """The exact sum without running every patch."""
-        total = strips(self._network.global_view(frames)[2])
-        return total / strips.coverage.clamp(min=1) if self._fusing == "mean" else min_max(total)
+        return fused(strips(self._network.global_view(frames)[2]), strips.coverage, self._fusing)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import msgspec
 import numpy as np
 import torch
@@ -16,19 +18,6 @@ __all__ = ["network_of_onnx"]
 
 # How the exporter names a bias that it has made of a batch norm.
 _FOLDED_BIAS = ".weight_bias"
-
-
-class _Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A card's ``config``, as JSON has it; see LPNetRTConfig."""
-
-    channels: tuple[int, int, int]
-    blocks: tuple[int, int, int]
-    hints: int
-    local_channels: int
-    local_blocks: int
-    patches: int
-    scene: int = 0
-    offset: float = 0.0
 
 
 def network_of_onnx(model: ModelFile) -> ScoredLPNetRT:
@@ -64,11 +53,13 @@ def _without_norms(model: ModelFile) -> LPNetRT:
     """The network as it stands in the file: batch norm gone, a bias in every convolution that had one."""
     if model.card.network != "LPNetRT":
         raise ModelError(f"{model.path}: expected a model of LPNet-RT, found {model.card.network}")
+    unknown = set(model.card.config) - {field.name for field in dataclasses.fields(LPNetRTConfig)}
+    if unknown:
+        raise ModelError(f"{model.path}: its card describes no LPNet-RT: unknown {', '.join(sorted(unknown))}")
     try:
-        config = msgspec.convert(model.card.config, _Config)
+        network = LPNetRT(msgspec.convert(model.card.config, LPNetRTConfig))
     except msgspec.ValidationError as error:
         raise ModelError(f"{model.path}: its card describes no LPNet-RT: {error}") from error
-    network = LPNetRT(LPNetRTConfig(**msgspec.structs.asdict(config)))
     for block in [block for block in network.modules() if isinstance(block, ConvNorm)]:
         convolution = block[0]
         assert isinstance(convolution, nn.Conv2d)

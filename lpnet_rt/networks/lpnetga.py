@@ -18,7 +18,7 @@ from torch.nn import functional
 from lpnet_rt.errors import SettingsError
 from lpnet_rt.networks.patches import PatchGrid, fuse, split
 
-__all__ = ["INPUT_PX", "Fusing", "LPNetGA", "Norm", "Statistics", "min_max"]
+__all__ = ["INPUT_PX", "Fusing", "LPNetGA", "Norm", "Statistics", "fused", "min_max"]
 
 INPUT_PX = 120
 
@@ -244,8 +244,7 @@ class LPNetGA(nn.Module):
             return _full_precision(dense)
         if fusing not in ("sum_minmax", "mean"):
             raise SettingsError(f"fusing: expected sum_minmax, mean or dense, found {fusing!r}")
-        total, count = self.overlap_sum(image)
-        return total / count.clamp(min=1) if fusing == "mean" else min_max(total)
+        return fused(*self.overlap_sum(image), fusing)
 
     def training_view(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """What the paper's loss is taken of: the patches that lie inside the frame, and the attention.
@@ -285,6 +284,11 @@ class LPNetGA(nn.Module):
         finally:
             for norm, was in zip(norms, before, strict=True):
                 norm.statistics = was
+
+
+def fused(total: Tensor, count: Tensor, fusing: Fusing) -> Tensor:
+    """Sums of patch scores (B, 1, H, W) and how many patches cover each pixel to scores, by ``mean`` or the paper's."""
+    return total / count.clamp(min=1) if fusing == "mean" else min_max(total)
 
 
 def min_max(score_map: Tensor) -> Tensor:

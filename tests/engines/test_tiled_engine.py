@@ -9,11 +9,13 @@ import torch
 from lpnet_rt import Detector
 from lpnet_rt.detections import detect
 from lpnet_rt.engines import Choice, choose_engine
-from lpnet_rt.engines.tiled import SEEN_PX, TILE_PX, TiledEngine, spans
+from lpnet_rt.engines.tiled import TILE_PX, TiledEngine, seen_px, spans
 from lpnet_rt.frames import model_input
 from lpnet_rt.models import find_model
 from lpnet_rt.networks.lpnet_rt import LPNetRT, LPNetRTConfig
 from lpnet_rt.settings import DetectorSettings
+
+SEEN_PX = seen_px(find_model("lpnet-rt").card.config)
 
 
 class Network:
@@ -21,11 +23,10 @@ class Network:
 
     name, precision = "torch", "f32"
 
-    def __init__(self) -> None:
+    def __init__(self, config: LPNetRTConfig = LPNetRTConfig(scene=24)) -> None:  # noqa: B008
         torch.manual_seed(2)
-        self._network = LPNetRT(LPNetRTConfig(scene=24)).eval()
+        self._network = LPNetRT(config).eval()
         with torch.no_grad():
-            assert self._network.global_view.scene is not None
             for parameter in self._network.global_view.scene.parameters():
                 parameter.normal_(0, 0.3)
             self._network.global_view.head.weight.mul_(20)
@@ -55,7 +56,7 @@ def test_a_tiled_frame_has_the_scores_of_the_whole_one() -> None:
     network = Network()
     image = np.random.default_rng(4).normal(0, 1, (1, 2, 1040, 1200)).astype(np.float32)
     whole = network.score(image)
-    tiled = TiledEngine(network, untiled_px=800 * 800, tile_px=800)
+    tiled = TiledEngine(network, SEEN_PX, untiled_px=800 * 800, tile_px=800)
     network.shapes.clear()
     found = tiled.score(image)
     assert len(network.shapes) == 3 * 4
@@ -63,17 +64,24 @@ def test_a_tiled_frame_has_the_scores_of_the_whole_one() -> None:
     assert whole.std() > 0.05
     np.testing.assert_allclose(found, whole, rtol=0, atol=1e-5)
     # With less around it a seam would show: the overlap is no larger than it must be.
-    short = TiledEngine(network, untiled_px=800 * 800, tile_px=800, seen_px=128).score(image)
+    short = TiledEngine(network, 128, untiled_px=800 * 800, tile_px=800).score(image)
     assert np.abs(short - whole).max() > 1e-4
 
 
-def test_the_global_view_sees_no_further_than_it_is_said_to() -> None:
-    network = Network()
+@pytest.mark.parametrize(
+    "config",
+    [LPNetRTConfig(scene=24), LPNetRTConfig(blocks=(1, 3, 5), scene=24), LPNetRTConfig(blocks=(2, 1, 1))],
+)
+def test_the_global_view_sees_no_further_than_it_is_said_to(config: LPNetRTConfig) -> None:
+    network, seen = Network(config), seen_px(config.as_dict())
+    assert seen_px(LPNetRTConfig(scene=24).as_dict()) == SEEN_PX == 320
     image = np.random.default_rng(4).normal(0, 1, (1, 2, 64, 1280)).astype(np.float32)
-    before = network.score(image)
-    image[:, :, 20, 640] += 50.0
-    reached = np.flatnonzero(np.abs(network.score(image) - before)[0, 0].max(0) > 1e-6)
-    assert 200 < max(640 - reached.min(), reached.max() - 640) <= SEEN_PX
+    for column in (640, 647, 655):
+        before = network.score(image)
+        disturbed = image.copy()
+        disturbed[:, :, 20, column] += 50.0
+        reached = np.flatnonzero(np.abs(network.score(disturbed) - before)[0, 0].max(0) > 1e-7)
+        assert seen / 2 < max(column - reached.min(), reached.max() - column) <= seen
 
 
 def test_every_detection_of_the_whole_frame_is_found_in_tiles() -> None:
@@ -90,7 +98,7 @@ def test_every_detection_of_the_whole_frame_is_found_in_tiles() -> None:
     engine = choose_engine(model, DetectorSettings(engine="openvino", precision="f32")).engine
     batch = model_input(image, model.card.input.multiple, model.card.input.least)
     whole = detect(engine.score(batch)[0, 0, :1100, :1500].copy(), image, 0.5)
-    tiled = TiledEngine(engine, untiled_px=1, tile_px=800)
+    tiled = TiledEngine(engine, SEEN_PX, untiled_px=1, tile_px=800)
     found = detect(tiled.score(batch)[0, 0, :1100, :1500], image, 0.5)
     assert len(whole) >= len(places)
     for centroid, score in zip(whole.centroid_xy, whole.score, strict=True):
@@ -110,6 +118,6 @@ def test_a_detector_tiles_what_is_large(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_tiles_that_keep_nothing_are_refused() -> None:
     with pytest.raises(ValueError, match="expected multiples of 16 and tile > 2"):
-        TiledEngine(Network(), tile_px=640)
+        TiledEngine(Network(), SEEN_PX, tile_px=640)
     with pytest.raises(ValueError, match="expected multiples of 16"):
-        TiledEngine(Network(), tile_px=1001)
+        TiledEngine(Network(), SEEN_PX, tile_px=1001)
