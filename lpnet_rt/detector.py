@@ -118,11 +118,13 @@ class Detector:
         """
         engine = self.choice.engine
         if not isinstance(engine, DeviceEngine):
-            return [self._report(frame) for frame in frames]
+            return [self._report(frame) if frame.damage is None else self._damaged(frame) for frame in frames]
         alike: dict[tuple[object, ...], list[int]] = {}
         done: dict[int, Report] = {}
         for place, frame in enumerate(frames):
-            if frame.image.size > UNTILED_PX:
+            if frame.damage is not None:
+                done[place] = self._damaged(frame)
+            elif frame.image.size > UNTILED_PX:
                 done[place] = self._report(frame)
             else:
                 alike.setdefault((frame.size_hw, frame.image.dtype), []).append(place)
@@ -133,6 +135,18 @@ class Detector:
             for place, hot in zip(places, found, strict=True):
                 done[place] = self._finish(frames[place], hot, (began, began, inferred), hot.score_map())
         return [done[place] for place in range(len(frames))]
+
+    def _damaged(self, frame: Frame) -> Report:
+        """A frame whose picture is damaged is not judged: what it shows is not what the camera saw."""
+        now = self._clock.monotonic_ns()
+        waited_ms = (now - frame.t_read_ns) / 1e6
+        return Report(
+            frame=frame,
+            detections=Detections.empty(),
+            latency=Latency(queue_ms=waited_ms, prepare_ms=0.0, infer_ms=0.0, detect_ms=0.0, total_ms=waited_ms),
+            score_map=np.zeros(frame.size_hw, np.float32),
+            error=f"frame {frame.index}: damaged: {frame.damage}",
+        )
 
     def _report(self, frame: Frame) -> Report:
         """One frame through an engine that takes model inputs."""

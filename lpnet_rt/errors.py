@@ -3,7 +3,8 @@
     LpnetError                  exit code 1   root: everything lpnet-rt raises on purpose
     ├── SettingsError           exit code 2   a flag, a configuration key or a value is wrong
     ├── SourceError             exit code 3   the source cannot be opened or read
-    │   └── TruncatedError      exit code 4   the source ended in damage; what came before was processed
+    │   ├── TruncatedError      exit code 4   the source is damaged; what can be read of it was processed
+    │   └── LostError           exit code 4   a camera or stream was lost; what came before was processed
     ├── ModelError              exit code 5   a model file is missing, damaged or not a model
     ├── EngineError             exit code 6   an engine is missing or failed while running
     ├── SinkError               exit code 7   an output cannot be opened or written
@@ -21,6 +22,7 @@ __all__ = [
     "DataError",
     "DependencyError",
     "EngineError",
+    "LostError",
     "LpnetError",
     "MessageError",
     "ModelError",
@@ -28,6 +30,7 @@ __all__ = [
     "SinkError",
     "SourceError",
     "TruncatedError",
+    "reason",
 ]
 
 
@@ -50,7 +53,13 @@ class SourceError(LpnetError):
 
 
 class TruncatedError(SourceError):
-    """The source ended in damage; every frame before the damage was delivered."""
+    """The source is damaged or cut off; every frame of it that can be read was delivered."""
+
+    exit_code = 4
+
+
+class LostError(SourceError):
+    """A camera or a stream that delivered frames ended, broke off or fell silent; what came before was delivered."""
 
     exit_code = 4
 
@@ -89,3 +98,9 @@ class MessageError(LpnetError):
     """A message is not of the wire schema."""
 
     exit_code = 10
+
+
+def reason(error: BaseException) -> str:
+    """Return why an exception of a library or the system was raised: one line of at most 200 characters."""
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return (" ".join(text.split()) or type(error).__name__)[:200]

@@ -7,7 +7,8 @@ Coordinates: x to the right, y down, the centre of the first pixel is (0, 0). Si
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import PurePath
 
 import cv2
 import numpy as np
@@ -43,7 +44,8 @@ class Frame:
         t_read_ns: Monotonic clock (nanoseconds) at which the frame became available; latency counts from here.
         bit_depth: Significant bits of a count: 8, 10, 12, 14 or 16.
         dropped: Frames this source has dropped so far.
-        stem: File stem for sources that read one file per frame, else None.
+        file: Name of the file, without its folder, for sources that read one file per frame, else None.
+        damage: None, or what is damaged in the picture, in one line; it is delivered, and must not pass as good.
     """
 
     image: GreyImage
@@ -54,7 +56,8 @@ class Frame:
     t_read_ns: int
     bit_depth: int = 8
     dropped: int = 0
-    stem: str | None = field(default=None)
+    file: str | None = None
+    damage: str | None = None
 
     def __post_init__(self) -> None:
         image = self.image
@@ -67,6 +70,11 @@ class Frame:
         """Height and width in pixels."""
         height, width = self.image.shape
         return height, width
+
+    @property
+    def stem(self) -> str | None:
+        """File name without its suffix, or None."""
+        return None if self.file is None else PurePath(self.file).stem
 
 
 def to_grey(image: NDArray[np.uint8] | NDArray[np.uint16]) -> GreyImage:

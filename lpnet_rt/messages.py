@@ -19,6 +19,7 @@ from lpnet_rt.clock import Clock
 from lpnet_rt.detections import Detections
 from lpnet_rt.errors import MessageError
 from lpnet_rt.reports import Latency, Report
+from lpnet_rt.text import TEXT_LIMIT, one_line
 
 __all__ = [
     "TOPIC_PREFIX",
@@ -35,14 +36,12 @@ __all__ = [
     "encode",
     "frame_message",
     "json_schema",
-    "one_line",
     "topic_of",
 ]
 
 VERSION: Final = 1
 TOPIC_PREFIX = "lpnet.v1."
 _INT_LIMIT = 2**53 - 1
-_TEXT_LIMIT = 500
 
 Integer = Annotated[int, Meta(ge=-_INT_LIMIT, le=_INT_LIMIT)]
 Count = Annotated[int, Meta(ge=0, le=_INT_LIMIT)]
@@ -100,6 +99,7 @@ class FrameMessage(Struct, frozen=True, kw_only=True):
         model: Name of the model.
         detections: Strongest score first.
         error: Null, or one line that says why this frame could not be judged; it then has no detections.
+        file: Name of the image file that the frame came from, or null where a source is no set of images.
     """
 
     v: Literal[1] = VERSION
@@ -117,6 +117,7 @@ class FrameMessage(Struct, frozen=True, kw_only=True):
     model: str
     detections: tuple[DetectionMessage, ...]
     error: str | None = None
+    file: str | None = None
 
 
 class StatusMessage(Struct, frozen=True, kw_only=True):
@@ -262,9 +263,10 @@ def frame_message(report: Report, session: str, seq: int, model: str, now_us: in
         dropped=_fitting(frame.dropped, "dropped", faults),
         model=model,
         detections=detections,
+        file=None if frame.file is None else one_line(frame.file),
     )
     if faults:
-        return msgspec.structs.replace(message, detections=(), error="; ".join(faults)[:_TEXT_LIMIT])
+        return msgspec.structs.replace(message, detections=(), error="; ".join(faults)[:TEXT_LIMIT])
     return message
 
 
@@ -317,11 +319,6 @@ def topic_of(message: Message) -> bytes:
 def detection_topic(source: str) -> bytes:
     """Topic of the frames of a source."""
     return f"{TOPIC_PREFIX}det.{source}.".encode()
-
-
-def one_line(text: str) -> str:
-    """Return text that fits a message: one line, valid Unicode, at most 500 characters."""
-    return " ".join(text.encode("utf-8", "replace").decode().split())[:_TEXT_LIMIT]
 
 
 def json_schema() -> dict[str, object]:

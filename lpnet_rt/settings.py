@@ -95,6 +95,7 @@ class OutputSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         save: Video file (.mp4 or .mkv) for the overlay.
         jsonl: File for one JSON object a frame.
         masks: Folder for one 0/255 PNG a frame (sources of single images only).
+        overwrite: Replace files that exist; else they are refused.
         quiet: No progress bar and no summary.
     """
 
@@ -102,6 +103,7 @@ class OutputSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     save: str | None = None
     jsonl: str | None = None
     masks: str | None = None
+    overwrite: bool = False
     quiet: bool = False
 
 

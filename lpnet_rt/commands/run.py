@@ -43,6 +43,7 @@ _FLAGS: tuple[tuple[str, str, dict[str, object]], ...] = (
     ("--save", "output.save", {"metavar": "FILE", "help": "save the overlay as .mp4 or .mkv"}),
     ("--jsonl", "output.jsonl", {"metavar": "FILE", "help": "one JSON object a frame (- for standard output)"}),
     ("--masks", "output.masks", {"metavar": "DIR", "help": "one 0/255 PNG an image"}),
+    ("--overwrite", "output.overwrite", {"action": "store_true", "help": "replace output files that exist"}),
     ("--quiet", "output.quiet", {"action": "store_true", "help": "no progress bar, no summary"}),
 )
 

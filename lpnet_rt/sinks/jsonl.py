@@ -53,7 +53,10 @@ class JsonlSink:
         except OSError as error:
             raise SinkError(f"jsonl: {self._path}: cannot write: {error.strerror}") from error
 
-    def close(self) -> None:
+    def tick(self) -> None:
+        """Nothing is due while no frames come."""
+
+    def close(self, outcome: str = "end") -> None:
         """Close the file; harmless when called twice.
 
         Raises:

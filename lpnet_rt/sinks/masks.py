@@ -66,5 +66,8 @@ class MaskSink:
         except OSError as error:
             raise SinkError(f"masks: {path}: cannot be written: {error.strerror}") from error
 
-    def close(self) -> None:
+    def tick(self) -> None:
+        """Nothing is due while no frames come."""
+
+    def close(self, outcome: str = "end") -> None:
         """Nothing is left to do; every mask is complete when ``write`` returns."""

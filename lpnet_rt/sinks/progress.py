@@ -58,7 +58,10 @@ class ProgressSink:
             words = f"{self._frames} frames  {self._rate_hz():.0f} fps  {self._detections} detections"
             self._bar.update(self._task, completed=self._frames, description=words, refresh=True)
 
-    def close(self) -> None:
+    def tick(self) -> None:
+        """Nothing is due while no frames come."""
+
+    def close(self, outcome: str = "end") -> None:
         """Take the bar away."""
         if self._bar is not None:
             self._bar.stop()

@@ -90,7 +90,10 @@ class VideoSink:
         except (av.FFmpegError, OSError) as error:
             raise SinkError(f"video: {self._path}: cannot be written: {error.strerror}") from error
 
-    def close(self) -> None:
+    def tick(self) -> None:
+        """Nothing is due while no frames come."""
+
+    def close(self, outcome: str = "end") -> None:
         """Finish the file; one without any frame is removed. Harmless when called twice.
 
         Raises:

@@ -86,7 +86,11 @@ class WindowSink:
             self._answer(key & 0xFF)
         self._notice_closing()
 
-    def close(self) -> None:
+    def tick(self) -> None:
+        """See :meth:`poll`."""
+        self.poll()
+
+    def close(self, outcome: str = "end") -> None:
         """Close the window; harmless when called twice."""
         if self._is_open:
             self._is_open = False

@@ -24,11 +24,11 @@ from lpnet_rt.messages import (
     StatusMessage,
     detection_topic,
     encode,
-    one_line,
     topic_of,
 )
 from lpnet_rt.reports import Report
 from lpnet_rt.settings import PublishSettings
+from lpnet_rt.text import one_line
 
 __all__ = ["ZmqSink"]
 
@@ -142,13 +142,13 @@ class ZmqSink:
             self._send(self._status(now_ns))
             self._status_ns, self._frames_at_status = now_ns, self._frames
 
-    def close(self, reason: str = "end") -> None:
+    def close(self, outcome: str = "end") -> None:
         """Publish the end of the stream and release the port; harmless when called twice.
 
         Takes half a second at most, for subscribers that have yet to be sent what was published.
 
         Args:
-            reason: ``end``, ``interrupted`` or ``error: ...``.
+            outcome: ``end``, ``interrupted`` or ``error: ...``.
 
         Raises:
             SinkError: The socket fails.
@@ -162,7 +162,7 @@ class ZmqSink:
                     source=self._source,
                     last_seq=self._last_seq,
                     frames=self._frames,
-                    reason=one_line(reason),
+                    reason=one_line(outcome),
                     t_publish_us=self._clock.unix_us(),
                 )
             )

@@ -62,7 +62,7 @@ class ImageSource:
         return None
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield one frame a file, its ``stem`` set.
+        """Yield one frame a file, its ``file`` set.
 
         Raises:
             SourceError: At the first file that cannot be read; the frames before it were delivered.
@@ -79,7 +79,7 @@ class ImageSource:
                 t_capture_us=self._clock.unix_us(),
                 t_read_ns=self._clock.monotonic_ns(),
                 bit_depth=8 if image.dtype == np.uint8 else 16,
-                stem=path.stem,
+                file=path.name,
             )
 
     def close(self) -> None:

@@ -1,14 +1,13 @@
-"""Names: what a source is called in topics and messages; URLs without what they keep secret."""
+"""Names: what a source is called in topics and messages."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-__all__ = ["natural_key", "redact_url", "source_name", "url_scheme"]
+__all__ = ["natural_key", "source_name", "url_scheme"]
 
 _NAME_LIMIT = 64
-_SECRET_KEY = re.compile(r"(?i)(user|pass|pwd|token|key|secret|auth)[a-z]*=")
 
 
 def source_name(text: str) -> str:
@@ -31,18 +30,3 @@ def url_scheme(spec: str) -> str | None:
     """Return the scheme of a URL in lower case, or None where the text is no URL."""
     match = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", spec)
     return match.group(1).lower() if match else None
-
-
-def redact_url(url: str) -> str:
-    """Return a URL that can be shown: without user, password, query and fragment.
-
-    Cameras that take the password as a part of the path (``/user=admin_password=...``) lose their path, and
-    everything up to the last ``@`` counts as user and password, because unescaped passwords hold slashes.
-    """
-    scheme, _, rest = url.partition("://")
-    rest = rest.rpartition("@")[2]
-    rest = re.split(r"[?#]", rest, maxsplit=1)[0]
-    secret = _SECRET_KEY.search(rest)
-    if secret:
-        rest = rest[: secret.start()].rstrip("/&_;")
-    return f"{scheme}://{rest}"

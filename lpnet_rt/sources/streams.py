@@ -12,9 +12,10 @@ from lpnet_rt.errors import SourceError
 from lpnet_rt.frames import Frame
 from lpnet_rt.settings import SourceSettings
 from lpnet_rt.sources.blocking import BlockingCalls, FinishedError
-from lpnet_rt.sources.naming import redact_url, source_name
+from lpnet_rt.sources.naming import source_name
 from lpnet_rt.sources.pixels import grey_pixels
 from lpnet_rt.sources.video import av_reason, pick_video_stream, silence_ffmpeg
+from lpnet_rt.text import redact_url
 
 __all__ = ["STREAM_SCHEMES", "StreamSource"]
 

@@ -17,7 +17,7 @@ def test_one_black_and_white_png_of_the_same_stem_and_size(tmp_path: Path, make_
     sink = MaskSink(str(tmp_path / "new" / "masks"), 0.5)
     sizes = {"a.b": (48, 64), "empty sky": (31, 77), "tiny": (12, 11)}
     for i, (stem, size_hw) in enumerate(sizes.items()):
-        report = make_report(i, size_hw, stem=stem)
+        report = make_report(i, size_hw, file=f"{stem}.png")
         sink.write(report)
         mask = read(tmp_path / "new" / "masks" / f"{stem}.png")
         assert mask.dtype == np.uint8
@@ -29,16 +29,16 @@ def test_one_black_and_white_png_of_the_same_stem_and_size(tmp_path: Path, make_
 
 
 def test_a_score_equal_to_the_threshold_is_white(tmp_path: Path, make_report) -> None:
-    report = make_report(0, stem="edge")
+    report = make_report(0, file="edge.png")
     MaskSink(str(tmp_path), 0.9).write(report)
     assert read(tmp_path / "edge.png").sum() == 9 * 255
-    report = make_report(0, stem="over")
+    report = make_report(0, file="over.png")
     MaskSink(str(tmp_path), 0.91).write(report)
     assert not read(tmp_path / "over.png").any()
 
 
 def test_a_failed_frame_gets_no_mask(tmp_path: Path, make_report) -> None:
-    MaskSink(str(tmp_path), 0.5).write(make_report(0, stem="lost", error="no answer"))
+    MaskSink(str(tmp_path), 0.5).write(make_report(0, file="lost.png", error="no answer"))
     assert not list(tmp_path.iterdir())
 
 
@@ -49,9 +49,9 @@ def test_a_source_without_stems_is_refused(tmp_path: Path, make_report) -> None:
 
 def test_two_images_of_one_stem_are_refused(tmp_path: Path, make_report) -> None:
     sink = MaskSink(str(tmp_path), 0.5)
-    sink.write(make_report(0, stem="a"))
+    sink.write(make_report(0, file="a.png"))
     with pytest.raises(SinkError, match="two images are called a"):
-        sink.write(make_report(1, stem="a"))
+        sink.write(make_report(1, file="a.png"))
 
 
 def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lpnet_rt.sources.naming import natural_key, redact_url, source_name, url_scheme
+from lpnet_rt.sources.naming import natural_key, source_name, url_scheme
+from lpnet_rt.text import redact_url
 
 
 @given(st.text(max_size=200))

@@ -1,0 +1,136 @@
+"""Files that are read under a limit, and files that are written: never over another by accident, whole or not at all.
+
+Written files can be read by their owner and group (mode 0640). A file that is there already is refused in one line that
+names ``--overwrite``; nothing follows a symbolic link that stands where a file is to be written.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None  # type: ignore[assignment]
+
+from lpnet_rt.errors import LpnetError, SinkError, reason
+
+__all__ = ["FILE_MODE", "create_file", "read_limited", "refuse_existing", "write_whole"]
+
+FILE_MODE = 0o640
+# What a system lacks of these it does without.
+_NOFOLLOW, _NONBLOCK, _CLOEXEC = (getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"))
+
+
+def read_limited(path: Path, limit_bytes: int, what: str, error: type[LpnetError]) -> bytes:
+    """Read a regular file that is not larger than expected.
+
+    Args:
+        path: File to read; a device, a pipe or a folder is refused and never waited for.
+        limit_bytes: Largest size that is read.
+        what: What the file is, for the message ("model card").
+        error: What is raised.
+
+    Raises:
+        LpnetError: ``error``: it is missing, no regular file, too large or cannot be read.
+    """
+    try:
+        number = os.open(path, os.O_RDONLY | _NONBLOCK | _CLOEXEC)
+        with os.fdopen(number, "rb") as file:
+            status = os.fstat(number)
+            if not stat.S_ISREG(status.st_mode):
+                raise error(f"{path}: expected a {what}, found a device, a pipe or a folder; name a file")
+            # One byte more than allowed tells a file that grows while it is read.
+            content = file.read(limit_bytes + 1) if status.st_size <= limit_bytes else None
+    except OSError as failure:
+        raise error(f"{path}: expected a {what}, found: {reason(failure)}") from failure
+    if content is None or len(content) > limit_bytes:
+        raise error(f"{path}: expected a {what} of at most {limit_bytes:,} bytes, found a larger file")
+    return content
+
+
+def refuse_existing(path: Path, what: str, overwrite: bool) -> None:
+    """Refuse a path where something stands already, unless it may be overwritten.
+
+    Args:
+        path: File to be written.
+        what: The flag or output that names it, for the message (``--jsonl``).
+        overwrite: Whether ``--overwrite`` was given; it allows a regular file, never a folder or a link.
+
+    Raises:
+        SinkError: It exists.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a link" if stat.S_ISLNK(mode) else "a device or a pipe"
+        raise SinkError(f"{what} {path}: expected a file or a free name, found {kind}; give another name")
+    if not overwrite:
+        raise SinkError(f"{what} {path}: the file exists; give another name, or --overwrite to replace it")
+
+
+def create_file(path: Path, what: str, overwrite: bool) -> int:
+    """Open a file for writing from its start, for this process alone.
+
+    A file that was there keeps its content until it is truncated by the caller (``os.ftruncate``).
+
+    Args:
+        path: File to write.
+        what: The flag or output that names it, for the message.
+        overwrite: Whether one that exists is taken.
+
+    Returns:
+        File descriptor, which the caller closes; it holds a lock, so that a second run cannot write the same file.
+
+    Raises:
+        SinkError: It exists, cannot be written, or another process is writing it.
+    """
+    refuse_existing(path, what, overwrite)
+    exclusive = 0 if overwrite else os.O_EXCL
+    try:
+        number = os.open(path, os.O_WRONLY | os.O_CREAT | exclusive | _NOFOLLOW | _CLOEXEC, FILE_MODE)
+    except FileExistsError as error:
+        raise SinkError(f"{what} {path}: the file exists; give another name, or --overwrite to replace it") from error
+    except OSError as error:
+        raise SinkError(
+            f"{what} {path}: cannot be written: {reason(error)}; give a file in a folder you can write"
+        ) from error
+    if fcntl is None:
+        return number
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(number)
+        raise SinkError(f"{what} {path}: another process is writing this file; give another name") from error
+    except OSError:
+        pass  # a file system without locks: the exclusive creation above is what protects there
+    return number
+
+
+def write_whole(path: Path, content: bytes, what: str, *, overwrite: bool = True) -> None:
+    """Write a file so that it is there whole or not at all.
+
+    Args:
+        path: File to write; the folder exists.
+        content: All of it.
+        what: The flag or output that names it, for the message.
+        overwrite: Whether a file that exists is replaced.
+
+    Raises:
+        SinkError: It exists or cannot be written.
+    """
+    refuse_existing(path, what, overwrite)
+    beside = path.with_name(f".{path.name[:100]}.{os.getpid()}.part")
+    try:
+        beside.unlink(missing_ok=True)
+        number = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _CLOEXEC, FILE_MODE)
+        with os.fdopen(number, "wb") as file:
+            file.write(content)
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise SinkError(f"{what} {path}: cannot be written: {reason(error)}") from error
