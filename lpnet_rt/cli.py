@@ -14,6 +14,7 @@ from typing import NoReturn
 from lpnet_rt import __version__
 from lpnet_rt.dependencies import check_opencv
 from lpnet_rt.errors import DependencyError, LpnetError, SettingsError
+from lpnet_rt.leaving import leave
 
 __all__ = ["main"]
 
@@ -42,7 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code, see ``lpnet_rt.errors``.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    code = _main(list(sys.argv[1:] if argv is None else argv))
+    return leave(code) if argv is None else code
+
+
+def _main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, _end_early)
     try:
         check_opencv()

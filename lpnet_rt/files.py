@@ -99,6 +99,9 @@ def create_file(path: Path, what: str, overwrite: bool) -> int:
         raise SinkError(
             f"{what} {path}: cannot be written: {reason(error)}; give a file in a folder you can write"
         ) from error
+    mode = stat.S_IMODE(os.fstat(number).st_mode)
+    if mode & ~FILE_MODE and hasattr(os, "fchmod"):
+        os.fchmod(number, mode & FILE_MODE)  # one that was there may be open to everybody
     if fcntl is None:
         return number
     try:

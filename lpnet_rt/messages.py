@@ -8,7 +8,9 @@ docs/messages.schema.json is made from the types below. Numbers are finite and i
 from __future__ import annotations
 
 import math
+import threading
 import uuid
+import weakref
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -204,6 +206,8 @@ _TOPIC_WORDS = {"frame": "det", "status": "status", "end": "end"}
 class FrameStamper:
     """Gives the frames of one session their numbers; every output that asks for the same report gets the same message.
 
+    Thread-safe. Outputs lag behind each other, so the messages of reports that are still in use are kept.
+
     Attributes:
         session: Random name of this session.
         model: Name of the model.
@@ -214,8 +218,8 @@ class FrameStamper:
         self.model = one_line(model)
         self._clock = clock
         self._next_seq = 0
-        self._report: Report | None = None
-        self._message: FrameMessage | None = None
+        self._lock = threading.Lock()
+        self._messages: dict[int, FrameMessage] = {}
 
     @property
     def last_seq(self) -> int | None:
@@ -223,13 +227,16 @@ class FrameStamper:
         return self._next_seq - 1 if self._next_seq else None
 
     def stamp(self, report: Report) -> FrameMessage:
-        """Return the message of a report: a new one, or the last one if ``report`` is the one it was made of."""
-        if self._message is None or report is not self._report:
-            now_us = self._clock.unix_us()
-            self._message = frame_message(report, self.session, self._next_seq, self.model, now_us)
-            self._report = report
-            self._next_seq += 1
-        return self._message
+        """Return the message of a report: a new one, or the one that it was given before."""
+        with self._lock:
+            message = self._messages.get(id(report))
+            if message is None:
+                message = frame_message(report, self.session, self._next_seq, self.model, self._clock.unix_us())
+                self._next_seq += 1
+                self._messages[id(report)] = message
+                # Once the last output has let the report go, its number in memory may be another report's.
+                weakref.finalize(report, self._messages.pop, id(report), None)
+            return message
 
 
 def frame_message(report: Report, session: str, seq: int, model: str, now_us: int) -> FrameMessage:

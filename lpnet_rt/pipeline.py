@@ -1,9 +1,10 @@
 """The stages and how they run side by side: source -> frames -> detector -> reports -> sinks.
 
-Reading and detecting have a thread each; sinks run in the thread that calls ``run``, which may own a window. A live
-source drops its oldest frame when the detector is behind; a file waits. Where the engine has a device of its own, the
-detector takes as many frames as are waiting in one batch, and never waits for a batch to fill. An error in any stage
-ends the others and is raised from ``run``; frames that came before it are finished first where the source was at fault.
+Reading and detecting have a thread each; reports are handed out in the thread that calls ``run``. A live source drops
+its oldest frame when the detector is behind; a file waits. Where the engine has a device of its own, the detector
+takes as many frames as are waiting in one batch, and never waits for a batch to fill. An error in the source or in the
+detector ends the run and is raised from ``run``; frames that came before it are finished first where the source was at
+fault. A sink that fails is given up, and the run goes on without it; it ends when no sink is left.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from lpnet_rt.channels import Channel, ChannelClosed, FullPolicy
 from lpnet_rt.detector import Detector
 from lpnet_rt.frames import Frame
 from lpnet_rt.reports import Report
-from lpnet_rt.sinks.base import Sink
+from lpnet_rt.sinks.base import SinkRunner
 from lpnet_rt.sources import Source
 
 __all__ = ["Pipeline"]
@@ -24,15 +25,25 @@ __all__ = ["Pipeline"]
 _QUEUED_FRAMES = 2
 _QUEUED_REPORTS = 2
 _IDLE_S = 0.05
-_JOIN_S = 0.5
-_DEVICE_JOIN_S = 10.0
+_JOIN_S = 0.3
 
 
 class Pipeline:
     """One source, one detector, any number of sinks; runs once."""
 
-    def __init__(self, source: Source, detector: Detector, sinks: Sequence[Sink]) -> None:
+    def __init__(
+        self, source: Source, detector: Detector, sinks: Sequence[SinkRunner], frames: int | None = None
+    ) -> None:
+        """Start nothing yet.
+
+        Args:
+            source: Where frames come from.
+            detector: Turns frames into reports.
+            sinks: Where reports go; they stay open: whoever opened them closes them.
+            frames: Stop after so many reports; frames that were dropped do not count.
+        """
         self._source, self._detector, self._sinks = source, detector, sinks
+        self._limit = frames
         policy = FullPolicy.DROP_OLDEST if source.live else FullPolicy.WAIT
         # A file may fill a batch while the one before it is at work; of a live source the newest frames count.
         queued = _QUEUED_FRAMES if source.live else max(_QUEUED_FRAMES, detector.most_frames)
@@ -44,14 +55,14 @@ class Pipeline:
         """End soon; may be called from a signal handler or another thread."""
         self._stopped.set()
 
-    def run(self, on_idle: Callable[[], bool] = lambda: False) -> None:
-        """Run until the source ends, ``stop`` is called or a stage fails.
+    def run(self, on_report: Callable[[Report], None] = lambda report: None) -> None:
+        """Run until the source ends, ``stop`` is called, a sink asks for it or a stage fails.
 
         Args:
-            on_idle: Called after every report and whenever none came for a twentieth of a second; True ends the run.
+            on_report: Called with every report before the sinks get it.
 
         Raises:
-            LpnetError: What a stage raised. Sinks stay open: whoever opened them closes them.
+            LpnetError: What the source or the detector raised.
         """
         threads = [
             threading.Thread(target=self._read, name="lpnet-source", daemon=True),
@@ -59,23 +70,39 @@ class Pipeline:
         ]
         for thread in threads:
             thread.start()
+        handled = 0
         try:
-            while not self._stopped.is_set():
+            while not self._is_over() and handled != self._limit:
                 report = self._reports.get(_IDLE_S)
-                if report is not None:
-                    for sink in self._sinks:
-                        sink.write(report)
-                if on_idle():
-                    break
+                if report is None:
+                    self._tick()
+                    continue
+                on_report(report)
+                self._hand_out(report)
+                handled += 1
         except ChannelClosed:
-            pass  # the source has ended and every report is written
+            pass  # the source has ended and every report is handed out
         finally:
             self._stopped.set()
             self._reports.abort()
             self._frames.abort()
             for thread in threads:
-                # A device's first frames take seconds; a thread that is left behind inside its driver ends badly.
-                thread.join(_JOIN_S if self._detector.most_frames == 1 else _DEVICE_JOIN_S)
+                thread.join(_JOIN_S)  # one that is left behind in a native call is a daemon
+
+    def _is_over(self) -> bool:
+        if self._stopped.is_set() or any(sink.wants_stop for sink in self._sinks):
+            return True
+        return len(self._sinks) > 0 and all(sink.failure is not None for sink in self._sinks)
+
+    def _hand_out(self, report: Report) -> None:
+        """Give a report to every sink; while one has to be waited for, the others are kept alive."""
+        for sink in self._sinks:
+            while not sink.offer(report) and not self._is_over():
+                self._tick()
+
+    def _tick(self) -> None:
+        for sink in self._sinks:
+            sink.tick()
 
     def _read(self) -> None:
         try:

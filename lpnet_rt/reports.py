@@ -32,7 +32,7 @@ class Latency:
     total_ms: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Report:
     """One frame with its detections.
 

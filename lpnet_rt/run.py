@@ -1,173 +1,172 @@
-"""The main job: a source through the detector into every output that was asked for."""
+"""The main job: a source through the detector into every output that was asked for.
+
+The job has a thread of its own. The main thread waits for it and does nothing else, so that a signal is heard whatever
+the job waits for: a file that does not open, an engine, a disk.
+"""
 
 from __future__ import annotations
 
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
-from pathlib import Path
 from types import FrameType
 
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
 from lpnet_rt.detector import Detector
 from lpnet_rt.errors import LpnetError, SinkError
-from lpnet_rt.messages import FrameStamper
-from lpnet_rt.overlay import Painter
 from lpnet_rt.pipeline import Pipeline
+from lpnet_rt.reports import Report
 from lpnet_rt.settings import Settings
-from lpnet_rt.sinks.base import Sink
-from lpnet_rt.sinks.jsonl import JsonlSink
-from lpnet_rt.sinks.masks import MaskSink
-from lpnet_rt.sinks.progress import ProgressSink
-from lpnet_rt.sinks.video import VideoSink
-from lpnet_rt.sinks.window import WindowSink, open_window
-from lpnet_rt.sinks.zmq import ZmqSink
+from lpnet_rt.sinks.base import SinkRunner
+from lpnet_rt.sinks.opening import Outputs, open_sinks
+from lpnet_rt.sinks.progress import Tally
 from lpnet_rt.sources import Source, open_source
+from lpnet_rt.text import printable, redact
 
-__all__ = ["Outputs", "run"]
+__all__ = ["run"]
 
-_HOLD_S = 0.02
-
-
-class Outputs:
-    """Every output of one run, opened before the first frame and closed together."""
-
-    def __init__(self, settings: Settings, source: Source, detector: Detector, clock: Clock) -> None:
-        """Open what the settings ask for; what was opened is closed again if one fails.
-
-        Raises:
-            SinkError: An output cannot be opened.
-        """
-        self._clock = clock
-        self._closed = False
-        self.sinks: list[Sink] = []
-        self.publisher: ZmqSink | None = None
-        self.window: WindowSink | None = None
-        _protect_source(settings)
-        try:
-            self._open(settings, source, detector)
-        except BaseException:
-            self.close("error: an output could not be opened")
-            raise
-
-    def _open(self, settings: Settings, source: Source, detector: Detector) -> None:
-        output, clock = settings.output, self._clock
-        engine = detector.choice.engine
-        engine_name = f"{engine.name} {engine.precision}"
-        stamper = FrameStamper(detector.card.name, clock)
-        self.progress = ProgressSink(source.name, source.frame_count, clock, bar=not output.quiet)
-        self.sinks.append(self.progress)
-        if settings.publish.enabled:
-            model = detector.card.name
-            self.publisher = ZmqSink(settings.publish, source.name, model, engine_name, clock, stamper)
-            self.sinks.append(self.publisher)
-        if output.jsonl:
-            self.sinks.append(JsonlSink(output.jsonl, stamper))
-        if output.masks:
-            self.sinks.append(MaskSink(output.masks, detector.threshold))
-        painter = Painter(source.name, clock)
-        if output.save:
-            self.sinks.append(VideoSink(output.save, source.rate_hz, painter))
-        if output.show:
-            self.window = open_window("lpnet-rt", painter, clock)
-            if self.window is not None:
-                self.sinks.append(self.window)
-
-    def idle(self, stopping: Callable[[], bool]) -> bool:
-        """Keep status and window alive; holds the run while the window is paused. True ends the run."""
-        self._tick()
-        while self.window is not None and self.window.paused and not self.window.wants_stop and not stopping():
-            self._clock.sleep(_HOLD_S)
-            self._tick()
-        return self.window is not None and self.window.wants_stop
-
-    def close(self, reason: str) -> None:
-        """Close every output, the publisher last and with the reason; an output's failure does not keep others open."""
-        if self._closed:
-            return
-        self._closed = True
-        failure: BaseException | None = None
-        closing = [sink.close for sink in self.sinks if sink is not self.publisher]
-        if self.publisher is not None:
-            closing.append(partial(self.publisher.close, reason))
-        for close in closing:
-            try:
-                close()
-            except LpnetError as error:
-                failure = failure or error
-        if failure is not None:
-            raise failure
-
-    def _tick(self) -> None:
-        if self.publisher is not None:
-            self.publisher.tick()
-        if self.window is not None:
-            self.window.poll()
+_WAIT_S = 0.05
+# How long a stopped job may take: while it opens things there is nothing to finish, later outputs are closed.
+_OPENING_PATIENCE_S = 0.5
+_CLOSING_PATIENCE_S = 5.0
 
 
 def run(settings: Settings, clock: Clock = SYSTEM_CLOCK) -> int:
-    """Do the main job.
+    """Do the main job; to be called in the main thread, which hears signals.
 
     Returns:
         The exit code: 0, or 128 plus the number of the signal that ended the run.
 
     Raises:
-        LpnetError: A stage failed; every output is closed and holds what was done before.
+        LpnetError: A stage failed; every output is closed and holds what was done before. An output that was given up
+            is a SinkError after everything else is done.
+        BrokenPipeError: The reader of standard output has gone.
     """
-    source = open_source(settings.source, clock)
+    job = _Job(settings, clock)
     caught: list[int] = []
-    try:
-        detector = Detector.load(settings.detector, clock)
-        outputs = Outputs(settings, source, detector, clock)
-        pipeline = Pipeline(source, detector, outputs.sinks)
-        try:
-            with _signals(caught, pipeline.stop):
-                _drive(pipeline, outputs, caught)
-        finally:
-            if not settings.output.quiet:
-                _summarise(settings, source, detector, outputs)
-    finally:
-        source.close()
+    with _signals(caught, job.stop):
+        thread = threading.Thread(target=job.work, name="lpnet-run", daemon=True)
+        thread.start()
+        stopped_ns: int | None = None
+        while thread.is_alive():
+            thread.join(_WAIT_S)
+            job.print_notices()
+            if caught and stopped_ns is None:
+                stopped_ns = clock.monotonic_ns()
+            patience_s = _CLOSING_PATIENCE_S if job.is_running else _OPENING_PATIENCE_S
+            if stopped_ns is not None and clock.monotonic_ns() - stopped_ns > patience_s * 1e9:
+                return 128 + caught[0]  # it is held by something that does not return; it is left behind
+        job.print_notices()
+    if job.error is not None:
+        raise job.error
     return 128 + caught[0] if caught else 0
 
 
-def _summarise(settings: Settings, source: Source, detector: Detector, outputs: Outputs) -> None:
-    """Say what was done, also where an error ended it; never into the JSON Lines."""
-    engine = detector.choice.engine
-    where = sys.stderr if settings.output.jsonl == "-" else sys.stdout
-    outputs.progress.print_summary(source.name, f"{engine.name} {engine.precision}", where)
+class _Job:
+    """What the thread does, and what the main thread may ask of it.
 
+    Attributes:
+        is_running: Outputs are open, so that a stop has something to finish.
+        error: What ended the job, or None.
+    """
 
-def _drive(pipeline: Pipeline, outputs: Outputs, caught: list[int]) -> None:
-    """Run the pipeline and close the outputs with the true reason."""
-    try:
-        if outputs.publisher is not None:
-            outputs.publisher.wait_for_subscriber(lambda: bool(caught))
-        outputs.progress.start()
-        pipeline.run(lambda: outputs.idle(lambda: bool(caught)))
-    except LpnetError as error:
-        outputs.close(f"error: {error}")
-        raise
-    except BaseException as error:
-        outputs.close(f"error: {type(error).__name__}")
-        raise
-    quitted = outputs.window is not None and outputs.window.wants_stop
-    outputs.close("interrupted" if caught or quitted else "end")
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.is_running = False
+        self.error: BaseException | None = None
+        self._settings, self._clock = settings, clock
+        self._stopped = threading.Event()
+        self._pipeline: Pipeline | None = None
+        self._runners: list[SinkRunner] = []
+        self._noticed: set[str] = set()
 
+    def stop(self) -> None:
+        """End soon."""
+        self._stopped.set()
+        if self._pipeline is not None:
+            self._pipeline.stop()
 
-def _protect_source(settings: Settings) -> None:
-    """Refuse to write over what is read."""
-    spec, output = Path(settings.source.spec), settings.output
-    if not spec.exists():
-        return
-    folder = spec if spec.is_dir() else spec.parent
-    for flag, given in (("--save", output.save), ("--jsonl", output.jsonl)):
-        if given and Path(given).exists() and Path(given).samefile(spec):
-            raise SinkError(f"{flag} {given}: expected another file than the source; name one")
-    if output.masks and Path(output.masks).exists() and Path(output.masks).samefile(folder):
-        raise SinkError(f"--masks {output.masks}: expected another folder than the source's; name one")
+    def work(self) -> None:
+        """Do the job; what it fails of is kept."""
+        try:
+            self._work()
+        except BaseException as error:  # raised again in the main thread
+            self.error = error
+
+    def print_notices(self) -> None:
+        """Say once of every output that it was given up."""
+        for runner in self._runners:
+            failure = runner.failure
+            if failure is not None and runner.name not in self._noticed:
+                self._noticed.add(runner.name)
+                print(f"lpnet-rt: {printable(redact(failure))}; going on without it", file=sys.stderr, flush=True)
+
+    def _work(self) -> None:
+        source = open_source(self._settings.source, self._clock)
+        try:
+            detector = Detector.load(self._settings.detector, self._clock)
+            if self._stopped.is_set():
+                return
+            outputs = open_sinks(self._settings, source, detector, self._clock)
+            self._runners, self.is_running = outputs.runners, True
+            tally = Tally(source.name, source.frame_count, self._clock, bar=not self._settings.output.quiet)
+            try:
+                self._drive(source, detector, outputs, tally)
+            finally:
+                tally.close()
+                if not self._settings.output.quiet:
+                    self._summarise(source, detector, tally)
+        finally:
+            source.close()
+        self._raise_failures(outputs)
+
+    def _drive(self, source: Source, detector: Detector, outputs: Outputs, tally: Tally) -> None:
+        """Run the pipeline and close the outputs with the true outcome."""
+
+        def on_report(report: Report) -> None:
+            tally.count(report)
+            if outputs.writes_messages:
+                outputs.stamper.stamp(report)
+
+        outcome = "error: the run broke off"
+        try:
+            if outputs.publisher is not None:
+                outputs.publisher.wait_for_subscriber(self._stopped.is_set)
+            self._pipeline = Pipeline(source, detector, outputs.runners, self._settings.source.frames)
+            if self._stopped.is_set():
+                self._pipeline.stop()
+            tally.start()
+            self._pipeline.run(on_report)
+            wanted = self._stopped.is_set() or any(runner.wants_stop for runner in outputs.runners)
+            outcome = "interrupted" if wanted else "end"
+        except LpnetError as error:
+            outcome = f"error: {redact(str(error))}"
+            raise
+        except BaseException as error:
+            outcome = f"error: {type(error).__name__}"
+            raise
+        finally:
+            # The publisher is closed last: its last message says that everything else is done.
+            for runner in reversed(outputs.runners):
+                runner.close(outcome, in_haste=self._stopped.is_set())
+
+    def _summarise(self, source: Source, detector: Detector, tally: Tally) -> None:
+        """Say what was done, also where an error ended it; never into the JSON Lines."""
+        engine = detector.choice.engine
+        where = sys.stderr if self._settings.output.jsonl == "-" else sys.stdout
+        tally.print_summary(source.name, f"{engine.name} {engine.precision}", where)
+        for runner in self._runners:
+            if runner.missed and runner.name != "window":
+                frames = "1 frame" if runner.missed == 1 else f"{runner.missed} frames"
+                print(f"{runner.name}: {frames} left out; the output was slower than the source", file=where)
+
+    def _raise_failures(self, outputs: Outputs) -> None:
+        failed = [runner.name for runner in outputs.runners if runner.failure is not None]
+        if failed:
+            raise SinkError(f"{', '.join(failed)}: given up during the run; what was written before is there")
+        if any(runner.wants_stop for runner in outputs.runners if runner.name == "jsonl"):
+            raise BrokenPipeError
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable, Iterator
 
@@ -13,6 +14,8 @@ from lpnet_rt.models import ModelCard
 from lpnet_rt.pipeline import Pipeline
 from lpnet_rt.reports import Report
 from lpnet_rt.settings import DetectorSettings, SourceSettings
+from lpnet_rt.sinks.runner import DirectSink
+from lpnet_rt.sources import Source
 from lpnet_rt.sources.demo import DemoScene, DemoSource
 
 WAIT_S = 20.0  # an upper bound for what should be quick; nothing waits this long unless it is broken
@@ -54,12 +57,21 @@ class Recorder:
         self.reports.append(report)
         self._at_each(report)
 
-    def close(self) -> None:
-        raise AssertionError("the pipeline leaves closing to whoever opened the sink")
+    def tick(self) -> None:
+        pass
+
+    def close(self, outcome: str = "end") -> None:
+        self.outcome = outcome
 
     @property
     def indices(self) -> list[int]:
         return [report.frame.index for report in self.reports]
+
+
+def run(source: Source, detector: Detector, *sinks: Recorder, frames: int | None = None) -> list[DirectSink]:
+    runners = [DirectSink(sink, f"sink {number}") for number, sink in enumerate(sinks)]
+    Pipeline(source, detector, runners, frames).run()
+    return runners
 
 
 def make_frame(index: int) -> Frame:
@@ -76,7 +88,7 @@ def test_every_frame_reaches_the_sinks_in_order_and_as_it_was(detector: Detector
     scene = DemoScene(seed=3, size_hw=(96, 128))
     source = DemoSource(SourceSettings(frames=12), scene=scene)
     first, second = Recorder(), Recorder()
-    Pipeline(source, detector, [first, second]).run()
+    run(source, detector, first, second)
     assert first.indices == list(range(12))
     assert [id(report) for report in second.reports] == [id(report) for report in first.reports]
     for report in first.reports:
@@ -91,7 +103,7 @@ def test_every_frame_reaches_the_sinks_in_order_and_as_it_was(detector: Detector
 
 def test_score_maps_of_earlier_frames_stay_as_they_were(detector: Detector) -> None:
     sink = Recorder()
-    Pipeline(Frames(4), detector, [sink]).run()
+    run(Frames(4), detector, sink)
     for report in sink.reports:
         np.testing.assert_array_equal(report.score_map, detector.score_map(report.frame.image))
 
@@ -99,33 +111,92 @@ def test_score_maps_of_earlier_frames_stay_as_they_were(detector: Detector) -> N
 def test_a_truncated_source_is_finished_first_then_raised(detector: Detector) -> None:
     sink = Recorder()
     with pytest.raises(TruncatedError, match="cut off"):
-        Pipeline(Frames(7, error=TruncatedError("cut off")), detector, [sink]).run()
+        run(Frames(7, error=TruncatedError("cut off")), detector, sink)
     assert sink.indices == list(range(7))
 
 
 def test_a_fault_of_ours_in_the_source_is_not_swallowed(detector: Detector) -> None:
     with pytest.raises(ZeroDivisionError):
-        Pipeline(Frames(1, error=ZeroDivisionError()), detector, [Recorder()]).run()
+        run(Frames(1, error=ZeroDivisionError()), detector, Recorder())
 
 
 def test_an_empty_source_ends_at_once(detector: Detector) -> None:
     sink = Recorder()
-    Pipeline(Frames(0), detector, [sink]).run()
+    run(Frames(0), detector, sink)
     assert sink.reports == []
 
 
-def test_a_sink_that_fails_stops_everything(detector: Detector) -> None:
+def test_a_sink_that_fails_is_closed_and_the_others_go_on(detector: Detector) -> None:
     def fail(report: Report) -> None:
         if report.frame.index == 3:
             raise SinkError("disk full")
 
-    source, after = Frames(1_000_000), Recorder()
-    with pytest.raises(SinkError, match="disk full"):
-        Pipeline(source, detector, [Recorder(fail), after]).run()
+    broken, after = Recorder(fail), Recorder()
+    runners = run(Frames(7), detector, broken, after)
+    assert broken.indices == [0, 1, 2, 3]
+    assert broken.outcome == "error: disk full"
+    assert after.indices == list(range(7))
+    assert [runner.failure for runner in runners] == ["disk full", None]
+
+
+def test_a_fault_of_ours_in_a_sink_is_a_failure_of_that_sink_too(detector: Detector) -> None:
+    def fail(report: Report) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    after = Recorder()
+    runners = run(Frames(3), detector, Recorder(fail), after)
+    assert runners[0].failure == "sink 0: ZeroDivisionError: division by zero"
     assert after.indices == [0, 1, 2]
+
+
+def test_the_run_ends_when_its_last_sink_has_failed(detector: Detector) -> None:
+    def fail(report: Report) -> None:
+        raise SinkError("disk full")
+
+    source = Frames(1_000_000)
+    run(source, detector, Recorder(fail), Recorder(fail))
     assert source.ended.wait(WAIT_S), "the source is still being read"
     assert source.delivered < 20
     assert not {"lpnet-source", "lpnet-detector"} & {thread.name for thread in threading.enumerate()}
+
+
+def test_a_sink_that_has_to_be_waited_for_holds_a_file_and_not_the_other_sinks_ticks(detector: Detector) -> None:
+    class Slow(DirectSink):
+        refusals = 0
+
+        def offer(self, report: Report) -> bool:
+            if report.frame.index == 1 and self.refusals < 3:
+                self.refusals += 1
+                return False
+            return super().offer(report)
+
+    class Ticking(Recorder):
+        ticks = 0
+
+        def tick(self) -> None:
+            self.ticks += 1
+
+    slow, ticking = Recorder(), Ticking()
+    Pipeline(Frames(4), detector, [Slow(slow, "slow"), DirectSink(ticking, "ticking")]).run()
+    assert slow.indices == ticking.indices == [0, 1, 2, 3]
+    assert ticking.ticks >= 3
+
+
+def test_the_limit_counts_frames_that_were_handled(detector: Detector) -> None:
+    sink = Recorder()
+    run(Frames(1_000_000), detector, sink, frames=5)
+    assert sink.indices == [0, 1, 2, 3, 4]
+
+
+def test_a_damaged_frame_is_a_failed_one(detector: Detector) -> None:
+    class Damaged(Frames):
+        def __iter__(self) -> Iterator[Frame]:
+            yield dataclasses.replace(make_frame(0), damage="a slice is missing")
+            yield make_frame(1)
+
+    sink = Recorder()
+    run(Damaged(2), detector, sink)
+    assert [report.error for report in sink.reports] == ["frame 0: damaged: a slice is missing", None]
 
 
 def test_an_engine_that_fails_stops_everything(detector: Detector) -> None:
@@ -139,7 +210,7 @@ def test_an_engine_that_fails_stops_everything(detector: Detector) -> None:
     card: ModelCard = detector.card
     broken = Detector(card, type(detector.choice)(Failing(), "test"), 0.5)
     with pytest.raises(EngineError, match="out of memory"):
-        Pipeline(source, broken, [sink]).run()
+        run(source, broken, sink)
     assert sink.reports == []
     assert source.ended.wait(WAIT_S)
 
@@ -148,7 +219,7 @@ def test_a_live_source_with_a_slow_sink_drops_the_oldest_and_counts(detector: De
     source = Frames(60, live=True)
     # The first report is held until the source has delivered everything: the queues are as full as they get.
     sink = Recorder(lambda report: None if source.ended.wait(WAIT_S) else pytest.fail("the source waited for the sink"))
-    Pipeline(source, detector, [sink]).run()
+    run(source, detector, sink)
     indices, dropped = sink.indices, [report.frame.dropped for report in sink.reports]
     assert indices == sorted(set(indices))
     assert len(indices) < 20
@@ -165,44 +236,49 @@ def test_drops_of_the_source_and_of_the_queue_are_added_up(detector: Detector) -
             )
 
     sink = Recorder()
-    Pipeline(Lossy(1), detector, [sink]).run()
+    run(Lossy(1), detector, sink)
     assert [report.frame.dropped for report in sink.reports] == [9]
 
 
 def test_stop_ends_the_run_from_another_thread(detector: Detector) -> None:
     source, seen = Frames(1_000_000), threading.Event()
     sink = Recorder(lambda report: seen.set())
-    pipeline = Pipeline(source, detector, [sink])
-    run = threading.Thread(target=pipeline.run)
-    run.start()
+    pipeline = Pipeline(source, detector, [DirectSink(sink, "sink")])
+    thread = threading.Thread(target=pipeline.run)
+    thread.start()
     assert seen.wait(WAIT_S)
     pipeline.stop()
-    run.join(WAIT_S)
-    assert not run.is_alive()
+    thread.join(WAIT_S)
+    assert not thread.is_alive()
     assert sink.indices == list(range(len(sink.reports)))
     assert source.ended.wait(WAIT_S)
 
 
 def test_stop_before_the_run_writes_nothing(detector: Detector) -> None:
     sink = Recorder()
-    pipeline = Pipeline(Frames(1_000_000), detector, [sink])
+    pipeline = Pipeline(Frames(1_000_000), detector, [DirectSink(sink, "sink")])
     pipeline.stop()
     pipeline.run()
     assert sink.reports == []
 
 
-def test_on_idle_is_asked_while_nothing_comes_and_can_end_the_run(detector: Detector) -> None:
+def test_sinks_tick_while_nothing_comes_and_can_end_the_run(detector: Detector) -> None:
     class Silent(Frames):
         def __iter__(self) -> Iterator[Frame]:
             self.ended.wait(WAIT_S)
             yield from ()
 
-    source, asked = Silent(0, live=True), []
+    class Watched(Recorder):
+        ticks = 0
 
-    def on_idle() -> bool:
-        asked.append(True)
-        return len(asked) == 3
+        def tick(self) -> None:
+            self.ticks += 1
 
-    Pipeline(source, detector, []).run(on_idle)
-    assert len(asked) == 3
+        @property
+        def wants_stop(self) -> bool:
+            return self.ticks == 3
+
+    source, sink = Silent(0, live=True), Watched()
+    run(source, detector, sink)
+    assert sink.ticks == 3
     source.close()

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from lpnet_rt.reports import Report
 
-__all__ = ["Controls", "Sink"]
+__all__ = ["Controls", "Sink", "SinkRunner"]
 
 
 class Sink(Protocol):
@@ -54,3 +54,43 @@ class Controls(Protocol):
 
     @property
     def wants_stop(self) -> bool: ...
+
+
+class SinkRunner(Protocol):
+    """Drives one sink; ``offer``, ``tick`` and ``close`` are called from one thread and never raise.
+
+    Attributes:
+        name: Of the output, for messages.
+        failure: None, or why the output was given up, in one line.
+        missed: Frames that the output was too slow for.
+        wants_stop: True once the output asks for the end of the run.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def failure(self) -> str | None: ...
+
+    @property
+    def missed(self) -> int: ...
+
+    @property
+    def wants_stop(self) -> bool: ...
+
+    def offer(self, report: Report) -> bool:
+        """Hand a report over; False where the sink has to be waited for: offer it again."""
+        ...
+
+    def tick(self) -> None:
+        """Do what is due while no frames come."""
+        ...
+
+    def close(self, outcome: str, in_haste: bool = False) -> None:
+        """Finish the output and release it.
+
+        Args:
+            outcome: ``end``, ``interrupted`` or ``error: ...``.
+            in_haste: Wait for a sink only as long as it takes frames quickly.
+        """
+        ...

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 import sys
 from io import FileIO
+from pathlib import Path
 
-from lpnet_rt.errors import SinkError
+from lpnet_rt.errors import SinkError, reason
+from lpnet_rt.files import create_file
 from lpnet_rt.messages import FrameStamper, encode
 from lpnet_rt.reports import Report
 
@@ -15,43 +20,55 @@ __all__ = ["JsonlSink"]
 class JsonlSink:
     """Writes JSON Lines; each line is in the file before the next frame, so that a kill loses at most one."""
 
-    def __init__(self, path: str, stamper: FrameStamper) -> None:
-        """Open the file, emptying one that is there.
+    def __init__(self, path: str, stamper: FrameStamper, overwrite: bool = False) -> None:
+        """Open the file.
 
         Args:
-            path: File to write; ``-`` is standard output.
+            path: File to write; ``-`` is standard output, and a pipe or a device is written as it is.
             stamper: Shared with the other outputs of the run, so that all write the same message for a frame.
+            overwrite: Replace a file that exists, from the first frame on; else it is refused.
 
         Raises:
-            SinkError: The file cannot be written.
+            SinkError: The file exists, cannot be written, or is being written by another process.
         """
         self._path = path
         self._stamper = stamper
-        try:
-            # Unbuffered: nothing is left in this process that a kill, or a second failure at closing, could lose.
-            if path == "-":
-                self._file = FileIO(sys.stdout.fileno(), "w", closefd=False)
-            else:
-                self._file = FileIO(path, "w")
-        except OSError as error:
-            raise SinkError(
-                f"jsonl: {path}: cannot be written: {error.strerror}; give a file in a folder you can write"
-            ) from error
+        self._is_reader_gone = False
+        # Unbuffered: nothing is left in this process that a kill, or a second failure at closing, could lose.
+        if path == "-":
+            self._file = FileIO(sys.stdout.fileno(), "w", closefd=False)
+        elif _is_special(path):
+            self._file = FileIO(_open_special(path), "w")
+        else:
+            self._file = FileIO(create_file(Path(path), "jsonl", overwrite), "w")
+        self._is_empty = path == "-" or not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
+
+    @property
+    def wants_stop(self) -> bool:
+        """True once the reader of standard output, or of a pipe, has gone: nobody is left to write for."""
+        return self._is_reader_gone
 
     def write(self, report: Report) -> None:
         """Write one line.
 
         Raises:
-            SinkError: The disk is full, the reader of standard output is gone or the sink is closed.
+            SinkError: The disk is full or the sink is closed.
         """
+        if self._is_reader_gone:
+            return
         if self._file.closed:
             raise SinkError(f"jsonl: {self._path}: expected an open file, found it closed; open a new sink")
         rest = memoryview(encode(self._stamper.stamp(report)) + b"\n")
         try:
+            if not self._is_empty:
+                os.ftruncate(self._file.fileno(), 0)
+                self._is_empty = True
             while rest:
                 rest = rest[self._file.write(rest) :]
+        except BrokenPipeError:
+            self._is_reader_gone = True
         except OSError as error:
-            raise SinkError(f"jsonl: {self._path}: cannot write: {error.strerror}") from error
+            raise SinkError(f"jsonl: {self._path}: cannot write: {reason(error)}") from error
 
     def tick(self) -> None:
         """Nothing is due while no frames come."""
@@ -65,4 +82,31 @@ class JsonlSink:
         try:
             self._file.close()
         except OSError as error:
-            raise SinkError(f"jsonl: {self._path}: cannot write: {error.strerror}") from error
+            raise SinkError(f"jsonl: {self._path}: cannot write: {reason(error)}") from error
+
+
+def _is_special(path: str) -> bool:
+    """Tell whether a path is a pipe or a device, which hold nothing that could be overwritten."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+
+
+def _open_special(path: str) -> int:
+    """Open a pipe or a device without waiting for a reader.
+
+    Raises:
+        SinkError: It cannot be written, or nobody reads the pipe.
+    """
+    try:
+        number = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise SinkError(
+                f"jsonl {path}: expected a reader at the other end of the pipe, found none; start it first"
+            ) from error
+        raise SinkError(f"jsonl {path}: cannot be written: {reason(error)}") from error
+    os.set_blocking(number, True)
+    return number

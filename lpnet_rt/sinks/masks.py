@@ -3,48 +3,67 @@
 from __future__ import annotations
 
 import os
+import stat
+import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from lpnet_rt.errors import SinkError
+from lpnet_rt.errors import SinkError, reason
+from lpnet_rt.files import refuse_existing, write_whole
 from lpnet_rt.reports import Report
 
 __all__ = ["MaskSink"]
 
+# A text chunk after the header says who wrote a mask: what has none is somebody's picture, and is not replaced.
+_IHDR_END = 33
+_NOTE = b"tEXtSoftware\0lpnet-rt mask"
+_CHUNK = (len(_NOTE) - 4).to_bytes(4) + _NOTE + zlib.crc32(_NOTE).to_bytes(4)
+
 
 class MaskSink:
-    """Writes ``<stem>.png`` of the image's size: 255 where the score reaches the threshold, 0 elsewhere.
+    """Writes ``<stem>.png`` of the image's size: 255 where a pixel is part of a detection, 0 elsewhere.
 
-    A frame that could not be judged gets no mask, since an empty one would say that nothing is there.
+    A frame that could not be judged gets no mask, since an empty one would say that nothing is there. Masks of an
+    earlier run are replaced; any other file is refused.
     """
 
-    def __init__(self, folder: str, threshold: float) -> None:
+    def __init__(self, folder: str, threshold: float, files: Iterable[str] = (), overwrite: bool = False) -> None:
         """Make the folder where it is missing.
 
         Args:
-            folder: Where the masks go; masks of the same names are replaced.
+            folder: Where the masks go.
             threshold: The score from which on a pixel is part of a detection.
+            files: Names of the images to come; what stands in the way of their masks is refused now.
+            overwrite: Replace any file, not only masks.
 
         Raises:
-            SinkError: The folder cannot be made or written.
+            SinkError: The folder cannot be made or written, two images have the same stem, or a file that is no mask
+                stands where a mask is to be written.
         """
         self._folder = Path(folder)
         self._threshold = np.float32(threshold)
+        self._overwrite = overwrite
         self._stems: set[str] = set()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise SinkError(f"masks: {folder}: the folder cannot be made: {error.strerror}; give another") from error
+            raise SinkError(f"masks: {folder}: the folder cannot be made: {reason(error)}; give another") from error
         if not os.access(self._folder, os.W_OK | os.X_OK):
             raise SinkError(f"masks: {folder}: the folder cannot be written: permission denied; give another")
+        seen: set[str] = set()
+        for stem in (Path(name).stem for name in files):
+            self._refuse_twin(stem, seen)
+            self._refuse_foreign(self._folder / f"{stem}.png")
 
     def write(self, report: Report) -> None:
         """Write one mask.
 
         Raises:
-            SinkError: The source is no set of images, two images have the same stem, or the disk is full.
+            SinkError: The source is no set of images, two images have the same stem, a file that is no mask stands in
+                the way, or the disk is full.
         """
         stem = report.frame.stem
         if stem is None:
@@ -52,22 +71,39 @@ class MaskSink:
                 f"masks: expected a source of single images, found {report.frame.source}, frame {report.frame.index}; "
                 "give a folder or a pattern of images, or leave out --masks"
             )
-        if stem in self._stems:
-            raise SinkError(
-                f"masks: two images are called {stem}: the mask of one would replace the other's; rename one"
-            )
-        self._stems.add(stem)
+        self._refuse_twin(stem, self._stems)
         if report.error is not None:
             return
-        mask = (report.score_map >= self._threshold).view(np.uint8) * np.uint8(255)
         path = self._folder / f"{stem}.png"
-        try:
-            path.write_bytes(cv2.imencode(".png", mask)[1].tobytes())
-        except OSError as error:
-            raise SinkError(f"masks: {path}: cannot be written: {error.strerror}") from error
+        self._refuse_foreign(path)
+        mask = (report.score_map >= self._threshold).view(np.uint8) * np.uint8(255)
+        png = cv2.imencode(".png", mask)[1].tobytes()
+        write_whole(path, png[:_IHDR_END] + _CHUNK + png[_IHDR_END:], "masks")
 
     def tick(self) -> None:
         """Nothing is due while no frames come."""
 
     def close(self, outcome: str = "end") -> None:
         """Nothing is left to do; every mask is complete when ``write`` returns."""
+
+    def _refuse_twin(self, stem: str, seen: set[str]) -> None:
+        if stem in seen:
+            raise SinkError(
+                f"masks: two images are called {stem}: the mask of one would replace the other's; rename one"
+            )
+        seen.add(stem)
+
+    def _refuse_foreign(self, path: Path) -> None:
+        if not self._overwrite and not _is_mask_of_ours(path):
+            refuse_existing(path, "masks", overwrite=False)
+
+
+def _is_mask_of_ours(path: Path) -> bool:
+    """Tell whether a file is a mask that this program wrote."""
+    try:
+        number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(number, "rb") as file:
+            head = file.read(_IHDR_END + len(_CHUNK)) if stat.S_ISREG(os.fstat(number).st_mode) else b""
+    except OSError:
+        return False
+    return head.endswith(_CHUNK)

@@ -1,8 +1,9 @@
-"""A progress bar on a terminal, and the summary at the end."""
+"""What a run has done so far: a progress bar on a terminal, and the summary at the end."""
 
 from __future__ import annotations
 
 import sys
+import threading
 from typing import TextIO
 
 from rich.console import Console
@@ -12,13 +13,17 @@ from lpnet_rt.clock import Clock
 from lpnet_rt.reports import Report
 from lpnet_rt.statistics import DurationHistogram
 
-__all__ = ["ProgressSink"]
+__all__ = ["Tally"]
 
-_REDRAW_NS = 100_000_000
+_REDRAW_S = 0.1
+_JOIN_S = 0.3
 
 
-class ProgressSink:
-    """Counts everything; draws a bar on stderr where that is a terminal."""
+class Tally:
+    """Counts every report; a bar on standard error, where that is a terminal, is drawn by a thread of its own.
+
+    A terminal that is held (Ctrl-S) holds that thread and nothing else.
+    """
 
     def __init__(self, title: str, frame_count: int | None, clock: Clock, bar: bool = True) -> None:
         """Start the bar.
@@ -32,20 +37,20 @@ class ProgressSink:
         self._clock = clock
         self._frames = self._detections = self._failed = self._dropped = 0
         self._latency, self._infer = DurationHistogram(), DurationHistogram()
-        self._began_ns = self._drawn_ns = self._last_ns = clock.monotonic_ns()
-        self._bar: Progress | None = None
+        self._began_ns = self._last_ns = clock.monotonic_ns()
+        self._closed = threading.Event()
+        self._drawer: threading.Thread | None = None
         if bar and sys.stderr.isatty():
-            columns = (TextColumn(title), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-            self._bar = Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False)
-            self._task = self._bar.add_task("", total=frame_count)
-            self._bar.start()
+            name = "lpnet-progress"
+            self._drawer = threading.Thread(target=self._draw, args=(title, frame_count), name=name, daemon=True)
+            self._drawer.start()
 
     def start(self) -> None:
         """Count time from here: everything is loaded."""
         self._began_ns = self._last_ns = self._clock.monotonic_ns()
 
-    def write(self, report: Report) -> None:
-        """Count a report; redraw ten times a second."""
+    def count(self, report: Report) -> None:
+        """Count a report."""
         self._frames += 1
         self._detections += len(report.detections)
         self._failed += report.error is not None
@@ -53,19 +58,21 @@ class ProgressSink:
         self._latency.add(report.latency.total_ms)
         self._infer.add(report.latency.infer_ms)
         self._last_ns = self._clock.monotonic_ns()
-        if self._bar is not None and self._last_ns - self._drawn_ns >= _REDRAW_NS:
-            self._drawn_ns = self._last_ns
-            words = f"{self._frames} frames  {self._rate_hz():.0f} fps  {self._detections} detections"
-            self._bar.update(self._task, completed=self._frames, description=words, refresh=True)
 
-    def tick(self) -> None:
-        """Nothing is due while no frames come."""
-
-    def close(self, outcome: str = "end") -> None:
+    def close(self) -> None:
         """Take the bar away."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        self._closed.set()
+        if self._drawer is not None:
+            self._drawer.join(_JOIN_S)
+            self._drawer = None
+
+    def _draw(self, title: str, frame_count: int | None) -> None:
+        columns = (TextColumn(title), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
+            task = bar.add_task("", total=frame_count)
+            while not self._closed.wait(_REDRAW_S):
+                words = f"{self._frames} frames  {self._rate_hz():.0f} fps  {self._detections} detections"
+                bar.update(task, completed=self._frames, description=words, refresh=True)
 
     def print_summary(self, source: str, engine: str, out: TextIO) -> None:
         """Print frames, rate, detections and latency."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,7 +16,8 @@ import numpy as np
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
-from lpnet_rt.errors import SinkError
+from lpnet_rt.errors import SinkError, reason
+from lpnet_rt.files import create_file
 from lpnet_rt.frames import Frame
 from lpnet_rt.overlay import Painter, Picture
 from lpnet_rt.reports import Report
@@ -46,16 +48,18 @@ class VideoSink:
     stand in the video at their own times.
     """
 
-    def __init__(self, path: str, rate_hz: float | None, painter: Painter) -> None:
-        """Open the file, emptying one that is there.
+    def __init__(self, path: str, rate_hz: float | None, painter: Painter, overwrite: bool = False) -> None:
+        """Open the file.
 
         Args:
             path: File to write, ending in .mp4 or .mkv.
             rate_hz: Nominal frames a second of the source; None takes 25.
             painter: Draws the overlay; shared with the window.
+            overwrite: Replace a file that exists, from the first frame on; else it is refused.
 
         Raises:
-            SinkError: The name has another ending or the file cannot be written.
+            SinkError: The name has another ending, or the file exists, cannot be written or is being written by another
+                process.
         """
         self._path = Path(path)
         if self._path.suffix.lower() not in _CONTAINER_OPTIONS:
@@ -67,10 +71,9 @@ class VideoSink:
         self._time_s = 0.0
         self._last_pts = -1
         self._is_closed = False
-        try:
-            self._path.open("wb").close()
-        except OSError as error:
-            raise SinkError(f"video: {path}: cannot be written: {error.strerror}; give another file") from error
+        self._was_there = self._path.exists()
+        # Held until the end: its lock keeps a second run off the file, whose content stays until the first frame.
+        self._lock = create_file(self._path, "video", overwrite)
 
     def write(self, report: Report) -> None:
         """Encode one frame.
@@ -88,13 +91,13 @@ class VideoSink:
             image.pts = self._pts_of(report.frame)
             container.mux(stream.encode(image))
         except (av.FFmpegError, OSError) as error:
-            raise SinkError(f"video: {self._path}: cannot be written: {error.strerror}") from error
+            raise SinkError(f"video: {self._path}: cannot be written: {reason(error)}") from error
 
     def tick(self) -> None:
         """Nothing is due while no frames come."""
 
     def close(self, outcome: str = "end") -> None:
-        """Finish the file; one without any frame is removed. Harmless when called twice.
+        """Finish the file; a new one without any frame is removed. Harmless when called twice.
 
         Raises:
             SinkError: The end of the video cannot be written.
@@ -104,13 +107,16 @@ class VideoSink:
         self._is_closed = True
         try:
             if self._opened is None:
-                self._path.unlink(missing_ok=True)
+                if not self._was_there:
+                    self._path.unlink(missing_ok=True)
                 return
             container, stream = self._opened
             with container:
                 container.mux(stream.encode(None))
         except (av.FFmpegError, OSError) as error:
-            raise SinkError(f"video: {self._path}: cannot be finished: {error.strerror}") from error
+            raise SinkError(f"video: {self._path}: cannot be finished: {reason(error)}") from error
+        finally:
+            os.close(self._lock)
 
     def _open(self, picture: Picture) -> tuple[OutputContainer, VideoStream]:
         """Open the encoder at the size of the first picture, made even, as H.264 wants it."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from lpnet_rt.frames import Frame
@@ -18,6 +19,7 @@ class Source(Protocol):
         live: True where frames come at their own pace (a camera): a late reader misses them. A file waits.
         frame_count: How many frames will come, or None where that cannot be known.
         rate_hz: Nominal frames a second, or None where the source has none.
+        files: The files that it reads, which no output may replace; none for cameras and streams.
     """
 
     @property
@@ -31,6 +33,9 @@ class Source(Protocol):
 
     @property
     def rate_hz(self) -> float | None: ...
+
+    @property
+    def files(self) -> Sequence[Path]: ...
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield frames until the source ends.

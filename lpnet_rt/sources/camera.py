@@ -109,6 +109,11 @@ class CameraSource:
         """Frames a second as the driver declares them."""
         return self._rate_hz
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """None: nothing of this is in a file."""
+        return ()
+
     def __iter__(self) -> Iterator[Frame]:
         """Yield frames until the limit; then the camera is released.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event
 
 import cv2
@@ -175,6 +176,11 @@ class DemoSource:
     def rate_hz(self) -> float:
         """30 frames a second."""
         return _RATE_HZ
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """None: nothing of this is in a file."""
+        return ()
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames of the scene in order."""

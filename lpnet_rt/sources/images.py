@@ -61,6 +61,11 @@ class ImageSource:
         """None: images have no times."""
         return None
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The images."""
+        return self._paths
+
     def __iter__(self) -> Iterator[Frame]:
         """Yield one frame a file, its ``file`` set.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import av
 
@@ -110,6 +111,11 @@ class StreamSource:
     def rate_hz(self) -> float | None:
         """Frames a second as the stream declares them."""
         return self._rate_hz
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """None: nothing of this is in a file."""
+        return ()
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield frames until the stream, or the limit, ends; then the connection is closed.

@@ -122,6 +122,11 @@ class VideoSource:
         """Average frames a second."""
         return self._rate_hz
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The video."""
+        return (self._path,)
+
     def __iter__(self) -> Iterator[Frame]:
         """Yield frames until the file, or the limit, ends; then the file is closed.
 

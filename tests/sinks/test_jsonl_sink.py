@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -42,17 +43,49 @@ def test_a_dash_is_standard_output_and_stays_open(make_report, capfd) -> None:
     assert after == "still open"
 
 
-def test_a_file_that_is_there_is_replaced(tmp_path: Path) -> None:
+def test_a_file_that_is_there_is_refused_and_kept(tmp_path: Path) -> None:
     (tmp_path / "out.jsonl").write_text("old\n")
-    JsonlSink(str(tmp_path / "out.jsonl"), stamper()).close()
-    assert (tmp_path / "out.jsonl").read_text() == ""
+    with pytest.raises(SinkError, match="--overwrite"):
+        JsonlSink(str(tmp_path / "out.jsonl"), stamper())
+    assert (tmp_path / "out.jsonl").read_text() == "old\n"
 
 
-@pytest.mark.parametrize("name", ["missing/out.jsonl", ".", "file/out.jsonl"])
-def test_what_cannot_be_written_is_one_clear_line(tmp_path: Path, name: str) -> None:
+def test_an_overwritten_file_keeps_what_it_holds_until_the_first_frame(tmp_path: Path, make_report) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_text("old\n" * 1000)
+    JsonlSink(str(path), stamper(), overwrite=True).close()
+    assert path.read_text() == "old\n" * 1000
+    sink = JsonlSink(str(path), stamper(), overwrite=True)
+    sink.write(make_report(0))
+    sink.close()
+    assert [decode(None, line).frame for line in path.read_bytes().splitlines()] == [0]
+
+
+def test_two_runs_never_write_one_file(tmp_path: Path) -> None:
+    first = JsonlSink(str(tmp_path / "out.jsonl"), stamper(), overwrite=True)
+    with pytest.raises(SinkError, match="another process is writing"):
+        JsonlSink(str(tmp_path / "out.jsonl"), stamper(), overwrite=True)
+    first.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("missing/out.jsonl", "cannot be written: .*; give a file in a folder you can write"),
+        (".", "expected a file or a free name, found a folder; give another name"),
+        ("file/out.jsonl", "cannot be written: .*; give a file in a folder you can write"),
+    ],
+)
+def test_what_cannot_be_written_is_one_clear_line(tmp_path: Path, name: str, reason: str) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(SinkError, match=r"^jsonl: .*cannot be written: .*; give a file in a folder you can write$"):
+    with pytest.raises(SinkError, match=f"^jsonl .*: {reason}$"):
         JsonlSink(str(tmp_path / name), stamper())
+
+
+def test_a_pipe_without_a_reader_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SinkError, match="expected a reader"):
+        JsonlSink(str(tmp_path / "pipe"), stamper())
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, a disk that is always full")
@@ -63,13 +96,13 @@ def test_a_full_disk_is_one_clear_line(make_report) -> None:
     sink.close()
 
 
-def test_a_reader_that_goes_away_is_one_clear_line() -> None:
+def test_a_reader_that_goes_away_is_the_wish_to_stop() -> None:
     script = (
         "from conftest import make\n"
         "from lpnet_rt.clock import SYSTEM_CLOCK\nfrom lpnet_rt.messages import FrameStamper\n"
         "from lpnet_rt.sinks.jsonl import JsonlSink\n"
         "sink = JsonlSink('-', FrameStamper('m', SYSTEM_CLOCK))\nreport = make(0)\n"
-        "while True: sink.write(report)\n"
+        "for _ in range(1_000_000):\n    sink.write(report)\n    if sink.wants_stop: raise SystemExit(9)\n"
     )
     writer = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=Path(__file__).parent
@@ -77,6 +110,5 @@ def test_a_reader_that_goes_away_is_one_clear_line() -> None:
     assert writer.stdout is not None
     writer.stdout.readline()
     writer.stdout.close()
-    _, told = writer.communicate(timeout=20)
-    assert writer.returncode == 1
-    assert told.decode().splitlines()[-1].endswith("SinkError: jsonl: -: cannot write: Broken pipe")
+    _, said = writer.communicate(timeout=20)
+    assert (writer.returncode, said) == (9, b"")

@@ -66,3 +66,32 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> No
     tmp_path.chmod(0o500)
     with pytest.raises(SinkError, match="permission denied"):
         MaskSink(str(tmp_path), 0.5)
+
+
+def test_a_file_that_is_no_mask_is_refused_before_the_first_frame(tmp_path: Path, make_report) -> None:
+    picture = cv2.imencode(".png", np.full((48, 64), 7, np.uint8))[1].tobytes()
+    (tmp_path / "a.png").write_bytes(picture)
+    with pytest.raises(SinkError, match="--overwrite"):
+        MaskSink(str(tmp_path), 0.5, ["a.tif"])
+    sink = MaskSink(str(tmp_path), 0.5)
+    with pytest.raises(SinkError, match="--overwrite"):
+        sink.write(make_report(0, file="a.tif"))
+    assert (tmp_path / "a.png").read_bytes() == picture
+
+
+def test_masks_of_an_earlier_run_are_replaced(tmp_path: Path, make_report) -> None:
+    for frame in (0, 20):
+        MaskSink(str(tmp_path), 0.5, ["a.png"]).write(make_report(frame, file="a.png"))
+    assert read(tmp_path / "a.png")[24:27, 25:28].all()
+    assert not read(tmp_path / "a.png")[24:27, 5:8].any()
+
+
+def test_a_link_in_the_folder_is_never_written_through(tmp_path: Path, make_report) -> None:
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "precious").write_bytes(b"precious")
+    (tmp_path / "masks" / "a.png").symlink_to(tmp_path / "precious")
+    for overwrite in (False, True):
+        sink = MaskSink(str(tmp_path / "masks"), 0.5, overwrite=overwrite)
+        with pytest.raises(SinkError, match="a link"):
+            sink.write(make_report(0, file="a.png"))
+    assert (tmp_path / "precious").read_bytes() == b"precious"

@@ -113,7 +113,7 @@ def test_a_file_without_frames_is_removed(tmp_path: Path, clock) -> None:
         ("out.avi", "ends in .mp4 or .mkv"),
         ("out", "ends in .mp4 or .mkv"),
         ("missing/out.mp4", "cannot be written: No such file"),
-        ("folder.mp4", "cannot be written: Is a directory"),
+        ("folder.mp4", "expected a file or a free name, found a folder"),
     ],
 )
 def test_what_cannot_be_written_is_one_clear_line(tmp_path: Path, clock, name: str, reason: str) -> None:
@@ -122,15 +122,50 @@ def test_what_cannot_be_written_is_one_clear_line(tmp_path: Path, clock, name: s
         VideoSink(str(tmp_path / name), 25.0, Painter("", clock))
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, a disk that is always full")
-def test_a_full_disk_is_one_clear_line(tmp_path: Path, make_report, clock) -> None:
-    (tmp_path / "out.mkv").symlink_to("/dev/full")
-    sink = VideoSink(str(tmp_path / "out.mkv"), 25.0, Painter("", clock))
+FULL_DISK = """
+import resource, signal, sys
+from conftest import SteppedClock, make
+from lpnet_rt.overlay import Painter
+from lpnet_rt.sinks.video import VideoSink
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+sink = VideoSink(sys.argv[1], 25.0, Painter("", SteppedClock()))
+for i in range(200):
+    sink.write(make(i))
+sink.close()
+"""
 
-    def record() -> None:
-        for i in range(200):
-            sink.write(make_report(i))
-        sink.close()
 
-    with pytest.raises(SinkError, match="No space left"):
-        record()
+def test_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, tmp_path / "out.mkv"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "SinkError: video: " in done.stderr.splitlines()[-1]
+    assert "File too large" in done.stderr.splitlines()[-1]
+
+
+def test_an_existing_video_is_kept_until_the_first_frame_of_its_replacement(tmp_path: Path, make_report, clock) -> None:
+    path = tmp_path / "out.mp4"
+    path.write_bytes(b"precious")
+    with pytest.raises(SinkError, match="--overwrite"):
+        VideoSink(str(path), 25.0, Painter("", clock))
+    VideoSink(str(path), 25.0, Painter("", clock), overwrite=True).close()
+    assert path.read_bytes() == b"precious"
+    sink = VideoSink(str(path), 25.0, Painter("", clock), overwrite=True)
+    sink.write(make_report(0))
+    sink.close()
+    assert len(decode(path)[0]) == 1
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_link_is_not_written_through(tmp_path: Path, clock) -> None:
+    (tmp_path / "precious").write_bytes(b"precious")
+    (tmp_path / "out.mkv").symlink_to(tmp_path / "precious")
+    with pytest.raises(SinkError, match="found a link"):
+        VideoSink(str(tmp_path / "out.mkv"), 25.0, Painter("", clock), overwrite=True)

@@ -1,0 +1,24 @@
+"""How the process ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+__all__ = ["leave"]
+
+
+def leave(code: int) -> int:
+    """Return the exit code, or end the process with it where a thread was left behind in a native call.
+
+    Python ends by taking modules apart; a thread that returns from a library into that aborts the process.
+    """
+    if any(thread.name.startswith("lpnet-") for thread in threading.enumerate()):
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (OSError, ValueError):
+                continue
+        os._exit(code)
+    return code
