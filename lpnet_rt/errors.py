@@ -18,6 +18,8 @@ they enter (``raise SourceError(...) from error``) and never cross a stage bare.
 
 from __future__ import annotations
 
+from lpnet_rt.text import printable, redact
+
 __all__ = [
     "DataError",
     "DependencyError",
@@ -35,9 +37,16 @@ __all__ = [
 
 
 class LpnetError(Exception):
-    """Root of every error raised on purpose; ``exit_code`` is what the command line exits with."""
+    """Root of every error raised on purpose; ``exit_code`` is what the command line exits with.
+
+    Its text can be shown as it is: one line, without what would act on a terminal and without passwords in URLs,
+    wherever the names in it come from.
+    """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return printable(redact(super().__str__()))
 
 
 class SettingsError(LpnetError):
