@@ -2,8 +2,8 @@
 
     python -m lpnet_rt.benchmarks.accuracy --data DIR [--json OUT]
 
-``DIR`` holds ``sirst/`` (images, masks, splits) and ``irvideo/`` (clips, boxes). Masks are pixels whose score is over
-one half; detections are taken at the threshold in force.
+``DIR`` holds ``sirst/`` (images, masks, splits) and ``irvideo/`` (clips, boxes). Masks are pixels whose score is at
+least one half; detections are taken at the threshold in force.
 """
 
 from __future__ import annotations
@@ -13,14 +13,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
 
-import msgspec
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
+from lpnet_rt.benchmarks.outputs import check_output, write_figures
 from lpnet_rt.detector import Detector
+from lpnet_rt.errors import LpnetError
 from lpnet_rt.frames import Frame
 from lpnet_rt.settings import DetectorSettings, SourceSettings
 from lpnet_rt.sources import open_source
@@ -33,17 +31,17 @@ from lpnet_rt.training.metrics import (
     FieldAccumulator,
     FieldMeasures,
 )
+from lpnet_rt.training.progress import watched
 
 __all__ = ["judge_empty_frames", "judge_masks", "judge_video", "main"]
 
-_T = TypeVar("_T")
 _NO_BOXES: Boxes = np.zeros((0, 4))
 
 
 def judge_masks(detector: Detector, sirst: Path, split: str) -> FieldMeasures:
     """MIoU, nIoU, Pd and Fa on the frames of a split that hold targets."""
     measures = FieldAccumulator(0.5)
-    for sample in _shown(load_masked(sirst, (split,)), split):
+    for sample in watched(load_masked(sirst, (split,)), split):
         measures.add(detector.score_map(sample.image), sample.truth)
     return measures.result()
 
@@ -51,7 +49,7 @@ def judge_masks(detector: Detector, sirst: Path, split: str) -> FieldMeasures:
 def judge_empty_frames(detector: Detector, sirst: Path, split: str) -> EmptyFrameMeasures:
     """False detections on the target-free frames of a split, at the detector's threshold."""
     measures = EmptyFrameAccumulator(detector.threshold)
-    for sample in _shown([s for s in load_masked(sirst, (split,)) if not s.has_target], f"{split}, target-free"):
+    for sample in watched([s for s in load_masked(sirst, (split,)) if not s.has_target], f"{split}, target-free"):
         measures.add_count(len(detector.detect(sample.image)))
     return measures.result()
 
@@ -61,7 +59,7 @@ def judge_video(detector: Detector, irvideo: Path, held_back: tuple[int, int]) -
     names = [p.stem for p in sorted((irvideo / "clips").glob("*.mp4")) if clip_is_held_back(p.stem, *held_back)]
     kinds: dict[str, BoxAccumulator] = {}
     total = BoxAccumulator()
-    for name in _shown(names, "clips"):
+    for name in watched(names, "video", "clips"):
         kind = kinds.setdefault(name.rpartition("_")[0], BoxAccumulator())
         boxes = read_boxes(irvideo / "boxes" / f"{name}.csv")
         for frame in _frames(irvideo / "clips" / f"{name}.mp4"):
@@ -80,7 +78,18 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--precision", default="auto", metavar="P")
     parser.add_argument("--threshold", type=float, metavar="T", help="default: the model card's")
     parser.add_argument("--json", metavar="OUT", help="write the figures to this file")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     args = parser.parse_args(argv)
+    try:
+        return _run(args)
+    except LpnetError as error:
+        print(f"lpnet-rt: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.json:
+        check_output(Path(args.json), "--json", args.overwrite)
     settings = DetectorSettings(
         model=args.model, engine=args.engine, precision=args.precision, threshold=args.threshold
     )
@@ -91,7 +100,7 @@ def main(argv: list[str] | None = None) -> int:
     video = judge_video(detector, root / "irvideo", (1, 5))
     print(f"{detector.card.name} in {engine.name} {engine.precision}, threshold {detector.threshold:g}")
     print(
-        f"v1_val, score over 0.5: mIoU {100 * (masks.miou or 0):.1f}  nIoU {100 * (masks.niou or 0):.1f}  "
+        f"v1_val, at 0.5: mIoU {100 * (masks.miou or 0):.1f}  nIoU {100 * (masks.niou or 0):.1f}  "
         f"Pd {100 * (masks.pd or 0):.1f} %  Fa {masks.fa_per_million or 0:.1f} per million pixels"
     )
     print(f"v2_val, {empty.frames} target-free frames: {empty.false_per_frame or 0:.3f} false detections a frame")
@@ -107,7 +116,7 @@ def main(argv: list[str] | None = None) -> int:
             "v2_val_empty": asdict(empty),
             "video": {name: asdict(found) for name, found in video.items()},
         }
-        Path(args.json).write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n")
+        write_figures(figures, Path(args.json), args.overwrite)
     return 0
 
 
@@ -117,11 +126,6 @@ def _frames(path: Path) -> Iterator[Frame]:
         yield from source
     finally:
         source.close()
-
-
-def _shown(items: list[_T], title: str) -> Iterator[_T]:
-    console = Console(stderr=True)
-    yield from track(items, title, console=console, transient=True, disable=not console.is_terminal)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
 from rich.console import Console
 
 from lpnet_rt.benchmarks.arithmetic import count_macs
@@ -22,6 +20,7 @@ from lpnet_rt.benchmarks.choosing import load_detectors
 from lpnet_rt.benchmarks.end_to_end import measure_file
 from lpnet_rt.benchmarks.live import measure_live
 from lpnet_rt.benchmarks.machine import Machine, Peak, describe_machine, measure_peaks
+from lpnet_rt.benchmarks.outputs import check_output, write_figures
 from lpnet_rt.benchmarks.parity import compare_engines, demo_frames, reference_of
 from lpnet_rt.benchmarks.plan import Plan, add_flags, read_plan
 from lpnet_rt.benchmarks.plots import check_plotting, draw_results
@@ -41,6 +40,7 @@ from lpnet_rt.clock import SYSTEM_CLOCK, Clock
 from lpnet_rt.detector import Detector
 from lpnet_rt.errors import SettingsError, SinkError
 from lpnet_rt.models import find_model
+from lpnet_rt.processors import processor_count
 
 __all__ = ["add_arguments", "measure", "run"]
 
@@ -77,16 +77,16 @@ def run(args: argparse.Namespace) -> int:
     console.print(_describe(machine))
     detectors = load_detectors(plan.engines, plan.model, plan.threads)
     precisions = [detector.choice.engine.precision for detector in detectors]
-    peaks = measure_peaks(precisions, plan.threads or len(os.sched_getaffinity(0)), clock)
+    peaks = measure_peaks(precisions, plan.threads or processor_count(), clock)
     console.print("matrix product: " + (", ".join(f"{p.precision} {p.gmac_per_s:.0f} GMAC/s" for p in peaks) or "none"))
     with tempfile.TemporaryDirectory() as folder:
         results = measure(plan, detectors, peaks, Path(folder), console)
     if plan.json:
         whole = {"machine": machine, "peaks": peaks, "plan": plan, "results": results}
-        Path(plan.json).write_bytes(msgspec.json.format(msgspec.json.encode(whole), indent=2) + b"\n")
+        write_figures(whole, Path(plan.json), plan.overwrite)
     if plan.plot:
         title = f"{detectors[0].card.name}, {machine.processor}, {machine.processors} processors"
-        draw_results(results, title, Path(plan.plot))
+        draw_results(results, title, Path(plan.plot), overwrite=plan.overwrite)
     return 0
 
 
@@ -237,9 +237,11 @@ def _check_outputs(plan: Plan) -> None:
     """Refuse what cannot be written before anything is measured."""
     if plan.plot:
         check_plotting()
-    for flag, given in (("--json", plan.json), ("--plot", plan.plot)):
-        if given and not os.access(Path(given).absolute().parent, os.W_OK | os.X_OK):
-            raise SinkError(f"{flag} {given}: expected a folder that can be written; make it first")
+    given = {flag: Path(name) for flag, name in (("--json", plan.json), ("--plot", plan.plot)) if name}
+    for flag, path in given.items():
+        check_output(path, flag, plan.overwrite)
+    if len({path.resolve() for path in given.values()}) < len(given):
+        raise SinkError(f"--plot {plan.plot}: --json writes the same file; give another name")
 
 
 def _describe(machine: Machine) -> str:

@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import msgspec
 from rich.console import Console
 
+from lpnet_rt.benchmarks.outputs import check_output, write_figures
 from lpnet_rt.benchmarks.published import PublishedRun, run_published
 from lpnet_rt.benchmarks.results import EndToEnd
 from lpnet_rt.benchmarks.tables import end_to_end_table
@@ -92,7 +92,18 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--frames", type=int, default=900, metavar="N", help="frames a file (default: %(default)s)")
     parser.add_argument("--soak", type=int, default=0, metavar="N", help="frames of the memory test (default: none)")
     parser.add_argument("--json", type=Path, metavar="OUT")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     args, flags = parser.parse_known_args(argv)
+    try:
+        return _run(args, flags)
+    except LpnetError as error:
+        print(f"lpnet-rt: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _run(args: argparse.Namespace, flags: list[str]) -> int:
+    if args.json:
+        check_output(args.json, "--json", args.overwrite)
     found: list[EndToEnd] = []
     with tempfile.TemporaryDirectory() as folder:
         paths = [args.clip] if args.clip else []
@@ -110,7 +121,7 @@ def main(argv: list[str] | None = None) -> int:
         )
     if args.json:
         whole = {"files": [asdict(one) for one in found], "soak": asdict(memory) if memory else None}
-        args.json.write_bytes(msgspec.json.format(msgspec.json.encode(whole), indent=2) + b"\n")
+        write_figures(whole, args.json, args.overwrite)
     return 0
 
 

@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from lpnet_rt.benchmarks.lpnetga_loop import published_loop
+from lpnet_rt.benchmarks.outputs import check_output, write_figures
 from lpnet_rt.benchmarks.results import Spread
 from lpnet_rt.clock import SYSTEM_CLOCK
 from lpnet_rt.detector import Detector
@@ -191,12 +192,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=200, metavar="N", help="timed runs of each (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="few runs of small batches: does it work?")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures to this file")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     flags = parser.parse_args(argv)
     try:
-        rows = _measure(flags)
+        return _run(flags)
     except LpnetError as error:
         print(f"lpnet-rt: {error}", file=sys.stderr)
         return error.exit_code
+
+
+def _run(flags: argparse.Namespace) -> int:
+    if flags.json:
+        check_output(flags.json, "--json", flags.overwrite)
+    rows = _measure(flags)
     device = torch.cuda.get_device_name() if flags.device == "cuda" else "processor"
     console = Console(width=140, highlight=False)
     console.print(f"{device}; torch {torch.__version__}, CUDA {torch.version.cuda or 'none'}")
@@ -205,7 +213,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.print(f"{row.name}, {row.precision}, batch {row.batch}: " + "; ".join(row.bound_by[:6]), markup=False)
     if flags.json:
         whole = {"device": device, "torch": str(torch.__version__), "rows": rows}
-        flags.json.write_bytes(msgspec.json.format(msgspec.json.encode(whole), indent=2) + b"\n")
+        write_figures(whole, flags.json, flags.overwrite)
     return 0
 
 

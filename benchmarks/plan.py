@@ -39,6 +39,7 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         only: Parts to do, with commas between them.
         json: File for the figures, or None.
         plot: File for the picture, or None.
+        overwrite: Whether files that exist are replaced.
     """
 
     engines: str | None = None
@@ -55,6 +56,7 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     only: str = ",".join(PARTS)
     json: str | None = None
     plot: str | None = None
+    overwrite: bool = False
 
     def sizes_hw(self) -> list[tuple[int, int]]:
         """Heights and widths, pixels.
@@ -131,6 +133,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         text = text % defaults[name] if "%s" in text else text
         flag = "--" + name.replace("_", "-")
         parser.add_argument(flag, dest=name, metavar=metavar, help=text, type=_NUMBERS.get(name, str))
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     parser.add_argument("--quick", action="store_true", help="a minute's worth: fewer and shorter runs of everything")
 
 
@@ -141,6 +144,6 @@ def read_plan(args: argparse.Namespace) -> Plan:
         SettingsError: A value is out of range.
     """
     given = {name: getattr(args, name) for name in _HELP if getattr(args, name) is not None}
-    plan = merge(Plan, {}, {**(_QUICK if args.quick else {}), **given}, "flags")
+    plan = merge(Plan, {}, {**(_QUICK if args.quick else {}), **given, "overwrite": args.overwrite}, "flags")
     plan.sizes_hw(), plan.batches(), plan.parts()
     return plan

@@ -16,6 +16,7 @@ __all__ = [
     "MOST_DETECTIONS",
     "Detections",
     "HotPixels",
+    "body_mask",
     "detect",
     "detect_hot",
     "hot_pixels",
@@ -173,26 +174,20 @@ def detect_hot(hot: HotPixels, image: GreyImage, threshold: float) -> Detections
     """
     if hot.size_hw != image.shape:
         raise ValueError(f"hot pixels: expected the image's size {image.shape}, found {hot.size_hw}")
-    needed = np.float32(threshold)
-    if hot.scores.max(initial=0.0) < needed:
+    if hot.scores.max(initial=0.0) < np.float32(threshold):
         return Detections.empty()
     ys, xs = hot.rows, hot.columns
-    # Only the part of the frame that holds anything is searched for components.
+    component, score = _label(hot)
+    n = len(score)
+    order = _published(score, threshold)
+    # Sums of offsets into the window, not of coordinates: fewer digits are lost.
     x0, y0 = int(xs.min()), int(ys[0])
-    window = np.zeros((int(ys[-1]) + 1 - y0, int(xs.max()) + 1 - x0), np.uint8)
-    window[ys - y0, xs - x0] = 1
-    count, labels = cv2.connectedComponents(window, connectivity=8)
-    component: NDArray[np.intp] = labels[ys - y0, xs - x0].astype(np.intp) - 1
-    n = count - 1
     weights = hot.scores.astype(np.float64)
     total = np.bincount(component, weights, n)
-    # Sums of offsets into the window, not of coordinates: fewer digits are lost.
     centroid = np.empty((n, 2), np.float32)
     centroid[:, 0] = np.bincount(component, weights * (xs - x0), n) / total + x0
     centroid[:, 1] = np.bincount(component, weights * (ys - y0), n) / total + y0
-    score = _highest(component, weights.astype(np.float32), n)
     peak = _highest(component, image[ys, xs].astype(np.int32), n)
-    order = np.argsort(-score, kind="stable")[: min(MOST_DETECTIONS, int((score >= needed).sum()))]
     boxes = _boxes(component, xs.astype(np.int32), ys.astype(np.int32), n)
     return Detections(
         centroid_xy=centroid[order],
@@ -202,6 +197,48 @@ def detect_hot(hot: HotPixels, image: GreyImage, threshold: float) -> Detections
         peak=peak[order],
         snr=np.array([_local_snr(image, boxes[i], int(peak[i])) for i in order], np.float32),
     )
+
+
+def body_mask(score_map: NDArray[np.float32], threshold: float) -> NDArray[np.bool_]:
+    """Mark the pixels of what :func:`detect` finds: the union of the detections, at most the strongest 500.
+
+    Its 8-connected components are the detections, one each.
+
+    Args:
+        score_map: (H, W) float32 in 0..1, finite.
+        threshold: Score from 0 (exclusive) to 1.
+
+    Returns:
+        (H, W) bool.
+    """
+    mask = np.zeros(score_map.shape, np.bool_)
+    hot = hot_pixels(score_map, threshold)
+    if not len(hot.rows):
+        return mask
+    component, score = _label(hot)
+    published = np.zeros(len(score), np.bool_)
+    published[_published(score, threshold)] = True
+    inside = published[component]
+    mask[hot.rows[inside], hot.columns[inside]] = True
+    return mask
+
+
+def _label(hot: HotPixels) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """The 8-connected component, from 0, of each hot pixel, of which there is one at least; each component's score."""
+    ys, xs = hot.rows, hot.columns
+    # Only the part of the frame that holds anything is searched for components.
+    x0, y0 = int(xs.min()), int(ys[0])
+    window = np.zeros((int(ys[-1]) + 1 - y0, int(xs.max()) + 1 - x0), np.uint8)
+    window[ys - y0, xs - x0] = 1
+    count, labels = cv2.connectedComponents(window, connectivity=8)
+    component: NDArray[np.intp] = labels[ys - y0, xs - x0].astype(np.intp) - 1
+    return component, _highest(component, hot.scores, count - 1)
+
+
+def _published(score: NDArray[np.float32], threshold: float) -> NDArray[np.intp]:
+    """Which components are published, strongest first."""
+    reached = int((score >= np.float32(threshold)).sum())
+    return np.argsort(-score, kind="stable")[: min(MOST_DETECTIONS, reached)]
 
 
 def _highest(component: NDArray[np.intp], values: NDArray[_Value], n: int) -> NDArray[_Value]:

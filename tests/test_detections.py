@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lpnet_rt.detections import MOST_DETECTIONS, Detections, detect
+from lpnet_rt.detections import MOST_DETECTIONS, Detections, body_mask, detect
 
 
 def flat(size_hw: tuple[int, int] = (20, 30), value: int = 50) -> np.ndarray:
@@ -193,3 +194,28 @@ def test_a_strict_threshold_asks_for_a_surer_peak_and_does_not_break_the_blob():
     assert found.area_px[0] == 20
     assert len(detect(scores, image, 0.5)) == 2
     assert len(detect(scores, image, 0.96)) == 0
+
+
+def test_the_mask_keeps_a_blob_whole_at_a_strict_threshold() -> None:
+    score = scores(r3c3=0.9, r3c4=0.6, r3c5=0.95, r10c10=0.7, r10c11=0.55)
+    assert np.argwhere(body_mask(score, 0.8)).tolist() == [[3, 3], [3, 4], [3, 5]]
+    np.testing.assert_array_equal(body_mask(score, 0.5), score >= 0.5)
+    np.testing.assert_array_equal(body_mask(score, 0.3), score >= np.float32(0.3))
+    assert not body_mask(score, 0.99).any()
+
+
+def test_the_mask_holds_no_more_than_is_published() -> None:
+    score = np.zeros((64, 64), np.float32)
+    score[::2, ::2] = np.linspace(0.5, 1.0, 1024, dtype=np.float32).reshape(32, 32)
+    assert body_mask(score, 0.5).sum() == MOST_DETECTIONS == len(detect(score, flat((64, 64)), 0.5))
+    assert body_mask(score, 0.5)[62, 62]
+    assert not body_mask(score, 0.5)[0, 0]
+
+
+@settings(deadline=None, max_examples=60)
+@given(arrays(np.float32, (9, 11), elements=st.floats(0, 1, width=32)), st.floats(0.01, 1.0))
+def test_the_mask_is_the_union_of_the_detections(score: np.ndarray, threshold: float) -> None:
+    found = detect(score, flat((9, 11)), threshold)
+    mask = body_mask(score, threshold)
+    assert mask.sum() == found.area_px.sum()
+    assert cv2.connectedComponents(mask.view(np.uint8), connectivity=8)[0] - 1 == len(found)

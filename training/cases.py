@@ -6,17 +6,21 @@ import heapq
 import itertools
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from lpnet_rt.frames import GreyImage
-from lpnet_rt.training.components import BoolMask, Prediction, binarise, components, match
+from lpnet_rt.training.components import BoolMask, Components, Prediction, components, detected, match, score_map
 from lpnet_rt.training.metrics import MATCH_LIMIT_PX
 
 __all__ = ["Case", "CaseCollector"]
 
 _SIDE_PX = 48
 _FALSE_ALARMS_A_FRAME = 3
+# A component this close to a target is a part of its answer, such as one half of a target that was split: no false
+# alarm to look at, though the measures count it.
+_PART_OF_TARGET_PX = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +58,16 @@ class CaseCollector:
 
     def add(self, stem: str, image: GreyImage, prediction: Prediction, true: BoolMask) -> None:
         """Take one frame; image, prediction and truth are (H, W)."""
-        predicted = binarise(prediction, self.threshold)
+        score = score_map(prediction)
+        predicted = detected(score, self.threshold)
         found, wanted = components(predicted), components(true)
         partners, matched = match(found.centroid_xy, wanted.centroid_xy, MATCH_LIMIT_PX)
-        score = _scores(prediction)
         layers = (image, predicted, true)
         for i in np.setdiff1d(np.arange(len(wanted)), matched):
             case = _cut(stem, wanted.centroid_xy[i], score[wanted.labels == i + 1], layers)
             self._keep(self._misses, float(case.area_px), case)
         # The strongest few of a frame: one frame full of clutter must not hide what fails in all others.
-        alone = np.setdiff1d(np.arange(len(found)), partners)
+        alone = np.setdiff1d(np.arange(len(found)), [*partners, *_near_targets(found, true)])
         peaks = _peaks(found.labels, score, len(found))[alone]
         for i in alone[np.argsort(-peaks, kind="stable")[:_FALSE_ALARMS_A_FRAME]]:
             case = _cut(stem, found.centroid_xy[i], score[found.labels == i + 1], layers)
@@ -76,7 +80,7 @@ class CaseCollector:
 
     @property
     def false_alarms(self) -> tuple[Case, ...]:
-        """Predicted components that match no target, highest score first."""
+        """Predicted components that match no target and lie over 3 pixels from all, highest score first."""
         return tuple(case for _, _, case in sorted(self._false_alarms, key=lambda entry: (-entry[0], -entry[1])))
 
     def _keep(self, heap: list[tuple[float, int, Case]], rank: float, case: Case) -> None:
@@ -86,9 +90,12 @@ class CaseCollector:
             heapq.heappop(heap)
 
 
-def _scores(prediction: Prediction) -> NDArray[np.float32]:
-    full = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}.get(prediction.dtype, 1.0)
-    return np.asarray(prediction, np.float32) / np.float32(full)
+def _near_targets(found: Components, true: BoolMask) -> NDArray[np.int64]:
+    """Indices of the components that have a pixel on a target or within a few pixels of one."""
+    side = 2 * _PART_OF_TARGET_PX + 1
+    near = cv2.dilate(np.ascontiguousarray(true).view(np.uint8), np.ones((side, side), np.uint8)) > 0
+    touched = np.unique(found.labels[near]).astype(np.int64)
+    return touched[touched > 0] - 1
 
 
 def _peaks(labels: NDArray[np.int32], score: NDArray[np.float32], count: int) -> NDArray[np.float32]:

@@ -9,9 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from lpnet_rt.detections import body_mask
 from lpnet_rt.errors import DataError
 
-__all__ = ["BoolMask", "Components", "Prediction", "binarise", "components", "match", "truth_mask"]
+__all__ = [
+    "BoolMask",
+    "Components",
+    "Prediction",
+    "binarise",
+    "components",
+    "detected",
+    "match",
+    "score_map",
+    "truth_mask",
+]
 
 BoolMask = NDArray[np.bool_]
 Prediction = NDArray[np.bool_] | NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32] | NDArray[np.float64]
@@ -48,8 +59,48 @@ class Components:
         return boxes[:, :2] + boxes[:, 2:] / 2
 
 
+def score_map(prediction: Prediction) -> NDArray[np.float32]:
+    """Return a prediction as scores.
+
+    Args:
+        prediction: (H, W); bool becomes 0 and 1; uint8 is divided by 255, uint16 by 65535; float is taken as a score.
+
+    Returns:
+        (H, W) float32 in 0..1; the prediction itself where it is float32.
+
+    Raises:
+        DataError: The prediction is not (H, W), of another dtype, or holds values that are not finite.
+    """
+    _check(prediction)
+    full = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}.get(prediction.dtype)
+    if full is None:
+        return np.asarray(prediction, np.float32)
+    # In double precision first: a level that is a threshold, such as 153 / 255, has to round to the same number.
+    levels: NDArray[np.float32] = (np.arange(full + 1) / full).astype(np.float32)
+    return levels[prediction]
+
+
+def detected(prediction: Prediction, threshold: float) -> BoolMask:
+    """Return the pixels of what the deployed detector would report of a prediction, one component a detection.
+
+    That is :func:`lpnet_rt.detections.body_mask`: components of pixels that score at least one half (or at least the
+    threshold, where that is lower) with a peak at or over the threshold, at most the strongest 500.
+
+    Args:
+        prediction: (H, W), see :func:`score_map`.
+        threshold: Score from 0 (exclusive) to 1.
+
+    Returns:
+        (H, W) bool.
+
+    Raises:
+        DataError: As :func:`score_map`.
+    """
+    return body_mask(score_map(prediction), threshold)
+
+
 def binarise(prediction: Prediction, threshold: float) -> BoolMask:
-    """Return which pixels of a prediction reach the threshold.
+    """Return which pixels of a prediction reach the threshold: what the paper's measures judge.
 
     Args:
         prediction: (H, W); bool is taken as it is; uint8 is divided by 255, uint16 by 65535; float is taken as a score.
@@ -61,21 +112,27 @@ def binarise(prediction: Prediction, threshold: float) -> BoolMask:
     Raises:
         DataError: The prediction is not (H, W), of another dtype, or holds values that are not finite.
     """
-    if prediction.ndim != 2:
-        raise DataError(f"prediction: expected (height, width), found shape {prediction.shape}")
+    _check(prediction)
     if prediction.dtype == np.bool_:
         return prediction.view(np.bool_)
     if prediction.dtype in (np.uint8, np.uint16):
         full = 255 if prediction.dtype == np.uint8 else 65535
         first = int(np.searchsorted(np.arange(full + 1) / full, threshold, side="left"))
         return np.asarray(prediction >= first) if first <= full else np.zeros(prediction.shape, np.bool_)
+    return np.asarray(prediction >= prediction.dtype.type(threshold))
+
+
+def _check(prediction: Prediction) -> None:
+    if prediction.ndim != 2:
+        raise DataError(f"prediction: expected (height, width), found shape {prediction.shape}")
+    if prediction.dtype in (np.bool_, np.uint8, np.uint16):
+        return
     if not np.issubdtype(prediction.dtype, np.floating):
         raise DataError(
             f"prediction: expected bool, uint8, uint16 or float, found {prediction.dtype}; convert it first"
         )
     if not np.isfinite(prediction).all():
         raise DataError("prediction: expected finite scores, found NaN or infinity; the frame cannot be judged")
-    return np.asarray(prediction >= prediction.dtype.type(threshold))
 
 
 def truth_mask(truth: NDArray[np.bool_] | NDArray[np.uint8], shape_hw: tuple[int, ...]) -> BoolMask:

@@ -7,26 +7,29 @@ or ``python -m lpnet_rt.training.evaluate`` with the same flags.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
-from lpnet_rt.errors import DataError, LpnetError, SettingsError, SinkError
+from lpnet_rt.errors import DataError, LpnetError, SettingsError, SinkError, reason
+from lpnet_rt.files import refuse_existing, write_whole
 from lpnet_rt.frames import GreyImage
+from lpnet_rt.text import printable
 from lpnet_rt.training.components import Prediction
 from lpnet_rt.training.evaluation import Evaluation, Evaluator, to_json
 from lpnet_rt.training.pairs import Pair, pair_files, read_grey, read_mask, read_prediction
-from lpnet_rt.training.plots import write_plots
+from lpnet_rt.training.plots import PLOT_NAMES, write_plots
+from lpnet_rt.training.progress import watched
+from lpnet_rt.training.summary import print_summary
 
-__all__ = ["EvaluateOptions", "ScoreFunction", "add_arguments", "evaluate", "main", "run"]
+__all__ = ["EvaluateOptions", "ScoreFunction", "add_arguments", "check_outputs", "evaluate", "judge", "main", "run"]
 
 _USUAL_RATES = (0.01, 0.1, 0.3, 1.0)
 ScoreFunction = Callable[[GreyImage], NDArray[np.float32]]
@@ -43,11 +46,13 @@ class EvaluateOptions:
         predictions: Folder of masks (0/255), score maps (8 or 16 bit of full scale) or .npy of floats from 0 to 1.
         model: Turns (H, W) raw counts into an (H, W) score map from 0 to 1; used where there are no predictions.
         judged: Name of what is judged, for the report.
-        threshold: Score at or over which a pixel is predicted, where a measure takes one threshold.
+        runs_in: Engine and precision that run the model, to be shown with the progress; empty where that says nothing.
+        threshold: Score that a detection's peak reaches, where a measure takes one threshold.
         rate_hz: Frames a second, for false detections an hour.
         false_per_empty_frame: False-alarm rates at which Pd is wanted, detections a target-free frame.
         json: File for all figures, or None.
         plots: Folder for the plots, or None.
+        overwrite: Whether files of these names that exist are replaced.
     """
 
     images: Path
@@ -56,17 +61,22 @@ class EvaluateOptions:
     predictions: Path | None = None
     model: ScoreFunction | None = None
     judged: str = "predictions"
+    runs_in: str = ""
     threshold: float = 0.5
     rate_hz: float = 30.0
     false_per_empty_frame: tuple[float, ...] = _USUAL_RATES
     json: Path | None = None
     plots: Path | None = None
+    overwrite: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold <= 1:
             raise SettingsError(f"threshold: expected over 0 up to 1, found {self.threshold:g}")
-        if not self.rate_hz > 0:
+        if not 0 < self.rate_hz < math.inf:
             raise SettingsError(f"rate_hz: expected frames a second over 0, found {self.rate_hz:g}")
+        wrong = [rate for rate in self.false_per_empty_frame if not 0 <= rate < math.inf]
+        if wrong:
+            raise SettingsError(f"at-rate: expected false detections a frame of 0 or more, found {wrong[0]:g}")
         if (self.predictions is None) == (self.model is None):
             raise SettingsError("evaluate: expected either predictions or a model, found both or neither; give one")
 
@@ -76,13 +86,25 @@ def evaluate(options: EvaluateOptions) -> Evaluation:
 
     Raises:
         DataError: A folder, a split, an image, a mask or a prediction is missing, damaged or of another size.
-        SinkError: The JSON file or the plots cannot be written; known before the first frame is judged.
+        SinkError: A file is there already, or cannot be written; known before the first frame is judged.
+    """
+    evaluation = judge(options)
+    write_outputs(evaluation, options)
+    return evaluation
+
+
+def judge(options: EvaluateOptions) -> Evaluation:
+    """Judge every frame; write nothing.
+
+    Raises:
+        DataError: As :func:`evaluate`.
+        SinkError: What the options ask for could not be written.
     """
     pairs = pair_files(options.images, options.masks, options.split, options.predictions)
-    _prepare_outputs(options)
+    check_outputs(options.json, options.plots, options.overwrite, _inputs(pairs, options.split))
     evaluator = Evaluator(options.judged, options.threshold, options.rate_hz)
-    console = Console(stderr=True)
-    for pair in track(pairs, "evaluate", console=console, disable=not console.is_terminal, transient=True):
+    runs_in = f" in {options.runs_in}" if options.runs_in else ""
+    for pair in watched(pairs, f"evaluate {options.judged}{runs_in}"):
         image = read_grey(pair.image)
         true = read_mask(pair.mask, image.shape)
         prediction = _predict(pair, image, options.model)
@@ -90,12 +112,55 @@ def evaluate(options: EvaluateOptions) -> Evaluation:
             evaluator.add(pair.stem, image, prediction, true)
         except DataError as error:
             raise DataError(f"{pair.prediction or pair.image}: {error}") from error
-    evaluation = evaluator.result(options.false_per_empty_frame)
+    return evaluator.result(options.false_per_empty_frame)
+
+
+def write_outputs(evaluation: Evaluation, options: EvaluateOptions) -> None:
+    """Write the JSON file and the plots that the options ask for.
+
+    Raises:
+        SinkError: A file is there already, or cannot be written.
+    """
     if options.json:
-        _write(options.json, to_json(evaluation))
+        write_whole(options.json, to_json(evaluation), "--json", overwrite=options.overwrite)
     if options.plots:
-        write_plots(evaluation, options.plots)
-    return evaluation
+        write_plots(evaluation, options.plots, overwrite=options.overwrite)
+
+
+def check_outputs(json: Path | None, plots: Path | None, overwrite: bool, inputs: Collection[Path] = ()) -> None:
+    """Refuse outputs that cannot be written, before minutes of work are spent; make their folders.
+
+    Args:
+        json: File for the figures, or None.
+        plots: Folder for the plots, or None.
+        overwrite: Whether files that exist may be replaced.
+        inputs: Files that are judged: never replaced.
+
+    Raises:
+        SinkError: A file exists, is one of the inputs, or its folder cannot be made or written.
+    """
+    pictures = [plots / name for name in PLOT_NAMES] if plots else []
+    files = [("--json", json)] if json else []
+    files += [("--plots", picture) for picture in pictures]
+    for folder in {path.parent: None for _, path in files}:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SinkError(f"{folder}: cannot make the folder: {reason(error)}; give another") from error
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise SinkError(f"{folder}: expected a folder that can be written, found one that cannot; give another")
+    if json and json.resolve() in {picture.resolve() for picture in pictures}:
+        raise SinkError(f"--json {json}: a plot has this name; give another name")
+    read = {path.resolve() for path in inputs}
+    for flag, path in files:
+        refuse_existing(path, flag, overwrite)
+        if path.resolve() in read:
+            raise SinkError(f"{flag} {path}: the file is one of those that are judged; give another name")
+
+
+def _inputs(pairs: Sequence[Pair], split: Path | None) -> list[Path]:
+    files = [file for pair in pairs for file in (pair.image, pair.mask, pair.prediction) if file]
+    return [*files, split] if split else files
 
 
 def _predict(pair: Pair, image: GreyImage, model: ScoreFunction | None) -> Prediction:
@@ -109,29 +174,6 @@ def _predict(pair: Pair, image: GreyImage, model: ScoreFunction | None) -> Predi
     return score
 
 
-def _prepare_outputs(options: EvaluateOptions) -> None:
-    folders = [folder for folder in (options.json.parent if options.json else None, options.plots) if folder]
-    for folder in folders:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SinkError(f"{folder}: cannot make the folder: {error.strerror}") from error
-        if not os.access(folder, os.W_OK):
-            raise SinkError(f"{folder}: expected a folder that can be written, found one that cannot")
-    if options.json and options.json.is_dir():
-        raise SinkError(f"{options.json}: expected a file for the figures, found a folder")
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as error:
-        raise SinkError(f"{path}: cannot be written: {error.strerror}") from error
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's flags to a parser."""
     parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of images")
@@ -140,7 +182,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--model", default="lpnet-rt", metavar="M", help="packaged model or .onnx file (lpnet-rt)")
     what.add_argument("--predictions", type=Path, metavar="DIR", help="judge masks or score maps (PNG, .npy) instead")
-    parser.add_argument("--threshold", type=float, default=0.5, metavar="T", help="score of a predicted pixel (0.5)")
+    parser.add_argument(
+        "--threshold", type=float, default=0.5, metavar="T", help="score that a detection reaches (0.5)"
+    )
     parser.add_argument("--rate", type=float, default=30.0, metavar="HZ", help="frames a second, for hourly rates (30)")
     parser.add_argument(
         "--at-rate",
@@ -153,6 +197,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", default="auto", metavar="P", help="auto, f32 or bf16")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write all figures to this file")
     parser.add_argument("--plots", type=Path, metavar="DIR", help="write the plots into this folder")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -161,73 +206,40 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         LpnetError: As :func:`evaluate`, and ModelError or EngineError where the model cannot be loaded.
     """
-    model: ScoreFunction | None = None
-    if args.predictions is None:
-        model = _load_model(args)
-    evaluation = evaluate(
-        EvaluateOptions(
-            images=args.images,
-            masks=args.masks,
-            split=args.split,
-            predictions=args.predictions,
-            model=model,
-            judged=str(args.predictions or args.model),
-            threshold=args.threshold,
-            rate_hz=args.rate,
-            false_per_empty_frame=tuple(args.at_rate or _USUAL_RATES),
-            json=args.json,
-            plots=args.plots,
-        )
+    # Known before a model is loaded and compiled, which takes a while.
+    pair_files(args.images, args.masks, args.split, args.predictions)
+    check_outputs(args.json, args.plots, args.overwrite)
+    model, runs_in = (None, "") if args.predictions else _load_model(args)
+    options = EvaluateOptions(
+        images=args.images,
+        masks=args.masks,
+        split=args.split,
+        predictions=args.predictions,
+        model=model,
+        judged=str(args.predictions or args.model),
+        runs_in=runs_in,
+        threshold=args.threshold,
+        rate_hz=args.rate,
+        false_per_empty_frame=tuple(args.at_rate or _USUAL_RATES),
+        json=args.json,
+        plots=args.plots,
+        overwrite=args.overwrite,
     )
+    evaluation = judge(options)
+    # Printed first: a full disk costs the files, not the figures.
     print_summary(evaluation, Console())
+    write_outputs(evaluation, options)
     return 0
 
 
-def _load_model(args: argparse.Namespace) -> ScoreFunction:
+def _load_model(args: argparse.Namespace) -> tuple[ScoreFunction, str]:
     # Imported here: whoever judges another detector's predictions needs no engine.
     from lpnet_rt.detector import Detector
     from lpnet_rt.settings import DetectorSettings
 
-    return Detector.load(DetectorSettings(model=args.model, engine=args.engine, precision=args.precision)).score_map
-
-
-def print_summary(evaluation: Evaluation, console: Console) -> None:
-    """Print the main figures as a table."""
-    field, operator, paper = evaluation.field, evaluation.operator, evaluation.paper_published
-    console.print(f"{evaluation.judged}: {field.images} frames, {field.targets} targets", soft_wrap=True, markup=False)
-    table = Table()
-    table.add_column("measure")
-    table.add_column("value", justify="right")
-    table.add_column("at")
-    at = f"threshold {evaluation.threshold:g}"
-    table.add_row("mIoU", _percent(field.miou), at)
-    table.add_row("nIoU", _percent(field.niou), at)
-    table.add_row("Pd", _percent(field.pd), at)
-    table.add_row("Fa, pixels per million", _plain(field.fa_per_million), at)
-    frames = operator.empty_frames
-    if frames.frames:
-        where = f"{at}, {frames.frames} target-free frames"
-        table.add_row("false detections a frame", _plain(frames.false_per_frame), where)
-        table.add_row("false detections an hour", _plain(operator.false_per_hour), f"{operator.rate_hz:g} frames/s")
-        for point in operator.pd_at_rate:
-            best = point.best
-            where = f"threshold {best.threshold:g}" if best else "no threshold is quiet enough"
-            name = f"Pd at {point.false_per_empty_frame:g} false a frame"
-            table.add_row(name, _percent(best.pd if best else None), where)
-    for name, row in (("targets", paper.best_target_f1), ("pixels", paper.best_pixel_f1)):
-        value = (row.target_f1 if name == "targets" else row.pixel_f1) if row else None
-        where = f"best, threshold {row.threshold:.2f}" if row else ""
-        table.add_row(f"paper: F1 of {name}", _percent(value), where)
-    table.add_row("paper: ROC area", _plain(paper.roc_area), "up to 0.5 false targets an image")
-    console.print(table)
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f} %"
-
-
-def _plain(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
+    detector = Detector.load(DetectorSettings(model=args.model, engine=args.engine, precision=args.precision))
+    engine = detector.choice.engine
+    return detector.score_map, f"{engine.name} {engine.precision}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -237,7 +249,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return run(parser.parse_args(argv))
     except LpnetError as error:
-        print(f"lpnet-rt: {error}", file=sys.stderr)
+        print(f"lpnet-rt: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
 
 

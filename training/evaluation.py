@@ -12,7 +12,14 @@ import numpy as np
 from lpnet_rt.frames import GreyImage
 from lpnet_rt.training.cases import Case, CaseCollector
 from lpnet_rt.training.components import BoolMask, Prediction
-from lpnet_rt.training.metrics import EmptyFrameAccumulator, EmptyFrameMeasures, FieldAccumulator, FieldMeasures, ratio
+from lpnet_rt.training.metrics import (
+    EmptyFrameAccumulator,
+    EmptyFrameMeasures,
+    FieldAccumulator,
+    FieldMeasures,
+    rate_bound,
+    ratio,
+)
 from lpnet_rt.training.operating import OperatingAccumulator, OperatingCurve, OperatingPoint
 from lpnet_rt.training.paper_measures import PAPER_THRESHOLDS, PLAIN, PUBLISHED, PaperAccumulator, PaperMeasures
 
@@ -45,10 +52,13 @@ class RatePoint:
     Attributes:
         false_per_empty_frame: The rate that was asked for, detections a target-free frame.
         best: Where the most targets are found at that rate or under; None where no threshold is quiet enough.
+        shown: Whether there are enough target-free frames to show such a rate: with fewer, a detector that is silent on
+            all of them may still exceed it.
     """
 
     false_per_empty_frame: float
     best: OperatingPoint | None
+    shown: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +69,15 @@ class OperatorMeasures:
         empty_frames: Measures over the target-free frames, at the evaluation's threshold.
         rate_hz: Frames a second that the hourly figure is for.
         false_per_hour: False detections an hour on target-free frames.
+        least_rate_shown: Lowest rate that so many target-free frames can show, with 95 % confidence and none false;
+            None without such frames.
         pd_at_rate: Pd at given false-alarm rates, each at its own best threshold.
     """
 
     empty_frames: EmptyFrameMeasures
     rate_hz: float
     false_per_hour: float | None
+    least_rate_shown: float | None
     pd_at_rate: tuple[RatePoint, ...]
 
 
@@ -74,12 +87,12 @@ class Evaluation:
 
     Attributes:
         judged: What was judged: a model's name or a folder of predictions.
-        threshold: Score at or over which a pixel is predicted, in ``field``, ``operator`` and ``frames``.
+        threshold: Score that a detection's peak reaches, in ``field``, ``operator`` and ``frames``.
         field: mIoU, nIoU, Pd, Fa.
         operator: False detections on target-free frames, Pd at given rates.
         curve: Pd and false alarms over thresholds.
         paper_published: The paper's measures with the published evaluator's quirks.
-        paper_plain: The same without.
+        paper_plain: The same without, target-free frames included.
         frames: One row a frame.
         misses: Pictures of missed targets, the largest.
         false_alarms: Pictures of false detections, those with the highest scores.
@@ -139,6 +152,7 @@ class Evaluator:
             false_per_empty_frame: False-alarm rates at which Pd is wanted, detections a target-free frame.
         """
         empty, curve = self._empty.result(), self._operating.result()
+        least = rate_bound(0, empty.frames)
         return Evaluation(
             judged=self._judged,
             threshold=self._field.threshold,
@@ -147,7 +161,11 @@ class Evaluator:
                 empty_frames=empty,
                 rate_hz=self._rate_hz,
                 false_per_hour=empty.false_per_hour(self._rate_hz),
-                pd_at_rate=tuple(RatePoint(rate, curve.best_at(rate)) for rate in false_per_empty_frame),
+                least_rate_shown=least,
+                pd_at_rate=tuple(
+                    RatePoint(rate, curve.best_at(rate), shown=least is not None and least <= rate)
+                    for rate in false_per_empty_frame
+                ),
             ),
             curve=curve,
             paper_published=self._paper.result(PUBLISHED),

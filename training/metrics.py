@@ -1,7 +1,8 @@
 """The field's and the operator's measures, as accumulators that see one frame at a time.
 
 Every measure is defined with its formula and source in docs/metrics.md. Rates are fractions of 1 unless a name says
-otherwise; a rate whose denominator is zero is None, never a number that looks like a result.
+otherwise; a rate whose denominator is zero is None, never a number that looks like a result. What is predicted is what
+the deployed detector reports: see :func:`lpnet_rt.training.components.detected`.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaincinv
 
 from lpnet_rt.errors import DataError
-from lpnet_rt.training.components import BoolMask, Prediction, binarise, components, match, truth_mask
+from lpnet_rt.training.components import BoolMask, Prediction, components, detected, match, truth_mask
 
 __all__ = [
     "BoxAccumulator",
@@ -27,6 +29,7 @@ __all__ = [
     "empty_frame_measures",
     "field_measures",
     "frame_outcome",
+    "rate_bound",
     "ratio",
 ]
 
@@ -38,6 +41,15 @@ Truth = NDArray[np.bool_] | NDArray[np.uint8]
 def ratio(part: float, whole: float) -> float | None:
     """Return ``part / whole``, or None where the whole is zero."""
     return part / whole if whole else None
+
+
+def rate_bound(count: int, frames: int) -> float | None:
+    """Return what a rate is under with 95 % confidence, after ``count`` events on ``frames`` frames.
+
+    One-sided and exact for events that are independent of each other (Poisson); after none it is 3 / frames, the rule
+    of three. Neighbouring frames of one video are not independent and bear less.
+    """
+    return ratio(float(gammaincinv(count + 1, 0.95)), frames)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +106,7 @@ class FieldMeasures:
     """The field's measures over a set of frames.
 
     Attributes:
-        threshold: Score that makes a pixel predicted.
+        threshold: Score that a detection's peak reaches.
         images: Frames seen.
         images_without_target: Those whose truth is empty.
         miou: Pooled IoU: intersection over union, each summed over all frames.
@@ -142,7 +154,7 @@ class FieldAccumulator:
         """Take one frame.
 
         Args:
-            prediction: (H, W) mask or score map, see :func:`lpnet_rt.training.components.binarise`.
+            prediction: (H, W) mask or score map, see :func:`lpnet_rt.training.components.score_map`.
             truth: (H, W) bool or uint8; anything but 0 is target.
 
         Returns:
@@ -152,7 +164,7 @@ class FieldAccumulator:
             DataError: The sizes differ or the prediction cannot be read as scores.
         """
         true = truth_mask(truth, prediction.shape)
-        outcome = frame_outcome(binarise(prediction, self.threshold), true, self.limit_px)
+        outcome = frame_outcome(detected(prediction, self.threshold), true, self.limit_px)
         self.add_outcome(outcome)
         return outcome
 
@@ -197,12 +209,14 @@ class EmptyFrameMeasures:
         frames: Frames seen.
         false_detections: Detections on them, all of them false.
         false_per_frame: false_detections / frames.
+        false_per_frame_bound: What the true rate is under with 95 % confidence, see :func:`rate_bound`.
         frames_with_false: Share of the frames with at least one.
     """
 
     frames: int
     false_detections: int
     false_per_frame: float | None
+    false_per_frame_bound: float | None
     frames_with_false: float | None
 
     def false_per_hour(self, rate_hz: float) -> float | None:
@@ -225,7 +239,7 @@ class EmptyFrameAccumulator:
         Raises:
             DataError: The prediction cannot be read as scores.
         """
-        count = len(components(binarise(prediction, self.threshold)))
+        count = len(components(detected(prediction, self.threshold)))
         self.add_count(count)
         return count
 
@@ -241,6 +255,7 @@ class EmptyFrameAccumulator:
             frames=self._frames,
             false_detections=self._false,
             false_per_frame=ratio(self._false, self._frames),
+            false_per_frame_bound=rate_bound(self._false, self._frames),
             frames_with_false=ratio(self._frames_with_false, self._frames),
         )
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lpnet_rt.training.components import Prediction, binarise, truth_mask
+from lpnet_rt.detections import body_mask
+from lpnet_rt.training.components import BoolMask, Prediction, score_map, truth_mask
 from lpnet_rt.training.metrics import (
     EmptyFrameAccumulator,
     EmptyFrameMeasures,
@@ -21,11 +22,12 @@ from lpnet_rt.training.metrics import (
 
 __all__ = ["OPERATING_THRESHOLDS", "OperatingAccumulator", "OperatingCurve", "OperatingPoint"]
 
-# Finer at both ends, where scores of a trained detector gather.
+# Finer at both ends, where scores of a trained detector gather: a sigmoid's last steps to 1 are steps of its logit.
 OPERATING_THRESHOLDS: tuple[float, ...] = (
     *(i / 100 for i in range(1, 5)),
     *(i / 20 for i in range(1, 20)),
-    *(i / 100 for i in range(96, 101)),
+    *(i / 100 for i in range(96, 100)),
+    *(0.993, 0.995, 0.997, 0.998, 0.999, 0.9995, 0.9998, 0.9999, 1.0),
 )
 
 
@@ -34,7 +36,7 @@ class OperatingPoint:
     """One threshold of the curve.
 
     Attributes:
-        threshold: Score at or over which a pixel is predicted.
+        threshold: Score that a detection's peak reaches.
         pd: Targets found / targets.
         fa_per_million: Pixels of false components per million pixels, over all frames.
         false_per_target_frame: False components a frame, over frames with targets.
@@ -91,21 +93,21 @@ class OperatingAccumulator:
         """Take one frame.
 
         Args:
-            prediction: (H, W) mask or score map, see :func:`lpnet_rt.training.components.binarise`.
+            prediction: (H, W) mask or score map, see :func:`lpnet_rt.training.components.score_map`.
             truth: (H, W) bool or uint8; anything but 0 is target.
 
         Raises:
             DataError: The sizes differ or the prediction cannot be read as scores.
         """
         true = truth_mask(truth, prediction.shape)
-        known: dict[int, FrameOutcome] = {}
+        scores = score_map(prediction)
+        before: tuple[BoolMask, FrameOutcome] | None = None
         for i, threshold in enumerate(self.thresholds):
-            predicted = binarise(prediction, threshold)
-            # Masks at rising thresholds are nested: as many pixels are the same pixels.
-            size_px = int(np.count_nonzero(predicted))
-            if size_px not in known:
-                known[size_px] = frame_outcome(predicted, true)
-            outcome = known[size_px]
+            predicted = body_mask(scores, threshold)
+            # From one threshold to the next often nothing changes.
+            if before is None or not np.array_equal(before[0], predicted):
+                before = (predicted, frame_outcome(predicted, true))
+            outcome = before[1]
             self._all[i].add_outcome(outcome)
             if outcome.targets:
                 self._with_target[i].add_outcome(outcome)

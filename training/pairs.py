@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import math
+import os
+import tokenize
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO, cast
 
-import cv2
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from lpnet_rt.errors import DataError
-from lpnet_rt.frames import GreyImage, to_grey
+from lpnet_rt.errors import DataError, SourceError, reason
+from lpnet_rt.files import read_limited
+from lpnet_rt.frames import GreyImage
+from lpnet_rt.sources.images import read_image
 from lpnet_rt.training.components import Prediction
 
 __all__ = [
@@ -30,6 +36,10 @@ __all__ = [
 
 IMAGE_SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
 PREDICTION_SUFFIXES = (*IMAGE_SUFFIXES, ".npy")
+
+_SPLIT_LIMIT_BYTES = 16 << 20
+_HEADER_LIMIT_BYTES = 1 << 16
+_SCORE_TYPES = tuple(np.dtype(kind) for kind in ("bool", "u1", "u2", "f2", "f4", "f8"))
 
 # A mask has its image's stem, alone or with the ending of the paper's layout or of SIRST v1.
 MASK_ENDINGS = ("", "_gt", "_pixels0")
@@ -61,7 +71,11 @@ def files_by_stem(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> dic
     if not folder.is_dir():
         raise DataError(f"{folder}: expected a folder, found {'a file' if folder.exists() else 'nothing'}")
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder}: expected a folder that can be read: {reason(error)}") from error
+    for path in paths:
         if path.suffix.lower() not in suffixes or not path.is_file():
             continue
         if path.stem in found:
@@ -76,10 +90,11 @@ def read_split(path: Path) -> tuple[str, ...]:
     Raises:
         DataError: The file cannot be read, names nothing, or names a stem twice.
     """
+    content = read_limited(path, _SPLIT_LIMIT_BYTES, "text file with one image name a line", DataError)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: expected a text file with one image name a line: {error}") from error
+        lines = content.decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: expected a text file with one image name a line: {reason(error)}") from error
     names = (line.strip() for line in lines)
     stems = tuple(name[: -len(Path(name).suffix)] if _has_suffix(name) else name for name in names if name)
     if not stems:
@@ -148,21 +163,15 @@ def _refuse_missing(stems: list[str], kind: str, folder: Path, total: int) -> No
 def read_grey(path: Path) -> GreyImage:
     """Read an image as (H, W) uint8 or uint16, at the depth it has.
 
+    Its header is looked at first: a picture over the size limits is refused before it is decoded.
+
     Raises:
-        DataError: The file is no image, is damaged, or has another depth.
+        DataError: The file is no image, is damaged, cut off, too small or too large, or has another depth.
     """
     try:
-        image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        raise DataError(f"{path}: cannot be read as an image: {error.err}") from error
-    if image is None:
-        raise DataError(f"{path}: expected an image, found a file that cannot be decoded")
-    if image.dtype not in (np.uint8, np.uint16):
-        raise DataError(f"{path}: expected 8 or 16 bits a pixel, found {image.dtype}; convert it")
-    try:
-        return to_grey(cast("GreyImage", image))
-    except ValueError as error:
-        raise DataError(f"{path}: expected a grey or colour image, found {image.shape[2]} channels") from error
+        return read_image(path)
+    except SourceError as error:
+        raise DataError(str(error)) from error
 
 
 def read_mask(path: Path, size_hw: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -191,27 +200,47 @@ def read_prediction(path: Path, size_hw: tuple[int, ...]) -> Prediction:
     Raises:
         DataError: The file cannot be read, is of another size, or holds scores outside 0..1.
     """
-    prediction = _read_array(path) if path.suffix.lower() == ".npy" else read_grey(path)
+    prediction = _read_array(path, size_hw) if path.suffix.lower() == ".npy" else read_grey(path)
     if prediction.shape != size_hw:
         raise DataError(f"{path}: expected the image's size {_size(size_hw)}, found {_size(prediction.shape)}")
     return prediction
 
 
-def _read_array(path: Path) -> Prediction:
+def _read_array(path: Path, size_hw: tuple[int, ...]) -> Prediction:
+    """Read a .npy file whose header says that it holds scores of this size; nothing else is loaded."""
     try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        with path.open("rb") as file:
+            array = _array_of(file, path, size_hw)
+    # What a header is parsed with raises one or the other for text that is no header.
+    except (OSError, ValueError, EOFError, SyntaxError, TypeError, RecursionError, tokenize.TokenError) as error:
         raise DataError(
-            f"{path}: expected a NumPy array of numbers, found a file that cannot be read: {error}"
+            f"{path}: expected a NumPy array of numbers, found a file that cannot be read: {reason(error)}"
         ) from error
-    if array.dtype == np.bool_ or array.dtype in (np.uint8, np.uint16):
-        return array  # type: ignore[no-any-return]
-    if not np.issubdtype(array.dtype, np.floating):
-        raise DataError(f"{path}: expected float scores or a mask, found {array.dtype}")
     # min and max of NaN are NaN, which no comparison accepts.
-    if array.size and not (array.min() >= 0.0 and array.max() <= 1.0):
+    if array.dtype.kind == "f" and array.size and not (array.min() >= 0.0 and array.max() <= 1.0):
         raise DataError(f"{path}: expected scores from 0 to 1, found {array.min():g} to {array.max():g}")
-    return array.astype(np.float32) if array.dtype == np.float16 else array  # type: ignore[no-any-return]
+    return cast(Prediction, array.astype(np.float32) if array.dtype == np.float16 else array)
+
+
+def _array_of(file: BinaryIO, path: Path, size_hw: tuple[int, ...]) -> NDArray[np.generic]:
+    # A header may claim to be gigabytes long; of one that is, only this much is read.
+    start = io.BytesIO(file.read(_HEADER_LIMIT_BYTES))
+    read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(npy.read_magic(start))
+    if read_header is None:
+        raise ValueError("a .npy format other than 1.0 and 2.0")
+    shape, by_columns, dtype = read_header(start)
+    file.seek(start.tell())
+    kind = dtype.newbyteorder("=")
+    if kind not in _SCORE_TYPES:
+        raise DataError(f"{path}: expected float scores or a mask, found {kind}")
+    if shape != size_hw:
+        raise DataError(f"{path}: expected the image's size {_size(size_hw)}, found {_size(shape)}")
+    count = math.prod(shape)
+    there = os.fstat(file.fileno()).st_size - file.tell()
+    if there != count * dtype.itemsize:
+        raise DataError(f"{path}: expected {count * dtype.itemsize:,} bytes of scores, found {there:,}; copy it again")
+    array = np.fromfile(file, dtype, count).reshape(shape, order="F" if by_columns else "C")
+    return np.ascontiguousarray(array, kind)
 
 
 def _size(shape: tuple[int, ...]) -> str:

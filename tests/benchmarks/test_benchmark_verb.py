@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from lpnet_rt.benchmarks.machine import describe_machine, measure_peaks
-from lpnet_rt.benchmarks.plots import draw_results
+from lpnet_rt.benchmarks.plots import _draw_stages, draw_results
 from lpnet_rt.benchmarks.results import Live, Parity, Results, Spread, StageTimes
 from lpnet_rt.benchmarks.tables import live_table, parity_table, stages_table
 from lpnet_rt.cli import main
@@ -120,3 +120,33 @@ def test_the_peak_is_a_rate_of_this_world() -> None:
     (peak,) = measure_peaks(["f32", "f64"], 1, SYSTEM_CLOCK, repetitions=3)
     assert peak.precision == "f32"
     assert 0.1 < peak.gmac_per_s < 100_000
+
+
+@pytest.mark.parametrize("flag", ["--json", "--plot"])
+def test_files_that_exist_are_kept(flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    file = tmp_path / "old.png"
+    file.write_text("precious")
+    assert main(["benchmark", "--quick", flag, str(file)]) == SinkError.exit_code
+    assert "the file exists; give another name, or --overwrite" in capsys.readouterr().err
+    assert file.read_text() == "precious"
+
+
+def test_one_file_for_both_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    file = str(tmp_path / "both.png")
+    assert main(["benchmark", "--quick", "--json", file, "--plot", file]) == SinkError.exit_code
+    assert "--json writes the same file" in capsys.readouterr().err
+
+
+def test_every_stage_can_be_seen(tmp_path: Path) -> None:
+    matplotlib_axes = pytest.importorskip("matplotlib.figure").Figure().subplots()
+    quick, slow = Spread(0.05, 0.1, 0.1, 0.1, 9), Spread(200.0, 300.0, 400.0, 500.0, 9)
+    row = dataclasses.replace(stage(), encode=quick, infer=slow)
+    _draw_stages(matplotlib_axes, dataclasses.replace(results(), stages=[row]))
+    assert matplotlib_axes.get_xlabel().startswith("ms")
+    left, right = (
+        matplotlib_axes.transAxes.inverted().transform(matplotlib_axes.transData.transform(p))[0]
+        for p in ((0.05, 0), (200.0, 0))
+    )
+    assert 0.02 < left < right < 1.0

@@ -47,3 +47,13 @@ def test_matched_targets_are_no_cases():
     truth = disc((30, 30, 3, 1.0))
     collector.add("a", np.zeros((80, 100), np.uint8), truth, truth > 0)
     assert collector.misses == collector.false_alarms == ()
+
+
+def test_the_halves_of_a_split_target_are_no_false_alarms():
+    collector = CaseCollector(threshold=0.5)
+    truth = disc((30, 30, 12, 1.0)) > 0
+    halves = np.zeros((80, 100), np.float32)
+    halves[30:42, 30:34] = halves[30:42, 38:43] = 0.99
+    collector.add("a", np.zeros((80, 100), np.uint8), halves + disc((70, 60, 2, 0.6)), truth)
+    assert [case.centre_xy for case in collector.false_alarms] == [(70.5, 60.5)]
+    assert len(collector.misses) == 1

@@ -5,9 +5,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from rich.console import Console
 
 from lpnet_rt.errors import DataError, SettingsError, SinkError
 from lpnet_rt.training.evaluate import EvaluateOptions, add_arguments, evaluate, main, run
+from lpnet_rt.training.plots import _f1
+from lpnet_rt.training.summary import print_summary
 
 PLOTS = ["f1.png", "gallery.png", "precision_recall.png", "roc.png"]
 
@@ -34,6 +37,10 @@ def data(tmp_path) -> Path:
 def options(data: Path, **changes) -> EvaluateOptions:
     given = {"images": data / "images", "masks": data / "masks", "predictions": data / "scores"}
     return EvaluateOptions(**{**given, **changes})
+
+
+def _never(image: np.ndarray) -> np.ndarray:
+    raise AssertionError("a frame was judged before the outputs were looked at")
 
 
 def parse(*flags: object) -> argparse.Namespace:
@@ -75,6 +82,7 @@ def test_json_and_plots(data):
         assert picture.shape[0] > 400
         assert picture.std() > 5
     assert not list(data.rglob("*.part"))
+    assert (data / "out" / "figures.json").stat().st_mode & 0o777 == 0o640
 
 
 def test_plots_of_nothing_found_on_nothing(data):
@@ -123,6 +131,8 @@ def test_bad_options(data):
         options(data, threshold=7.0)
     with pytest.raises(SettingsError, match="either predictions or a model"):
         options(data, predictions=None)
+    with pytest.raises(SettingsError, match=r"at-rate: .* found nan"):
+        options(data, false_per_empty_frame=(0.1, float("nan")))
     with pytest.raises(SettingsError, match="rate_hz"):
         options(data, rate_hz=0.0)
 
@@ -133,25 +143,39 @@ def test_outputs_that_cannot_be_written_are_known_first(data):
         evaluate(options(data, plots=data / "file" / "plots"))
     with pytest.raises(SinkError, match="found a folder"):
         evaluate(options(data, json=data / "masks"))
+    for name in ("figures.json", "roc.png"):
+        (data / name).write_text("precious")
+        with pytest.raises(SinkError, match=f"{name}: the file exists; give another name, or --overwrite"):
+            evaluate(options(data, json=data / "figures.json", plots=data, predictions=None, model=_never))
+        assert (data / name).read_text() == "precious"
+        (data / name).unlink()
+    with pytest.raises(SinkError, match="one of those that are judged"):
+        evaluate(options(data, json=data / "masks" / "a.png", overwrite=True))
+    with pytest.raises(SinkError, match="a plot has this name"):
+        evaluate(options(data, json=data / "f1.png", plots=data))
 
 
 def test_old_figures_survive_a_failure(data):
     target = data / "figures.json"
     target.write_text("old")
     (data / "scores" / "b.png").write_text("damaged")
-    with pytest.raises(DataError, match="cannot be decoded"):
-        evaluate(options(data, json=target))
+    with pytest.raises(DataError, match="expected a PNG, BMP, JPEG or TIFF image"):
+        evaluate(options(data, json=target, overwrite=True))
     assert target.read_text() == "old"
 
 
-def test_the_verb_prints_its_figures(data, capsys):
+def test_the_verb_prints_its_figures(data, capsys, monkeypatch):
     flags = ("--images", data / "images", "--masks", data / "masks", "--predictions", data / "scores")
+    monkeypatch.setenv("COLUMNS", "160")
     assert run(parse(*flags, "--json", data / "o.json", "--at-rate", 0.5)) == 0
     printed = capsys.readouterr().out
     assert "Pd at 0.5 false a frame" in printed
     assert "Pd at 0.3 false a frame" not in printed
     assert "3 frames, 2 targets" in printed
     assert "50.00 %" in printed
+    assert "1 target-free frame)" in printed
+    assert "108,000" in printed
+    assert "cannot show a rate" in " ".join(printed.split())
     assert (data / "o.json").exists()
 
 
@@ -159,3 +183,27 @@ def test_the_module_reports_errors_in_one_line(data, capsys):
     code = main(["--images", str(data / "images"), "--masks", str(data / "none"), "--predictions", str(data)])
     assert code == DataError.exit_code
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_without_targets_there_is_no_pd(data, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    (data / "split.txt").write_text("c\n")
+    flags = ("--images", data / "images", "--masks", data / "masks", "--predictions", data / "scores")
+    assert run(parse(*flags, "--split", data / "split.txt", "--plots", data / "plots")) == 0
+    printed = capsys.readouterr().out
+    assert "not defined: no frame has a target" in printed
+    assert "quiet enough" not in printed
+    assert "under 4.744 (95 %)" in printed  # one false detection on one frame
+
+
+def test_the_table_and_the_plot_have_the_same_frames(data, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    result = evaluate(options(data))
+    best = result.paper_plain.best_target_f1
+    assert best is not None
+    assert best.target_f1 != result.paper_published.best_target_f1.target_f1 or best.threshold < 0.65
+    print_summary(result, Console(width=160))
+    assert f"{100 * best.target_f1:.2f} %" in capsys.readouterr().out.split("paper: F1 of targets")[1].splitlines()[0]
+    (axes,) = _f1(result).axes
+    assert f"best {100 * best.target_f1:.2f} %" in axes.get_legend().get_texts()[0].get_text()
+    assert "free of targets included" in axes.get_title()

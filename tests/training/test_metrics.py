@@ -8,6 +8,7 @@ from lpnet_rt.training.metrics import (
     box_measures,
     empty_frame_measures,
     field_measures,
+    rate_bound,
 )
 
 
@@ -132,3 +133,26 @@ def test_boxes_of_a_frame_with_two_targets():
     assert (result.boxes, result.hit_boxes, result.hit_frames) == (2, 1, 1)
     with pytest.raises(DataError, match=r"boxes_xywh.*\(4,\)"):
         accumulator.add(np.zeros((0, 2)), np.zeros(4))
+
+
+def test_a_target_is_not_broken_by_a_strict_threshold():
+    score, truth = np.zeros((20, 30), np.float32), np.zeros((20, 30), bool)
+    truth[5, 5:12] = True
+    score[5, 5:12] = (0.9, 0.6, 0.6, 0.6, 0.6, 0.6, 0.9)
+    measures = field_measures([(score, truth)], 0.8)
+    assert (measures.matched, measures.false_components, measures.miou) == (1, 0, 1.0)
+    assert empty_frame_measures([score], 0.8).false_detections == 1
+
+
+def test_integer_scores_are_judged_as_their_floats():
+    levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    truth = np.zeros((16, 16), bool)
+    for threshold in (0.2, 0.3, 0.5, 0.6, 0.75, 1.0):
+        from_levels = field_measures([(levels, truth)], threshold)
+        assert from_levels == field_measures([(levels / 255, truth)], threshold)
+
+
+def test_the_bound_of_a_rate():
+    assert rate_bound(0, 0) is None
+    assert rate_bound(0, 100) == pytest.approx(3 / 100, rel=0.01)  # the rule of three
+    assert rate_bound(10, 100) == pytest.approx(0.1696, abs=1e-4)  # half of chi-squared's 95 % point at 22 degrees

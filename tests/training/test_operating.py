@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from lpnet_rt.detections import detect
 from lpnet_rt.errors import DataError
 from lpnet_rt.training.metrics import field_measures
 from lpnet_rt.training.operating import OPERATING_THRESHOLDS, OperatingAccumulator
@@ -56,3 +57,18 @@ def test_agrees_with_the_measures_at_one_threshold():
 def test_another_size_is_refused():
     with pytest.raises(DataError, match="size"):
         OperatingAccumulator().add(score(), np.zeros((3, 3), bool))
+
+
+def test_false_detections_are_those_that_the_detector_would_publish():
+    blob = np.zeros((40, 40), np.float32)
+    blob[10, 10:15] = (0.9, 0.6, 0.9, 0.6, 0.9)  # one detection, which a cut at 0.8 breaks in three
+    accumulator = OperatingAccumulator()
+    accumulator.add(blob, np.zeros((40, 40), bool))
+    image = np.zeros((40, 40), np.uint8)
+    for point in accumulator.result().points:
+        assert point.false_per_empty_frame == len(detect(blob, image, point.threshold))
+
+
+def test_thresholds_rise_and_are_close_near_one():
+    assert list(OPERATING_THRESHOLDS) == sorted(set(OPERATING_THRESHOLDS))
+    assert sum(0.99 < threshold < 1.0 for threshold in OPERATING_THRESHOLDS) >= 6
