@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from lpnet_rt.detections import body_mask
 from lpnet_rt.errors import SinkError, reason
 from lpnet_rt.files import refuse_existing, write_whole
 from lpnet_rt.reports import Report
@@ -44,7 +45,7 @@ class MaskSink:
                 stands where a mask is to be written.
         """
         self._folder = Path(folder)
-        self._threshold = np.float32(threshold)
+        self._threshold = threshold
         self._overwrite = overwrite
         self._stems: set[str] = set()
         try:
@@ -76,7 +77,7 @@ class MaskSink:
             return
         path = self._folder / f"{stem}.png"
         self._refuse_foreign(path)
-        mask = (report.score_map >= self._threshold).view(np.uint8) * np.uint8(255)
+        mask = body_mask(report.score_map, self._threshold).view(np.uint8) * np.uint8(255)
         png = cv2.imencode(".png", mask)[1].tobytes()
         write_whole(path, png[:_IHDR_END] + _CHUNK + png[_IHDR_END:], "masks")
 

@@ -95,3 +95,15 @@ def test_a_link_in_the_folder_is_never_written_through(tmp_path: Path, make_repo
         with pytest.raises(SinkError, match="a link"):
             sink.write(make_report(0, file="a.png"))
     assert (tmp_path / "precious").read_bytes() == b"precious"
+
+
+def test_a_mask_is_the_union_of_the_published_detections(tmp_path: Path, make_report) -> None:
+    report = make_report(0, file="a.png")
+    rows, columns = np.indices(report.score_map.shape)
+    near = (rows - 25) ** 2 + (columns - 6) ** 2 < 16
+    report.score_map[near] = np.maximum(report.score_map[near], np.float32(0.6))  # part of a blob with a higher peak
+    report.score_map[40, 50] = 0.6  # a peak that is not over the threshold
+    MaskSink(str(tmp_path), 0.8).write(report)
+    mask = read(tmp_path / "a.png")
+    assert (mask == 255).sum() == near.sum()
+    assert not mask[40, 50]
