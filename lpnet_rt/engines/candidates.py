@@ -52,8 +52,6 @@ def candidates_for(model: ModelFile) -> list[Candidate]:
         both = _openvino()
         missing = both[1].missing
         return [Candidate("openvino", "int8", missing)] if precision == "int8" else both
-    if model.path.suffix == ".pt2":
-        return [Candidate("torch", precision, _needs("torch", _NO_TORCH))]
     if model.path.suffix == ".engine":
         return [Candidate("tensorrt", precision, _needs_tensorrt())]
     return list_candidates(precision)

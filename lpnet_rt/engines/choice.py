@@ -112,10 +112,6 @@ def _open(candidate: Candidate, model: ModelFile, settings: DetectorSettings) ->
         from lpnet_rt.engines.torch_lpnetga import TorchLPNetGAEngine
 
         return TorchLPNetGAEngine(model, candidate.precision, threads)
-    if kind == ("torch", ".pt2"):
-        from lpnet_rt.engines.torch_export import TorchExportEngine
-
-        return TorchExportEngine(model, threads)
     if candidate.engine == "openvino":
         from lpnet_rt.engines.openvino import OpenVINOEngine
 

@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 from lpnet_rt.engines.batches import Recent
 from lpnet_rt.engines.built_cache import BuiltCache, BuiltFor
 from lpnet_rt.errors import EngineError, ModelError
+from lpnet_rt.files import read_limited
 from lpnet_rt.frames import ModelInput
 from lpnet_rt.models import ModelFile
+from lpnet_rt.models.card import MODEL_BYTES
+from lpnet_rt.models.openvino_check import openvino_problem
 
 __all__ = ["WEIGHTS_KEY", "OpenVINOEngine", "checked_weights", "has_bf16"]
 
@@ -100,27 +103,25 @@ class OpenVINOEngine:
 
 
 def checked_weights(path: Path, content: bytes) -> bytes:
-    """The .bin beside a .xml, compared with its hash in the .xml: OpenVINO may fail on what is damaged before it tells.
+    """The .bin beside a .xml, both checked before OpenVINO, which may fail on what is damaged, sees them.
 
     Args:
         path: Of the .xml.
         content: Of the .xml.
 
     Raises:
-        ModelError: The .bin is missing or not the one that belongs to the .xml.
+        ModelError: The .bin is missing or not the one that belongs to the .xml, or either is nothing to be opened.
     """
     beside = path.with_suffix(".bin")
-    try:
-        found = re.search(rf'<{WEIGHTS_KEY} value="([0-9a-f]{{64}})"', content.decode("utf-8"))
-        weights = beside.read_bytes()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(
-            f"{path}: expected a model with its weights {beside.name}: {error}; export it again"
-        ) from error
+    weights = read_limited(beside, MODEL_BYTES, f"file of the weights of {path.name}", ModelError)
+    found = re.search(rb'<%s value="([0-9a-f]{64})"' % WEIGHTS_KEY.encode(), content)
     if found is None:
         raise ModelError(f"{path}: expected the hash of its weights in it, found none; export it again")
-    if hashlib.sha256(weights).hexdigest() != found.group(1):
+    if hashlib.sha256(weights).hexdigest() != found.group(1).decode():
         raise ModelError(f"{beside}: the weights are not those of {path.name} (damaged?); export both again")
+    problem = openvino_problem(content, weights)
+    if problem is not None:
+        raise ModelError(f"{path}: expected a model of finite weights and plain operators, found {problem}")
     return weights
 
 
