@@ -41,6 +41,7 @@ from lpnet_rt.clock import SYSTEM_CLOCK, Clock
 from lpnet_rt.detector import Detector
 from lpnet_rt.errors import SettingsError, SinkError
 from lpnet_rt.models import find_model
+from lpnet_rt.processors import processor_count
 
 __all__ = ["add_arguments", "measure", "run"]
 
@@ -77,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     console.print(_describe(machine))
     detectors = load_detectors(plan.engines, plan.model, plan.threads)
     precisions = [detector.choice.engine.precision for detector in detectors]
-    peaks = measure_peaks(precisions, plan.threads or len(os.sched_getaffinity(0)), clock)
+    peaks = measure_peaks(precisions, plan.threads or processor_count(), clock)
     console.print("matrix product: " + (", ".join(f"{p.precision} {p.gmac_per_s:.0f} GMAC/s" for p in peaks) or "none"))
     with tempfile.TemporaryDirectory() as folder:
         results = measure(plan, detectors, peaks, Path(folder), console)

@@ -16,6 +16,7 @@ import numpy as np
 
 from lpnet_rt import __version__
 from lpnet_rt.clock import Clock
+from lpnet_rt.processors import processor_count
 
 __all__ = ["Machine", "Peak", "describe_machine", "measure_peaks"]
 
@@ -75,7 +76,7 @@ def describe_machine(clock: Clock) -> Machine:
     measured = datetime.datetime.fromtimestamp(clock.unix_us() / 1e6, datetime.UTC)
     return Machine(
         processor=_from_cpuinfo("model name") or platform.processor() or platform.machine(),
-        processors=len(os.sched_getaffinity(0)),
+        processors=processor_count(),
         flags=[flag for flag in _TELLING_FLAGS if flag in _from_cpuinfo("flags").split()],
         memory_gib=round(pages * page_bytes / 2**30, 1),
         system=platform.platform(),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import re
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from lpnet_rt.frames import ModelInput
 from lpnet_rt.models import ModelFile
 from lpnet_rt.models.card import MODEL_BYTES
 from lpnet_rt.models.openvino_check import openvino_problem
+from lpnet_rt.processors import processor_count
 
 __all__ = ["WEIGHTS_KEY", "OpenVINOEngine", "checked_weights", "has_bf16"]
 
@@ -56,7 +56,7 @@ class OpenVINOEngine:
         self._options: dict[str, object] = {
             "INFERENCE_PRECISION_HINT": "f32" if precision == "int8" else precision,
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": threads or len(os.sched_getaffinity(0)),
+            "INFERENCE_NUM_THREADS": threads or processor_count(),
         }
         self._cache = None if cache is None else BuiltCache(cache)
         self._sha256 = model.card.file_sha256
@@ -67,17 +67,26 @@ class OpenVINOEngine:
                 self._model = self._core.read_model(model.content)
         except RuntimeError as error:
             raise ModelError(f"{model.path}: OpenVINO cannot read this model: {_last_line(error)}") from error
+        self._running: ov.InferRequest | None = None
         self._requests: Recent[tuple[int, ...], ov.InferRequest] = Recent(self._compile, _KEPT_SIZES)
 
     def score(self, batch: ModelInput) -> NDArray[np.float32]:
         """See :class:`lpnet_rt.engines.base.Engine`."""
         try:
-            request = self._requests[batch.shape]
-            request.infer([ov.Tensor(batch, shared_memory=True)], share_inputs=True)
+            self._running = request = self._requests[batch.shape]
+            # infer() could not be cancelled.
+            request.start_async([ov.Tensor(batch, shared_memory=True)], share_inputs=True)
+            request.wait()
             scores: NDArray[np.float32] = request.get_output_tensor(0).data
         except RuntimeError as error:
             raise EngineError(f"openvino: {_last_line(error)}") from error
         return scores
+
+    def stop(self) -> None:
+        """See :class:`lpnet_rt.engines.base.StoppableEngine`."""
+        request = self._running
+        if request is not None:
+            request.cancel()
 
     def _compile(self, shape: tuple[int, ...]) -> ov.InferRequest:
         model = self._model.clone()

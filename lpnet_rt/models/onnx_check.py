@@ -91,7 +91,7 @@ _TYPED = {"f32": "float_data", "f64": "double_data", "i32": "int32_data", "i64":
 _Fields = dict[str, list[int | memoryview]]
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """Why a file is refused."""
 
 
@@ -109,7 +109,7 @@ def onnx_problem(content: bytes) -> str | None:
         _check_model(memoryview(content), Reader(_MOST_FIELDS))
     except ProtobufError as error:
         return f"a damaged or ambiguous file ({error})"
-    except _Refused as error:
+    except _RefusedError as error:
         return str(error)
     return None
 
@@ -133,9 +133,9 @@ def _names(values: Sequence[int | memoryview]) -> list[bytes]:
 def _check_model(content: memoryview, reader: Reader) -> None:
     model = _read(reader, content, MODEL)
     if not model["graph"]:
-        raise _Refused("no graph")
+        raise _RefusedError("no graph")
     if model["functions"] or model["training_info"]:
-        raise _Refused("one with functions or training of its own; inline them")
+        raise _RefusedError("one with functions or training of its own; inline them")
     for opset in _messages(model["opset_import"]):
         _check_domain(_names(_read(reader, opset, OPSET)["domain"]))
     _check_graph(_messages(model["graph"])[0], reader)
@@ -143,33 +143,33 @@ def _check_model(content: memoryview, reader: Reader) -> None:
 
 def _check_domain(domain: list[bytes]) -> None:
     if domain and domain[0] not in _DOMAINS:
-        raise _Refused(f"operators of the domain {_shown(domain[0])}; export it with ai.onnx's only")
+        raise _RefusedError(f"operators of the domain {_shown(domain[0])}; export it with ai.onnx's only")
 
 
 def _check_graph(content: memoryview, reader: Reader) -> None:
     """Every input of a node is made before it, and nothing is made twice: then there is no cycle."""
     graph = _read(reader, content, GRAPH)
     if len(graph["node"]) > _MOST_NODES or len(graph["initializer"]) > _MOST_NODES:
-        raise _Refused(f"over {_MOST_NODES:,} nodes or weights")
+        raise _RefusedError(f"over {_MOST_NODES:,} nodes or weights")
     if graph["sparse_initializer"]:
-        raise _Refused("sparse weights; save them as plain ones")
+        raise _RefusedError("sparse weights; save them as plain ones")
     made: set[bytes] = set()
     for tensor in _messages(graph["initializer"]):
         name = _check_tensor(tensor, reader)
         if name in made or not name:
-            raise _Refused(f"the weight {_shown(name)} twice or without a name")
+            raise _RefusedError(f"the weight {_shown(name)} twice or without a name")
         made.add(name)
     # Older files list their weights among the inputs, too.
     inputs = [_name_of(value, reader) for value in _messages(graph["input"])]
     if len(set(inputs)) != len(inputs):
-        raise _Refused("two inputs of one name")
+        raise _RefusedError("two inputs of one name")
     made.update(inputs)
     for node in _messages(graph["node"]):
         _check_node(node, reader, made)
     for value in _messages(graph["output"]):
         name = _name_of(value, reader)
         if name not in made:
-            raise _Refused(f"an output {_shown(name)} that nothing makes")
+            raise _RefusedError(f"an output {_shown(name)} that nothing makes")
 
 
 def _name_of(value: memoryview, reader: Reader) -> bytes:
@@ -182,18 +182,18 @@ def _check_node(content: memoryview, reader: Reader, made: set[bytes]) -> None:
     _check_domain(_names(node["domain"]))
     for name in _names(node["input"]):
         if name and name not in made:
-            raise _Refused(f"a cycle or a gap: {_shown(name)} is used before it is made")
+            raise _RefusedError(f"a cycle or a gap: {_shown(name)} is used before it is made")
     for name in _names(node["output"]):
         if name in made:
-            raise _Refused(f"{_shown(name)}, made twice")
+            raise _RefusedError(f"{_shown(name)}, made twice")
         if name:
             made.add(name)
     for attribute in _messages(node["attribute"]):
         values = _read(reader, attribute, ATTRIBUTE)
         if values["g"] or values["graphs"]:
-            raise _Refused("control flow (a graph inside a node); export it without")
+            raise _RefusedError("control flow (a graph inside a node); export it without")
         if values["sparse_tensor"] or values["sparse_tensors"]:
-            raise _Refused("sparse values; save them as plain ones")
+            raise _RefusedError("sparse values; save them as plain ones")
         for tensor in _messages([*values["t"], *values["tensors"]]):
             _check_tensor(tensor, reader)
 
@@ -203,18 +203,18 @@ def _check_tensor(content: memoryview, reader: Reader) -> bytes:
     tensor = _read(reader, content, TENSOR)
     name = b"".join(_names(tensor["name"]))
     if tensor["external_data"] or tensor["data_location"]:
-        raise _Refused("one with external data; save it as one file")
+        raise _RefusedError("one with external data; save it as one file")
     if tensor["segment"] or tensor["string_data"]:
-        raise _Refused(f"{_shown(name)} in segments or of text")
+        raise _RefusedError(f"{_shown(name)} in segments or of text")
     number = tensor["data_type"][0] if tensor["data_type"] else 0
     kind = _TYPES.get(number) if isinstance(number, int) else None
     if kind is None:
-        raise _Refused(f"{_shown(name)} of type {number}")
+        raise _RefusedError(f"{_shown(name)} of type {number}")
     values = _values(tensor, kind, name)
     if values is None:
         return name
     if not all_finite(values, kind):
-        raise _Refused(f"NaN or infinity in {_shown(name)}")
+        raise _RefusedError(f"NaN or infinity in {_shown(name)}")
     return name
 
 
@@ -225,25 +225,25 @@ def _values(tensor: _Fields, kind: str, name: bytes) -> memoryview | None:
         sum(bool(values) for field, values in tensor.items() if field.endswith("_data") and field != "external_data")
         > 1
     ):
-        raise _Refused(f"values in two places in {_shown(name)}")
+        raise _RefusedError(f"values in two places in {_shown(name)}")
     if tensor["raw_data"]:
         raw = _messages(tensor["raw_data"])[0]
         if len(raw) != expected * ITEM_BYTES[kind]:
-            raise _Refused(f"{len(raw):,} bytes in {_shown(name)} for {expected:,} values of {kind}")
+            raise _RefusedError(f"{len(raw):,} bytes in {_shown(name)} for {expected:,} values of {kind}")
         return raw
     source = _TYPED.get(kind)
     if source is None:
         if expected:
-            raise _Refused(f"no raw data in {_shown(name)}")
+            raise _RefusedError(f"no raw data in {_shown(name)}")
         return None
     packed = _messages(tensor[source])
     if len(packed) != len(tensor[source]) or len(packed) > 1:
-        raise _Refused(f"values one by one in {_shown(name)}; save them as raw data")
+        raise _RefusedError(f"values one by one in {_shown(name)}; save them as raw data")
     data = packed[0] if packed else memoryview(b"")
     whole = source.startswith("int")
     count = int(np.count_nonzero(np.frombuffer(data, np.uint8) < 0x80)) if whole else len(data) / ITEM_BYTES[kind]
     if count != expected:
-        raise _Refused(f"{count:g} values in {_shown(name)} where its shape has {expected:,}")
+        raise _RefusedError(f"{count:g} values in {_shown(name)} where its shape has {expected:,}")
     return None if whole else data
 
 
@@ -257,11 +257,11 @@ def _numbers(values: list[int | memoryview]) -> list[int]:
         at = 0
         while at < len(value):
             if len(found) > 64:
-                raise _Refused("a tensor of over 64 dimensions")
+                raise _RefusedError("a tensor of over 64 dimensions")
             number, at = varint(value, at)
             found.append(number)
     if len(found) > 64:
-        raise _Refused("a tensor of over 64 dimensions")
+        raise _RefusedError("a tensor of over 64 dimensions")
     return found
 
 

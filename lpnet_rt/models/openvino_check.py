@@ -16,7 +16,7 @@ _MOST_DEPTH = 32
 _LONGEST_NUMBER = 18
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """Why a file is refused."""
 
 
@@ -37,7 +37,7 @@ def openvino_problem(content: bytes, weights: bytes) -> str | None:
         reader.graph.check(weights)
     except expat.ExpatError as error:
         return f"a damaged file ({str(error)[:80]})"
-    except (_Refused, UnicodeDecodeError) as error:
+    except (_RefusedError, UnicodeDecodeError) as error:
         return str(error)[:160]
     return None
 
@@ -52,14 +52,14 @@ class _Graph:
 
     def check(self, weights: bytes) -> None:
         if not self.layers:
-            raise _Refused("no layers")
+            raise _RefusedError("no layers")
         for to, sources in self.feeds.items():
             if to not in self.layers or not sources <= self.layers:
-                raise _Refused("an edge to a layer that is not there")
+                raise _RefusedError("an edge to a layer that is not there")
         try:
             TopologicalSorter(self.feeds).prepare()
         except CycleError as error:
-            raise _Refused("a cycle in its graph") from error
+            raise _RefusedError("a cycle in its graph") from error
         view = memoryview(weights)
         for constant in self.constants:
             _check_constant(constant, view)
@@ -87,11 +87,11 @@ class _Reader:
         self._elements += 1
         self._path.append(name)
         if self._elements > _MOST_ELEMENTS or len(self._path) > _MOST_DEPTH:
-            raise _Refused(f"over {_MOST_ELEMENTS:,} elements, or over {_MOST_DEPTH} inside one another")
+            raise _RefusedError(f"over {_MOST_ELEMENTS:,} elements, or over {_MOST_DEPTH} inside one another")
         if self._path[1:2] == ["rt_info"]:
             return
         if name == "body" or name.endswith("_body"):
-            raise _Refused("control flow (a graph inside a layer); export it without")
+            raise _RefusedError("control flow (a graph inside a layer); export it without")
         if self._path == ["net", "layers", "layer"]:
             self._add_layer(values)
         elif self._path == ["net", "edges", "edge"]:
@@ -100,33 +100,33 @@ class _Reader:
         elif self._path == ["net", "layers", "layer", "data"] and self._type == "Const":
             self.graph.constants.append(values)
         elif name in ("layer", "edge"):
-            raise _Refused(f"a {name} in another place")
+            raise _RefusedError(f"a {name} in another place")
 
     def _add_layer(self, values: dict[str, str]) -> None:
         number, self._type = _number(values.get("id")), values.get("type", "")
         if number in self.graph.layers:
-            raise _Refused(f"two layers {number}")
+            raise _RefusedError(f"two layers {number}")
         self.graph.layers.add(number)
         version = values.get("version", "")
         if not (version.startswith("opset") and version[5:].isdigit()):
-            raise _Refused(f"operators of {version[:60]!r}; export it with OpenVINO's own only")
+            raise _RefusedError(f"operators of {version[:60]!r}; export it with OpenVINO's own only")
 
     def _end(self, name: str) -> None:
         self._path.pop()
 
 
 def _refuse_doctype(*_: object) -> None:
-    raise _Refused("a document type or entities")
+    raise _RefusedError("a document type or entities")
 
 
 def _check_encoding(_version: str, encoding: str | None, _standalone: int) -> None:
     if encoding is not None and encoding.lower() != "utf-8":
-        raise _Refused(f"the encoding {encoding[:40]!r}; write it in UTF-8")
+        raise _RefusedError(f"the encoding {encoding[:40]!r}; write it in UTF-8")
 
 
 def _number(text: str | None) -> int:
     if text is None or not (text.isascii() and text.isdigit()) or len(text) > _LONGEST_NUMBER:
-        raise _Refused(f"{(text or 'nothing')[:40]!r} where a number belongs")
+        raise _RefusedError(f"{(text or 'nothing')[:40]!r} where a number belongs")
     return int(text)
 
 
@@ -134,10 +134,10 @@ def _check_constant(values: dict[str, str], weights: memoryview) -> None:
     """A constant's values lie in the weights, are as many as its shape asks for, and are finite."""
     kind = values.get("element_type", "")
     if kind not in ITEM_BYTES:
-        raise _Refused(f"a constant of type {kind[:40]!r}")
+        raise _RefusedError(f"a constant of type {kind[:40]!r}")
     offset, size = _number(values.get("offset")), _number(values.get("size"))
     shape = [_number(side.strip()) for side in values.get("shape", "").split(",") if side.strip()]
     if offset + size > len(weights) or size != math.prod(shape) * ITEM_BYTES[kind]:
-        raise _Refused("a constant that does not fit its shape or lies beyond the end of the .bin")
+        raise _RefusedError("a constant that does not fit its shape or lies beyond the end of the .bin")
     if not all_finite(weights[offset : offset + size], kind):
-        raise _Refused("NaN or infinity in a constant")
+        raise _RefusedError("NaN or infinity in a constant")

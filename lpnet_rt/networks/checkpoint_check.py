@@ -1,8 +1,8 @@
 """What a PyTorch checkpoint must be before PyTorch reads it.
 
 ``torch.load(weights_only=True)`` runs no code, but it inflates whatever a zip file declares and makes a byte array of
-whatever size a pickle asks for: files of kilobytes take gigabytes. Here the names in the pickle are compared with a list
-and the sizes with the file's own, without unpickling anything.
+whatever size a pickle asks for: files of kilobytes take gigabytes. Here the names in the pickle are compared with a
+list and the sizes with the file's own, without unpickling anything.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LEGACY_PICKLES = 5
 # What tensors, their names and the plain values of a run's state are made of.
 _NAMES = re.compile(
     r"collections OrderedDict|torch\._utils _rebuild_(tensor|tensor_v2|parameter)|torch \w+Storage|torch (Size|device)"
-    r"|torch\.storage (Typed|Untyped)Storage|torch\.serialization _get_layout|torch (float|bfloat|int|uint)\d+|torch bool"
+    r"|torch\.storage (Typed|Untyped)Storage|torch\.serialization _get_layout|torch b?(float|int|uint)\d+|torch bool"
 )
 
 
