@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import pickle
 import resource
 import shutil
@@ -117,8 +118,8 @@ def test_graphs_that_no_engine_should_see(content: bytes, found: str) -> None:
     assert found in str(onnx_problem(content))
 
 
-def written(folder: Path, content: bytes, name: str = "bad.onnx", **changes: object) -> Path:
-    path = folder / name
+def written(folder: Path, content: bytes, file: str = "bad.onnx", **changes: object) -> Path:
+    path = folder / file
     path.write_bytes(content)
     card = json.loads(PACKAGED.with_suffix(".json").read_text())
     card |= {"file_sha256": hashlib.sha256(content).hexdigest(), **changes}
@@ -207,8 +208,6 @@ def test_an_older_card_still_loads(tmp_path: Path) -> None:
 
 
 def test_a_pipe_or_a_device_is_never_waited_for(tmp_path: Path) -> None:
-    import os
-
     os.mkfifo(tmp_path / "pipe.onnx")
     assert "expected a model file, found a device, a pipe or a folder" in refused(tmp_path / "pipe.onnx")
     path = written(tmp_path, GOOD)
