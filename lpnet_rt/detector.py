@@ -259,8 +259,7 @@ def _grey(image: object) -> GreyImage:
         raise TypeError(f"image: expected a numpy array, found {type(image).__name__}; {hint}")
     if image.ndim >= 2 and min(image.shape[:2]) < LEAST_SIDE_PX:
         raise ValueError(f"image: {_too_small(image.shape)}")
-    grey: GreyImage = np.ascontiguousarray(to_grey(np.ascontiguousarray(image)))
-    return grey
+    return to_grey(np.ascontiguousarray(image))
 
 
 def _too_small(shape: tuple[int, ...]) -> str:
