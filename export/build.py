@@ -14,7 +14,7 @@ from lpnet_rt.export.cards import CardFacts, input_rule, make_card, package_vers
 from lpnet_rt.export.gate_frames import GateFrame, batches, fit
 from lpnet_rt.export.loading import load_exported
 from lpnet_rt.export.onnx import write_onnx
-from lpnet_rt.export.parity import Agreement, Gate, run_gate
+from lpnet_rt.export.parity import Agreement, Gate, Score, run_gate
 from lpnet_rt.export.precision import plan_precision
 from lpnet_rt.export.shapes import Shapes
 from lpnet_rt.export.staging import staged
@@ -96,15 +96,23 @@ def export_model(network: LPNetRT, out: Path, facts: CardFacts, request: ExportR
     card = make_card(network, facts, _built(request))
     suffix = SUFFIX[request.format]
     with staged(out, (suffix, *((".bin",) if suffix == ".xml" else ()), ".json")) as partial:
-        plan = _write(module, partial[suffix], request, card)
+        written = _write(module, partial[suffix], request, card)
         card = signed(card, partial[suffix].read_bytes())
         write_card(partial[".json"], card)
         gate = Gate(request.frames, request.shapes, card.input, card.threshold, request.precision)
         try:
-            agreements = run_gate(module, load_exported(partial[suffix], card), gate)
+            agreements = run_gate(module, written.engines or load_exported(partial[suffix], card), gate)
         except ModelError as error:
             raise ModelError(f"{out}: {error}; nothing was written") from error
-    return Exported(card, agreements, plan)
+    return Exported(card, agreements, written.plan)
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What runs in which precision, in one line; and what runs the file, where nothing reads that from disk."""
+
+    plan: str
+    engines: dict[str, Score] = dataclasses.field(default_factory=dict)
 
 
 def _check(out: Path, request: ExportRequest) -> None:
@@ -132,10 +140,10 @@ def _built(request: ExportRequest) -> Built:
     )
 
 
-def _write(module: ScoredLPNetRT, path: Path, request: ExportRequest, card: ModelCard) -> str:
-    """Write the file; what runs in which precision, in one line."""
+def _write(module: ScoredLPNetRT, path: Path, request: ExportRequest, card: ModelCard) -> _Written:
+    """Write the file."""
     if request.format == "openvino":
-        return _write_openvino(module, path, request, card)
+        return _Written(_write_openvino(module, path, request, card))
     plan = ""
     if request.precision == "f16":
         planned = plan_precision(module, (torch.from_numpy(batch) for batch in _inputs(module, request)))
@@ -145,10 +153,10 @@ def _write(module: ScoredLPNetRT, path: Path, request: ExportRequest, card: Mode
     elif request.format == "torch-export":
         from lpnet_rt.export.torch_export import write_torch_export
 
-        write_torch_export(module, path, request.shapes, card)
+        return _Written(plan, {"torch-export": write_torch_export(module, path, request.shapes, card)})
     else:
         path.write_bytes(_tensorrt_engine(module, path, request, card))
-    return plan
+    return _Written(plan)
 
 
 def _tensorrt_engine(module: ScoredLPNetRT, path: Path, request: ExportRequest, card: ModelCard) -> bytes:

@@ -8,6 +8,7 @@ for detection in detector.detect(image).centroid_xy: ...
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
 from lpnet_rt.detections import Detections, HotPixels, detect_hot, hot_pixels, least_score
 from lpnet_rt.engines import Choice, DeviceEngine, Engine, choose_engine
+from lpnet_rt.engines.base import StoppableEngine
 from lpnet_rt.engines.tiled import UNTILED_PX, TiledEngine, seen_px
 from lpnet_rt.errors import EngineError
 from lpnet_rt.frames import Frame, GreyImage, ModelInput, to_grey
@@ -24,19 +26,22 @@ from lpnet_rt.models import ModelCard, find_model
 from lpnet_rt.reports import Latency, Report
 from lpnet_rt.settings import DetectorSettings
 
-__all__ = ["Detector"]
+__all__ = ["LEAST_SIDE_PX", "Detector"]
 
+# Less is no picture of a target and its surroundings; padding of a frame without a pixel would never end.
+LEAST_SIDE_PX = 8
 _NOT_FINITE = "expected finite scores, found NaN or infinity"
 
 
 class Detector:
-    """A model in an engine, with its threshold; use it from one thread at a time."""
+    """A model in an engine, with its threshold; threads may share one, and take turns in the engine."""
 
     def __init__(self, card: ModelCard, choice: Choice, threshold: float, clock: Clock = SYSTEM_CLOCK) -> None:
         self.card = card
         self.choice = choice
         self.threshold = threshold
         self._clock = clock
+        self._turn = threading.Lock()
         # LPNet-RT's frames stay at native resolution; those of the paper's network become small squares.
         is_ours = card.network == "LPNetRT"
         self._engine: Engine = TiledEngine(choice.engine, seen_px(card.config)) if is_ours else choice.engine
@@ -62,24 +67,49 @@ class Detector:
         """Find targets in one image.
 
         Args:
-            image: (H, W) or (H, W, 3 or 4) BGR(A), uint8 or uint16, raw counts.
+            image: (H, W) or (H, W, 3 or 4) BGR(A), uint8 or uint16, raw counts; at least 8 pixels high and wide. It is
+                not changed, and may be read-only or a part of another.
 
         Returns:
             Detections in pixels of the image.
 
         Raises:
-            ValueError: The image has another shape or dtype.
+            TypeError: It is no numpy array.
+            ValueError: The image has another shape or dtype, or is too small.
             EngineError: The engine failed, or its scores are not finite.
         """
-        grey = to_grey(image)
+        return self.detect_batch([image])[0]
+
+    def detect_batch(self, images: Sequence[GreyImage]) -> list[Detections]:
+        """Find targets in several images, of any sizes; in batches where the engine has a device of its own.
+
+        Args:
+            images: Each as :meth:`detect` takes it.
+
+        Returns:
+            Detections of each, in their order, in pixels of each image.
+
+        Raises:
+            TypeError: One is no numpy array.
+            ValueError: One has another shape or dtype, or is too small.
+            EngineError: The engine failed, or its scores are not finite.
+        """
+        greys = [_grey(image) for image in images]
+        found: list[HotPixels | None] = [None] * len(greys)
         engine = self.choice.engine
-        if isinstance(engine, DeviceEngine) and grey.size <= UNTILED_PX:
-            hot = engine.find([grey], least_score(self.threshold))[0]
-        else:
-            hot = self._hot(self.score_map(grey))
-        if not hot.finite:
-            raise EngineError(f"{engine.name}: {_NOT_FINITE}")
-        return detect_hot(hot, grey, self.threshold)
+        if isinstance(engine, DeviceEngine):
+            for places in _alike(greys):
+                with self._turn:
+                    hots = engine.find([greys[place] for place in places], least_score(self.threshold))
+                for place, hot in zip(places, hots, strict=True):
+                    found[place] = hot
+        detections = []
+        for grey, on_device in zip(greys, found, strict=True):
+            hot = self._hot(self._scores(self._prepared(grey), grey.shape)) if on_device is None else on_device
+            if not hot.finite:
+                raise EngineError(f"{engine.name}: {_NOT_FINITE}")
+            detections.append(detect_hot(hot, grey, self.threshold))
+        return detections
 
     def score_map(self, image: GreyImage) -> NDArray[np.float32]:
         """Score every pixel of one grey image.
@@ -88,10 +118,25 @@ class Detector:
             image: (H, W) uint8 or uint16, raw counts.
 
         Returns:
-            (H, W) float32 in 0..1; valid until the next call.
+            (H, W) float32 in 0..1, of the caller's own.
+
+        Raises:
+            TypeError: It is no numpy array.
+            ValueError: The image has another shape or dtype, or is too small.
+            EngineError: The engine failed.
         """
-        height, width = image.shape
-        return restore(self._engine.score(self._prepared(image)), (height, width), self.card.input)
+        grey = _grey(image)
+        return self._scores(self._prepared(grey), grey.shape)
+
+    def stop(self) -> None:
+        """Make the engine give up what it is at soon, from another thread or a signal handler.
+
+        Whoever waits for the result gets an EngineError; where nothing runs, or the engine cannot be stopped, nothing
+        happens. The detector can be used again.
+        """
+        engine = self.choice.engine
+        if isinstance(engine, StoppableEngine):
+            engine.stop()
 
     @property
     def most_frames(self) -> int:
@@ -117,27 +162,29 @@ class Detector:
             EngineError: The engine failed.
         """
         engine = self.choice.engine
-        if not isinstance(engine, DeviceEngine):
-            return [self._report(frame) if frame.damage is None else self._damaged(frame) for frame in frames]
-        alike: dict[tuple[object, ...], list[int]] = {}
         done: dict[int, Report] = {}
         for place, frame in enumerate(frames):
             if frame.damage is not None:
-                done[place] = self._damaged(frame)
-            elif frame.image.size > UNTILED_PX:
+                done[place] = self._failed(frame, f"damaged: {frame.damage}")
+            elif min(frame.size_hw) < LEAST_SIDE_PX:
+                done[place] = self._failed(frame, _too_small(frame.size_hw))
+            elif not isinstance(engine, DeviceEngine) or frame.image.size > UNTILED_PX:
                 done[place] = self._report(frame)
-            else:
-                alike.setdefault((frame.size_hw, frame.image.dtype), []).append(place)
-        for places in alike.values():
+        if not isinstance(engine, DeviceEngine):
+            return [done[place] for place in range(len(frames))]
+        left = [place for place in range(len(frames)) if place not in done]
+        for group in _alike([frames[place].image for place in left]):
+            places = [left[index] for index in group]
             began = self._clock.monotonic_ns()
-            found = engine.find([frames[place].image for place in places], least_score(self.threshold))
+            with self._turn:
+                found = engine.find([frames[place].image for place in places], least_score(self.threshold))
             inferred = self._clock.monotonic_ns()
             for place, hot in zip(places, found, strict=True):
                 done[place] = self._finish(frames[place], hot, (began, began, inferred), hot.score_map())
         return [done[place] for place in range(len(frames))]
 
-    def _damaged(self, frame: Frame) -> Report:
-        """A frame whose picture is damaged is not judged: what it shows is not what the camera saw."""
+    def _failed(self, frame: Frame, problem: str) -> Report:
+        """A frame that is not judged: what a damaged picture shows is not what the camera saw."""
         now = self._clock.monotonic_ns()
         waited_ms = (now - frame.t_read_ns) / 1e6
         return Report(
@@ -145,7 +192,7 @@ class Detector:
             detections=Detections.empty(),
             latency=Latency(queue_ms=waited_ms, prepare_ms=0.0, infer_ms=0.0, detect_ms=0.0, total_ms=waited_ms),
             score_map=np.zeros(frame.size_hw, np.float32),
-            error=f"frame {frame.index}: damaged: {frame.damage}",
+            error=f"frame {frame.index}: {problem}",
         )
 
     def _report(self, frame: Frame) -> Report:
@@ -153,9 +200,14 @@ class Detector:
         began = self._clock.monotonic_ns()
         batch = self._prepared(frame.image)
         prepared = self._clock.monotonic_ns()
-        scores = restore(self._engine.score(batch), frame.size_hw, self.card.input).copy()
+        scores = self._scores(batch, frame.size_hw)
         inferred = self._clock.monotonic_ns()
         return self._finish(frame, self._hot(scores), (began, prepared, inferred), scores)
+
+    def _scores(self, batch: ModelInput, size_hw: tuple[int, int]) -> NDArray[np.float32]:
+        """(H, W) scores; copied before the next thread's turn, whose scores may lie in the same place."""
+        with self._turn:
+            return restore(self._engine.score(batch), size_hw, self.card.input).copy()
 
     def _prepared(self, image: GreyImage) -> ModelInput:
         """A frame as the model's input.
@@ -193,6 +245,34 @@ class Detector:
             total_ms=(done - frame.t_read_ns) / 1e6,
         )
         return Report(frame=frame, detections=detections, latency=latency, score_map=scores, error=error)
+
+
+def _grey(image: object) -> GreyImage:
+    """An image as the network takes it: grey, contiguous and large enough.
+
+    Raises:
+        TypeError: It is no numpy array.
+        ValueError: It has another shape or dtype, or is too small.
+    """
+    if not isinstance(image, np.ndarray):
+        hint = "read a file with cv2.imread(path, cv2.IMREAD_UNCHANGED), which returns None where it cannot"
+        raise TypeError(f"image: expected a numpy array, found {type(image).__name__}; {hint}")
+    if image.ndim >= 2 and min(image.shape[:2]) < LEAST_SIDE_PX:
+        raise ValueError(f"image: {_too_small(image.shape)}")
+    return to_grey(np.ascontiguousarray(image))
+
+
+def _too_small(shape: tuple[int, ...]) -> str:
+    return f"expected at least {LEAST_SIDE_PX}x{LEAST_SIDE_PX} pixels, found {shape[1]}x{shape[0]} (width x height)"
+
+
+def _alike(images: Sequence[GreyImage]) -> list[list[int]]:
+    """Places of images of one size and depth, for those that are not tiled."""
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for place, image in enumerate(images):
+        if image.size <= UNTILED_PX:
+            groups.setdefault((image.shape, image.dtype), []).append(place)
+    return list(groups.values())
 
 
 def _is_finite(scores: NDArray[np.float32]) -> bool:

@@ -6,6 +6,8 @@ names ``--overwrite``; nothing follows a symbolic link that stands where a file 
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import stat
 from pathlib import Path
@@ -17,7 +19,7 @@ except ImportError:  # Windows has no such locks
 
 from lpnet_rt.errors import LpnetError, SinkError, reason
 
-__all__ = ["FILE_MODE", "create_file", "read_limited", "refuse_existing", "write_whole"]
+__all__ = ["FILE_MODE", "create_file", "read_limited", "read_own", "refuse_existing", "replace_file", "write_whole"]
 
 FILE_MODE = 0o640
 # What a system lacks of these it does without.
@@ -127,13 +129,54 @@ def write_whole(path: Path, content: bytes, what: str, *, overwrite: bool = True
         SinkError: It exists or cannot be written.
     """
     refuse_existing(path, what, overwrite)
+    try:
+        replace_file(path, content)
+    except OSError as error:
+        raise SinkError(f"{what} {path}: cannot be written: {reason(error)}") from error
+
+
+def replace_file(path: Path, content: bytes, mode: int = FILE_MODE) -> None:
+    """Write a file beside another and move it there: whoever reads sees the old or the new one, whole.
+
+    Args:
+        path: File to write; what stands there is replaced, a link itself and not what it points to.
+        content: All of it.
+        mode: Who may read and write it.
+
+    Raises:
+        OSError: It cannot be written; nothing is left behind.
+    """
     beside = path.with_name(f".{path.name[:100]}.{os.getpid()}.part")
     try:
         beside.unlink(missing_ok=True)
-        number = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _CLOEXEC, FILE_MODE)
+        number = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _CLOEXEC, mode)
         with os.fdopen(number, "wb") as file:
             file.write(content)
         os.replace(beside, path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise SinkError(f"{what} {path}: cannot be written: {reason(error)}") from error
+    except OSError:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
+
+
+def read_own(path: Path, limit_bytes: int) -> bytes:
+    """Read a file that this user has written; no link is followed, and no pipe or device is waited for.
+
+    Args:
+        path: File to read.
+        limit_bytes: Largest size that is read.
+
+    Raises:
+        OSError: It is missing, no regular file, too large or of another user, or cannot be read.
+    """
+    number = os.open(path, os.O_RDONLY | _NOFOLLOW | _NONBLOCK | _CLOEXEC)
+    with os.fdopen(number, "rb") as file:
+        status = os.fstat(number)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > limit_bytes:
+            raise OSError(errno.EINVAL, f"expected a file of at most {limit_bytes:,} bytes, found another")
+        if hasattr(os, "getuid") and status.st_uid != os.getuid():
+            raise PermissionError(errno.EPERM, "the file belongs to another user")
+        content = file.read(limit_bytes + 1)
+    if len(content) > limit_bytes:
+        raise OSError(errno.EFBIG, "the file grows while it is read")
+    return content

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import dataclasses
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
 from lpnet_rt import Detections, Detector, Frame
-from lpnet_rt.engines import Choice
+from lpnet_rt.engines import Choice, list_candidates
 from lpnet_rt.errors import EngineError, ModelError
 from lpnet_rt.selftest import self_test_frame
 from lpnet_rt.settings import DetectorSettings
@@ -167,3 +171,87 @@ def test_other_types_are_refused(detector: Detector) -> None:
         detector.detect(np.zeros((64, 64), np.float32))
     with pytest.raises(ModelError, match="no-such-model: expected a model file or a packaged model"):
         Detector.load(DetectorSettings(model="no-such-model"))
+
+
+@pytest.mark.parametrize("shape", [(0, 320), (256, 0), (0, 0), (7, 320), (256, 7, 3), (0, 5, 3)])
+def test_images_too_small_to_hold_anything_are_refused(detector: Detector, shape: tuple[int, ...]) -> None:
+    """Padding a frame without a pixel never ended."""
+    for judge in (detector.detect, detector.score_map):
+        with pytest.raises(ValueError, match=f"expected at least 8x8 pixels, found {shape[1]}x{shape[0]} "):
+            judge(np.zeros(shape, np.uint8))
+
+
+def test_what_is_no_image_is_refused(detector: Detector) -> None:
+    for thing, name in (("x.png", "str"), (None, "NoneType"), ([[1, 2]], "list")):
+        with pytest.raises(TypeError, match=f"expected a numpy array, found {name}; read a file with cv2.imread"):
+            detector.detect(thing)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"expected \(H, W\), .* found \(64,\)"):
+        detector.detect(np.zeros(64, np.uint8))
+
+
+def test_parts_of_images_and_read_only_ones_are_as_good(detector: Detector) -> None:
+    image = self_test_frame()
+    expected = detector.detect(image)
+    wide = np.zeros((128, 320), np.uint8)
+    wide[:, ::2] = image
+    turned = np.ascontiguousarray(image[::-1, ::-1])
+    fixed = image.copy()
+    fixed.flags.writeable = False
+    for same in (wide[:, ::2], turned[::-1, ::-1], np.asfortranarray(image), fixed):
+        np.testing.assert_array_equal(detector.detect(same).centroid_xy, expected.centroid_xy)
+
+
+def test_a_batch_is_what_its_images_are(detector: Detector) -> None:
+    images = [self_test_frame(), self_test_frame()[:64], np.full((96, 96), 100, np.uint16)]
+    for found, image in zip(detector.detect_batch(images), images, strict=True):
+        np.testing.assert_array_equal(found.centroid_xy, detector.detect(image).centroid_xy)
+    assert detector.detect_batch([]) == []
+
+
+def test_threads_may_share_a_detector(detector: Detector) -> None:
+    """OpenVINO's request was busy, and scores of one size lie in one buffer."""
+    images = [np.roll(self_test_frame(), shift, axis=1) for shift in (0, 3, 7, 13)]
+    expected = [detector.detect(image).centroid_xy for image in images]
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(5):
+            for found, wanted in zip(threads.map(detector.detect, images), expected, strict=True):
+                np.testing.assert_array_equal(found.centroid_xy, wanted)
+
+
+def test_a_damaged_frame_is_not_judged(detector: Detector) -> None:
+    engine = Fixed(0.0, 0.9)
+    whole = frame(np.zeros((64, 64), np.uint8), 3)
+    damaged = dataclasses.replace(whole, damage="cut off", index=4)
+    tiny = frame(np.zeros((4, 6), np.uint8), 5)
+    reports = with_engine(detector, engine).reports([whole, damaged, tiny])
+    assert [report.error for report in reports] == [
+        None,
+        "frame 4: damaged: cut off",
+        "frame 5: expected at least 8x8 pixels, found 6x4 (width x height)",
+    ]
+    assert [len(report.detections) for report in reports] == [1, 0, 0]
+    assert len(engine.shapes) == 1
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_a_run_can_be_stopped(engine: str) -> None:
+    if any(c.engine == engine and c.precision == "f32" and c.missing for c in list_candidates()):
+        pytest.skip(f"{engine} is not here")
+    detector = Detector.load(DetectorSettings(engine=engine, precision="f32", threads=1))
+    detector.stop()  # nothing runs: harmless
+    assert len(detector.detect(self_test_frame())) >= 1
+    done = threading.Event()
+
+    def stop_until_done() -> None:
+        while not done.wait(0.01):
+            detector.stop()
+
+    stopper = threading.Thread(target=stop_until_done)
+    stopper.start()
+    try:
+        with pytest.raises(EngineError, match=f"^{engine}: "):
+            detector.score_map(np.zeros((2048, 2048), np.uint8))
+    finally:
+        done.set()
+        stopper.join()
+    assert len(detector.detect(self_test_frame())) >= 1

@@ -12,7 +12,7 @@ import torch
 
 from lpnet_rt.detections import detect
 from lpnet_rt.engines import choose_engine
-from lpnet_rt.engines.choice import self_test
+from lpnet_rt.engines.trial import self_test
 from lpnet_rt.errors import ModelError
 from lpnet_rt.export.cards import weights_sha256
 from lpnet_rt.export.onnx import CardFacts, export_onnx

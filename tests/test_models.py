@@ -113,4 +113,6 @@ def test_a_model_with_its_weights_in_another_file(copied: Path, tmp_path: Path) 
     onnx.save_model(onnx.load(copied), copied, save_as_external_data=True, location="weights.bin", size_threshold=0)
     assert (tmp_path / "weights.bin").exists()
     change_card(copied, file_sha256=hashlib.sha256(copied.read_bytes()).hexdigest())
-    assert "expected a file with its weights in it, found one with external data" in refused(copied)
+    assert "expected an ONNX file of finite weights and plain operators, found one with external data" in refused(
+        copied
+    )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import glob
 import importlib.metadata
-import os
 import platform
 
 from lpnet_rt import __version__
 from lpnet_rt.engines import Candidate, candidates_for, choose_engine
 from lpnet_rt.models import find_model, packaged_models
+from lpnet_rt.processors import processor_count
 from lpnet_rt.settings import DetectorSettings
 
 __all__ = ["add_arguments", "run"]
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     """
     cameras = ", ".join(sorted(glob.glob("/dev/video*"))) or "none"
     print(f"lpnet-rt     {__version__}, Python {platform.python_version()}, {platform.platform()}")
-    print(f"processors   {len(os.sched_getaffinity(0))} for this process, {platform.machine()}")
+    print(f"processors   {processor_count()} for this process, {platform.machine()}")
     print(f"cameras      {cameras}")
     print("libraries    " + ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES))
     print(f"models       {', '.join(packaged_models())}")

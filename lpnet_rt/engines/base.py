@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lpnet_rt.detections import HotPixels
 from lpnet_rt.frames import GreyImage, ModelInput
 
-__all__ = ["DeviceEngine", "Engine"]
+__all__ = ["DeviceEngine", "Engine", "StoppableEngine"]
 
 
 class Engine(Protocol):
@@ -67,4 +67,13 @@ class DeviceEngine(Engine, Protocol):
         Raises:
             EngineError: The engine failed, or the device has too little memory.
         """
+        ...
+
+
+@runtime_checkable
+class StoppableEngine(Protocol):
+    """An engine whose runtime can end a run before it is done."""
+
+    def stop(self) -> None:
+        """Make a running ``score`` return soon, with EngineError; from another thread. Harmless otherwise."""
         ...

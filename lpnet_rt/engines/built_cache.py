@@ -1,19 +1,21 @@
 """What engines build out of models, kept on disk: compiled OpenVINO models, TensorRT engines.
 
 A file is offered to nobody but whom it was built for (weights, precision, size, versions, device), and is believed only
-if its hash is right: a compiled model with a few flipped bytes runs without a word and finds nothing.
+if its hash is right: a compiled model with a few flipped bytes runs without a word and finds nothing. Against who can
+write the folder a hash is no protection: see :mod:`lpnet_rt.cache`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+
+from lpnet_rt.cache import CacheFolder
 
 __all__ = ["BuiltCache", "BuiltFor"]
 
@@ -46,31 +48,27 @@ class BuiltFor(Struct, frozen=True, kw_only=True):
 
 
 class BuiltCache:
-    """A folder of built files; one that cannot be written keeps nothing, and costs time alone."""
+    """A folder of built files; one that cannot be used keeps nothing, and costs only time."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder = CacheFolder(folder)
 
     def get(self, wanted: BuiltFor, build: Callable[[], bytes]) -> bytes:
         """What was built earlier, or else what ``build`` makes now, which is kept.
 
         A damaged file is built again, and that is said on standard error.
         """
-        path = self._folder / f"{wanted.key}.built"
-        found = self._read(path, wanted)
+        name = f"{wanted.key}.built"
+        found = self._read(name, wanted)
         if found is not None:
             return found
         content = build()
-        self._write(path, wanted, content)
+        self._write(name, wanted, content)
         return content
 
-    def _read(self, path: Path, wanted: BuiltFor) -> bytes | None:
-        try:
-            whole = path.read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            print(f"lpnet-rt: {path}: cannot be read ({error.strerror}); building it again", file=sys.stderr)
+    def _read(self, name: str, wanted: BuiltFor) -> bytes | None:
+        whole = self._folder.read(name, "built model")
+        if whole is None:
             return None
         if whole.startswith(_MAGIC):
             digest, _, rest = whole[len(_MAGIC) :].partition(b"\n")
@@ -78,16 +76,10 @@ class BuiltCache:
                 head, _, content = rest.partition(b"\n")
                 if head == msgspec.json.encode(wanted, order="sorted"):
                     return content
-        print(f"lpnet-rt: {path}: damaged; building it again", file=sys.stderr)
+        print(f"lpnet-rt: {self._folder.path / name}: damaged; building it again", file=sys.stderr)
         return None
 
-    def _write(self, path: Path, wanted: BuiltFor, content: bytes) -> None:
+    def _write(self, name: str, wanted: BuiltFor, content: bytes) -> None:
         """Whole or not at all; of two processes that build the same the last one's stays."""
         rest = msgspec.json.encode(wanted, order="sorted") + b"\n" + content
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_bytes(_MAGIC + hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest)
-            partial.replace(path)
-        except OSError:
-            return
+        self._folder.write(name, _MAGIC + hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
+from lpnet_rt.errors import reason
 from lpnet_rt.models import ModelFile
 
 __all__ = ["Candidate", "candidates_for", "gpu", "list_candidates", "weights_candidates"]
 
 _GPU_DEVICE = Path("/dev/nvidiactl")
 _GPU_FACTS = Path("/proc/driver/nvidia")
-_NO_TORCH = "pip install 'lpnet-rt[train]'"
-_NO_TENSORRT = "pip install 'lpnet-rt[tensorrt]'"
+_NO_TORCH = "pip install '.[train]' in a checkout of lpnet-rt"
+_NO_TENSORRT = "pip install '.[tensorrt]' in a checkout of lpnet-rt"
+_NO_ONNXRUNTIME = "pip install onnxruntime"
+_NO_OPENVINO = "pip install openvino (x86-64 and Arm Linux)"
 _NO_GPU = "an NVIDIA GPU"
 
 
@@ -27,12 +31,14 @@ class Candidate:
         precision: ``f32``, ``f16``, ``bf16`` or ``int8``.
         missing: None, or what to install to have it.
         on_request: ``auto`` leaves it out: it is never the fastest here, or minutes pass before it runs.
+        builds: It builds an engine for every size of frame, which takes minutes.
     """
 
     engine: str
     precision: str
     missing: str | None = None
     on_request: bool = False
+    builds: bool = False
 
     def __str__(self) -> str:
         return f"{self.engine} {self.precision}"
@@ -52,8 +58,6 @@ def candidates_for(model: ModelFile) -> list[Candidate]:
         both = _openvino()
         missing = both[1].missing
         return [Candidate("openvino", "int8", missing)] if precision == "int8" else both
-    if model.path.suffix == ".pt2":
-        return [Candidate("torch", precision, _needs("torch", _NO_TORCH))]
     if model.path.suffix == ".engine":
         return [Candidate("tensorrt", precision, _needs_tensorrt())]
     return list_candidates(precision)
@@ -67,7 +71,7 @@ def list_candidates(precision: str = "f32") -> list[Candidate]:
     """
     no_gpu = _needs_gpu()
     no_torch = _needs("torch", _NO_TORCH) or _needs("onnx", _NO_TORCH)
-    found = [*_openvino(), Candidate("onnxruntime", precision, _needs("onnxruntime", "pip install onnxruntime"))]
+    found = [*_openvino(), Candidate("onnxruntime", precision, _broken("onnxruntime", _NO_ONNXRUNTIME))]
     if precision == "f32":
         found += [
             Candidate("torch", "f16", no_torch or no_gpu),
@@ -77,8 +81,9 @@ def list_candidates(precision: str = "f32") -> list[Candidate]:
     provided = _providers() if no_gpu is None else []
     for name in ("cuda", "tensorrt"):
         missing = no_gpu or (None if name in provided else "pip install onnxruntime-gpu")
-        found.append(Candidate(f"onnxruntime-{name}", precision, missing, on_request=name == "tensorrt"))
-    return [*found, Candidate("tensorrt", precision, _needs_tensorrt(), on_request=True)]
+        slow = name == "tensorrt"
+        found.append(Candidate(f"onnxruntime-{name}", precision, missing, on_request=slow, builds=slow))
+    return [*found, Candidate("tensorrt", precision, _needs_tensorrt(), on_request=True, builds=True)]
 
 
 def weights_candidates(statistics: str = "running") -> list[Candidate]:
@@ -115,18 +120,22 @@ def gpu() -> str:
 
 def _openvino() -> list[Candidate]:
     """In bf16 and in f32."""
-    missing = _needs("openvino", "pip install openvino (x86-64 and Arm Linux)")
+    missing = _broken("openvino", _NO_OPENVINO)
     if missing is not None:
         return [Candidate("openvino", "bf16", missing), Candidate("openvino", "f32", missing)]
-    from lpnet_rt.engines.openvino import has_bf16
+    try:
+        from lpnet_rt.engines.openvino import has_bf16
 
-    no_bf16 = None if has_bf16() else "a processor with AVX512-BF16 or AMX"
+        no_bf16 = None if has_bf16() else "a processor with AVX512-BF16 or AMX"
+    except Exception as error:  # an installation that is incomplete fails in as many ways as it has parts
+        missing = _again("openvino", error)
+        return [Candidate("openvino", "bf16", missing), Candidate("openvino", "f32", missing)]
     return [Candidate("openvino", "bf16", no_bf16), Candidate("openvino", "f32")]
 
 
 def _providers() -> list[str]:
     """Names of ONNX Runtime's ways to a GPU that this one comes with."""
-    if importlib.util.find_spec("onnxruntime") is None:
+    if _broken("onnxruntime", _NO_ONNXRUNTIME) is not None:
         return []
     import onnxruntime
 
@@ -139,6 +148,22 @@ def _providers() -> list[str]:
 def _needs(module: str, install: str) -> str | None:
     """None where a module can be imported, else how to install it."""
     return None if importlib.util.find_spec(module) is not None else install
+
+
+def _broken(module: str, install: str) -> str | None:
+    """None where a module is imported, else how to install it, or why that fails and to install it again."""
+    missing = _needs(module, install)
+    if missing is not None:
+        return missing
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # its own libraries can be missing, or made for another processor
+        return _again(module, error)
+    return None
+
+
+def _again(module: str, error: Exception) -> str:
+    return f"{module} installed again: pip install --force-reinstall {module} (importing it fails: {reason(error)})"
 
 
 def _needs_tensorrt() -> str | None:

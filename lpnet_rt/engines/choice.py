@@ -1,7 +1,7 @@
 """Which engine: the one asked for, or the fastest that is installed and passes the self-test.
 
 ``auto`` runs every candidate once on the self-test's frame and once for time, and remembers the outcome by machine,
-model and versions, so that later starts measure nothing.
+model and versions, so that later starts measure nothing. The engine that is taken passes the self-test at every start.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import importlib
 import importlib.metadata
 import os
 import platform
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,17 +20,16 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from lpnet_rt.detections import HotPixels, detect_hot, hot_pixels, least_score
-from lpnet_rt.engines.base import DeviceEngine, Engine
+from lpnet_rt.cache import CacheFolder, cache_folder
+from lpnet_rt.engines.base import Engine
 from lpnet_rt.engines.candidates import Candidate, candidates_for, gpu
-from lpnet_rt.errors import EngineError, LpnetError
-from lpnet_rt.frames import GreyImage
-from lpnet_rt.inputs import prepare, restore
+from lpnet_rt.engines.trial import score_once, self_test
+from lpnet_rt.errors import EngineError, LpnetError, reason
 from lpnet_rt.models import ModelFile
-from lpnet_rt.selftest import SELF_TEST_THRESHOLD, disagreement, self_test_frame
+from lpnet_rt.processors import processor_count
 from lpnet_rt.settings import DetectorSettings
 
-__all__ = ["Choice", "cache_folder", "choose_engine"]
+__all__ = ["Choice", "choose_engine"]
 
 _TIMED_HW = (256, 320)
 _TIMED_RUNS = 7
@@ -51,14 +51,6 @@ class _Outcome(msgspec.Struct, frozen=True):
     problem: str | None
 
 
-def cache_folder() -> Path:
-    """Folder for compiled models and remembered choices; ``LPNET_CACHE`` overrides it."""
-    base = os.environ.get("LPNET_CACHE")
-    if base:
-        return Path(base)
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "lpnet-rt"
-
-
 def choose_engine(model: ModelFile, settings: DetectorSettings) -> Choice:
     """Load the engine that the settings ask for.
 
@@ -74,16 +66,57 @@ def choose_engine(model: ModelFile, settings: DetectorSettings) -> Choice:
         )
     candidates = candidates_for(model)
     if settings.engine != "auto":
-        candidate = _forced(candidates, settings)
-        return Choice(_open(candidate, model, settings), "asked for")
+        return _asked_for(_forced(candidates, settings), model, settings)
     able = [c for c in candidates if c.is_for_auto and settings.precision in ("auto", c.precision)]
     if not able:
         names = ", ".join(f"{c}: needs {c.missing}" if c.missing else f"{c}: on request" for c in candidates)
         raise EngineError(f"auto: expected an engine in precision {settings.precision}, found none ({names})")
     if not model.card.self_test.score:
-        # Weights files come without a self-test; the first engine is the one that computes them exactly, and fast.
-        return Choice(_open(able[0], model, settings), f"the first of {', '.join(map(str, able))}")
+        return _first(able, model, settings)
     return _fastest(able, model, settings)
+
+
+def _asked_for(candidate: Candidate, model: ModelFile, settings: DetectorSettings) -> Choice:
+    engine = _open(candidate, model, settings)
+    if candidate.builds:
+        return Choice(engine, "asked for; no self-test, for which it would build an engine of its own")
+    problem = self_test(engine, model)
+    if problem is not None:
+        raise EngineError(
+            f"--engine {settings.engine}: {candidate} fails the self-test of {model.path.name}: {problem}; "
+            "take --engine auto, or export the model again"
+        )
+    return Choice(engine, f"asked for{_untested(model)}")
+
+
+def _first(able: list[Candidate], model: ModelFile, settings: DetectorSettings) -> Choice:
+    """Weights files come without a self-test; their first engine is the one that computes them exactly, and fast.
+
+    Raises:
+        EngineError: The scores of every engine are not finite.
+    """
+    problems = []
+    for candidate in able:
+        try:
+            engine = _open(candidate, model, settings)
+            problem = self_test(engine, model)
+        except EngineError as error:
+            problem = str(error)
+        if problem is None:
+            return Choice(engine, f"the first of {', '.join(map(str, able))}{_untested(model)}")
+        problems.append(f"{candidate}: {problem}")
+    raise EngineError(f"auto: no engine runs {model.path.name}: {'; '.join(problems)}")
+
+
+def _untested(model: ModelFile) -> str:
+    """What to add to the reason where a card has no self-test; also said on standard error."""
+    if model.card.self_test.score:
+        return ""
+    print(
+        f"lpnet-rt: {model.path.name}: its card has no self-test: scores are known to be finite, not to be right",
+        file=sys.stderr,
+    )
+    return "; no self-test in its card"
 
 
 def _forced(candidates: list[Candidate], settings: DetectorSettings) -> Candidate:
@@ -102,7 +135,19 @@ def _forced(candidates: list[Candidate], settings: DetectorSettings) -> Candidat
 
 
 def _open(candidate: Candidate, model: ModelFile, settings: DetectorSettings) -> Engine:
-    """Load a model into an engine; what an engine needs is imported here alone."""
+    """Load a model into an engine.
+
+    Raises:
+        EngineError: What the engine needs is installed and fails to be imported.
+    """
+    try:
+        return _load(candidate, model, settings)
+    except (ImportError, OSError) as error:
+        raise EngineError(f"{candidate.engine}: cannot be loaded ({reason(error)}); install it again") from error
+
+
+def _load(candidate: Candidate, model: ModelFile, settings: DetectorSettings) -> Engine:
+    """What an engine needs is imported here and nowhere else."""
     threads, kind = settings.threads, (candidate.engine, model.path.suffix)
     if kind == ("openvino", ".safetensors"):
         from lpnet_rt.engines.openvino_lpnetga import OpenVINOLPNetGAEngine
@@ -112,10 +157,6 @@ def _open(candidate: Candidate, model: ModelFile, settings: DetectorSettings) ->
         from lpnet_rt.engines.torch_lpnetga import TorchLPNetGAEngine
 
         return TorchLPNetGAEngine(model, candidate.precision, threads)
-    if kind == ("torch", ".pt2"):
-        from lpnet_rt.engines.torch_export import TorchExportEngine
-
-        return TorchExportEngine(model, threads)
     if candidate.engine == "openvino":
         from lpnet_rt.engines.openvino import OpenVINOEngine
 
@@ -131,21 +172,37 @@ def _open(candidate: Candidate, model: ModelFile, settings: DetectorSettings) ->
     from lpnet_rt.engines.onnxruntime import OnnxRuntimeEngine
 
     provider = candidate.engine.partition("-")[2] or "cpu"
-    return OnnxRuntimeEngine(model, threads, provider, cache_folder() / "onnxruntime")
+    folder = CacheFolder(cache_folder() / "onnxruntime")
+    # ONNX Runtime believes what lies there without a look.
+    kept = folder.path if provider == "tensorrt" and folder.make() else None
+    return OnnxRuntimeEngine(model, threads, provider, kept)
 
 
 def _fastest(able: list[Candidate], model: ModelFile, settings: DetectorSettings) -> Choice:
-    path = cache_folder() / "choices" / f"{_key(able, model, settings)}.json"
-    outcomes = _recall(path, able)
+    folder, name = CacheFolder(cache_folder() / "choices"), f"{_key(able, model, settings)}.json"
+    outcomes = _recall(folder, name, able)
     if outcomes is not None:
-        # What was here when it was measured may have gone; then all is measured again.
+        # What was here when it was measured may have gone or changed; then all is measured again.
         with contextlib.suppress(LpnetError):
-            best = _best(able, outcomes, model)
-            return Choice(_open(best, model, settings), _why(outcomes, model, "measured earlier on this machine"))
+            engine = _tested(_best(able, outcomes, model), model, settings)
+            return Choice(engine, _why(outcomes, model, "measured earlier on this machine"))
     outcomes = [_try(candidate, model, settings) for candidate in able]
-    engine = _open(_best(able, outcomes, model), model, settings)
-    _remember(path, outcomes)
+    engine = _tested(_best(able, outcomes, model), model, settings)
+    folder.write(name, msgspec.json.encode(outcomes))
     return Choice(engine, _why(outcomes, model, "measured now"))
+
+
+def _tested(candidate: Candidate, model: ModelFile, settings: DetectorSettings) -> Engine:
+    """An engine that has just passed the self-test: what it was built of may lie in a file.
+
+    Raises:
+        EngineError: It does not pass.
+    """
+    engine = _open(candidate, model, settings)
+    problem = self_test(engine, model)
+    if problem is not None:
+        raise EngineError(f"auto: {candidate} fails the self-test of {model.path.name}: {problem}")
+    return engine
 
 
 def _best(able: list[Candidate], outcomes: list[_Outcome], model: ModelFile) -> Candidate:
@@ -182,44 +239,21 @@ def _try(candidate: Candidate, model: ModelFile, settings: DetectorSettings) -> 
         if problem is not None:
             return _Outcome(str(candidate), None, f"fails the self-test: {problem}")
         blank = np.zeros(_timed_hw(model), np.uint8)
-        _scored(engine, model, blank)
+        score_once(engine, model, blank)
         times_ns = []
         for _ in range(_TIMED_RUNS):
             began = time.perf_counter_ns()
-            _scored(engine, model, blank)
+            score_once(engine, model, blank)
             times_ns.append(time.perf_counter_ns() - began)
     except LpnetError as error:
         return _Outcome(str(candidate), None, str(error))
     return _Outcome(str(candidate), min(times_ns) / 1e6, None)
 
 
-def self_test(engine: Engine, model: ModelFile) -> str | None:
-    """Run the self-test's frame through an engine; None where it agrees with the card, else what differs."""
-    image, card = self_test_frame(), model.card
-    if card.built.wrong_size(prepare(image, card.input).shape) is not None:
-        return None  # a file of another fixed size: what it finds was compared when it was exported
-    hot = _scored(engine, model, image)
-    if not hot.finite:
-        return "expected finite scores, found NaN or infinity"
-    found = detect_hot(hot, image, SELF_TEST_THRESHOLD)
-    return disagreement(found, card.self_test.centroid_xy, card.self_test.score, engine.precision)
-
-
-def _scored(engine: Engine, model: ModelFile, image: GreyImage) -> HotPixels:
-    """A frame by the way that the detector takes: through the device where the engine has one."""
-    if isinstance(engine, DeviceEngine):
-        return engine.find([image], least_score(SELF_TEST_THRESHOLD))[0]
-    height, width = image.shape
-    scores = restore(engine.score(prepare(image, model.card.input)), (height, width), model.card.input)
-    if not np.isfinite(scores).all():
-        return HotPixels.failed((height, width))
-    return hot_pixels(scores, SELF_TEST_THRESHOLD)
-
-
 def _key(able: list[Candidate], model: ModelFile, settings: DetectorSettings) -> str:
     """Everything that the outcome of a measurement depends on."""
     versions = [f"{name} {_version(name)}" for name in sorted({c.engine.partition("-")[0] for c in able})]
-    machine = f"{platform.machine()} {_processor()} {len(os.sched_getaffinity(0))} {settings.threads} {gpu()}"
+    machine = f"{platform.machine()} {_processor()} {processor_count()} {settings.threads} {gpu()}"
     machine += f" {os.environ.get('CUDA_VISIBLE_DEVICES')}"
     text = "\n".join([model.card.file_sha256, machine, *versions, *map(str, able)])
     return hashlib.sha256(text.encode()).hexdigest()[:24]
@@ -242,20 +276,13 @@ def _processor() -> str:
     return " ".join(sorted({line for line in lines if line.startswith(wanted)}))
 
 
-def _recall(path: Path, able: list[Candidate]) -> list[_Outcome] | None:
+def _recall(folder: CacheFolder, name: str, able: list[Candidate]) -> list[_Outcome] | None:
+    content = folder.read(name, "remembered choice")
+    if content is None:
+        return None
     try:
-        outcomes = msgspec.json.decode(path.read_bytes(), type=list[_Outcome])
-    except (OSError, msgspec.MsgspecError):
-        return None  # nothing remembered, or nothing readable: measure again
+        outcomes = msgspec.json.decode(content, type=list[_Outcome])
+    except (msgspec.MsgspecError, RecursionError):
+        return None  # nothing readable: measure again
     whole = [o.candidate for o in outcomes] == [str(c) for c in able]
     return outcomes if whole and any(o.best_ms is not None for o in outcomes) else None
-
-
-def _remember(path: Path, outcomes: list[_Outcome]) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        partial.write_bytes(msgspec.json.encode(outcomes))
-        partial.replace(path)
-    except OSError:
-        return  # a read-only home costs a measurement at every start, nothing else

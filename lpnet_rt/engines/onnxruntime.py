@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from lpnet_rt.errors import EngineError, ModelError
 from lpnet_rt.frames import ModelInput
 from lpnet_rt.models import ModelFile
+from lpnet_rt.processors import processor_count
 
 __all__ = ["PROVIDERS", "OnnxRuntimeEngine"]
 
@@ -43,7 +43,7 @@ class OnnxRuntimeEngine:
         self.name = "onnxruntime" if provider == "cpu" else f"onnxruntime-{provider}"
         self.precision = model.card.built.precision
         options = ort.SessionOptions()
-        options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+        options.intra_op_num_threads = threads or processor_count()
         options.log_severity_level = 3
         # Spinning threads would take the other core from decoding and publishing.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -60,15 +60,21 @@ class OnnxRuntimeEngine:
         if PROVIDERS[provider] not in self._session.get_providers():
             raise EngineError(f"onnxruntime: the provider {provider} could not be loaded; install CUDA and cuDNN")
         self._input = self._session.get_inputs()[0].name
+        self._running = ort.RunOptions()
 
     def score(self, batch: ModelInput) -> NDArray[np.float32]:
         """See :class:`lpnet_rt.engines.base.Engine`."""
+        self._running = options = ort.RunOptions()  # of this run only: what is stopped stays stopped
         try:
-            (scores,) = self._session.run(None, {self._input: batch})
+            (scores,) = self._session.run(None, {self._input: batch}, options)
         except Exception as error:  # onnxruntime's exceptions share no base class of their own
             raise EngineError(f"onnxruntime: {str(error).splitlines()[0][:200]}") from error
         result: NDArray[np.float32] = scores
         return result
+
+    def stop(self) -> None:
+        """See :class:`lpnet_rt.engines.base.StoppableEngine`; a run ends after the operator that is at work."""
+        self._running.terminate = True
 
 
 def _providers(provider: str, cache: Path | None) -> list[str | tuple[str, dict[str, str]]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import re
 from pathlib import Path
 
@@ -15,8 +14,12 @@ from numpy.typing import NDArray
 from lpnet_rt.engines.batches import Recent
 from lpnet_rt.engines.built_cache import BuiltCache, BuiltFor
 from lpnet_rt.errors import EngineError, ModelError
+from lpnet_rt.files import read_limited
 from lpnet_rt.frames import ModelInput
 from lpnet_rt.models import ModelFile
+from lpnet_rt.models.card import MODEL_BYTES
+from lpnet_rt.models.openvino_check import openvino_problem
+from lpnet_rt.processors import processor_count
 
 __all__ = ["WEIGHTS_KEY", "OpenVINOEngine", "checked_weights", "has_bf16"]
 
@@ -53,7 +56,7 @@ class OpenVINOEngine:
         self._options: dict[str, object] = {
             "INFERENCE_PRECISION_HINT": "f32" if precision == "int8" else precision,
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": threads or len(os.sched_getaffinity(0)),
+            "INFERENCE_NUM_THREADS": threads or processor_count(),
         }
         self._cache = None if cache is None else BuiltCache(cache)
         self._sha256 = model.card.file_sha256
@@ -64,17 +67,26 @@ class OpenVINOEngine:
                 self._model = self._core.read_model(model.content)
         except RuntimeError as error:
             raise ModelError(f"{model.path}: OpenVINO cannot read this model: {_last_line(error)}") from error
+        self._running: ov.InferRequest | None = None
         self._requests: Recent[tuple[int, ...], ov.InferRequest] = Recent(self._compile, _KEPT_SIZES)
 
     def score(self, batch: ModelInput) -> NDArray[np.float32]:
         """See :class:`lpnet_rt.engines.base.Engine`."""
         try:
-            request = self._requests[batch.shape]
-            request.infer([ov.Tensor(batch, shared_memory=True)], share_inputs=True)
+            self._running = request = self._requests[batch.shape]
+            # infer() could not be cancelled.
+            request.start_async([ov.Tensor(batch, shared_memory=True)], share_inputs=True)
+            request.wait()
             scores: NDArray[np.float32] = request.get_output_tensor(0).data
         except RuntimeError as error:
             raise EngineError(f"openvino: {_last_line(error)}") from error
         return scores
+
+    def stop(self) -> None:
+        """See :class:`lpnet_rt.engines.base.StoppableEngine`."""
+        request = self._running
+        if request is not None:
+            request.cancel()
 
     def _compile(self, shape: tuple[int, ...]) -> ov.InferRequest:
         model = self._model.clone()
@@ -100,27 +112,25 @@ class OpenVINOEngine:
 
 
 def checked_weights(path: Path, content: bytes) -> bytes:
-    """The .bin beside a .xml, compared with its hash in the .xml: OpenVINO may fail on what is damaged before it tells.
+    """The .bin beside a .xml, both checked before OpenVINO, which may fail on what is damaged, sees them.
 
     Args:
         path: Of the .xml.
         content: Of the .xml.
 
     Raises:
-        ModelError: The .bin is missing or not the one that belongs to the .xml.
+        ModelError: The .bin is missing or not the one that belongs to the .xml, or either is nothing to be opened.
     """
     beside = path.with_suffix(".bin")
-    try:
-        found = re.search(rf'<{WEIGHTS_KEY} value="([0-9a-f]{{64}})"', content.decode("utf-8"))
-        weights = beside.read_bytes()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(
-            f"{path}: expected a model with its weights {beside.name}: {error}; export it again"
-        ) from error
+    weights = read_limited(beside, MODEL_BYTES, f"file of the weights of {path.name}", ModelError)
+    found = re.search(rb'<%s value="([0-9a-f]{64})"' % WEIGHTS_KEY.encode(), content)
     if found is None:
         raise ModelError(f"{path}: expected the hash of its weights in it, found none; export it again")
-    if hashlib.sha256(weights).hexdigest() != found.group(1):
+    if hashlib.sha256(weights).hexdigest() != found.group(1).decode():
         raise ModelError(f"{beside}: the weights are not those of {path.name} (damaged?); export both again")
+    problem = openvino_problem(content, weights)
+    if problem is not None:
+        raise ModelError(f"{path}: expected a model of finite weights and plain operators, found {problem}")
     return weights
 
 

@@ -6,7 +6,6 @@ strips (:mod:`lpnet_rt.networks.strips`), whose last sums are done here in float
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable
 
@@ -24,6 +23,7 @@ from lpnet_rt.networks.lpnetga import Fusing, LPNetGA, fused
 from lpnet_rt.networks.merging import merge_local_view
 from lpnet_rt.networks.strips import StripParts, Strips
 from lpnet_rt.networks.weights import load_lpnetga, read_card
+from lpnet_rt.processors import processor_count
 
 __all__ = ["ConvertedLPNetGA", "OpenVINOLPNetGAEngine"]
 
@@ -134,7 +134,7 @@ def _compile(
         graph = ov.convert_model(torch.export.export(module.eval(), (example,)))
     options = {
         "INFERENCE_PRECISION_HINT": precision,
-        "INFERENCE_NUM_THREADS": threads or len(os.sched_getaffinity(0)),
+        "INFERENCE_NUM_THREADS": threads or processor_count(),
         "NUM_STREAMS": 1,
     }
     compiled = ov.Core().compile_model(graph, "CPU", options)

@@ -50,7 +50,10 @@ class TensorRTEngine:
             ModelError: The engine file is damaged.
         """
         if importlib.util.find_spec("tensorrt") is None:
-            raise EngineError("tensorrt: expected the package tensorrt, found none; pip install 'lpnet-rt[tensorrt]'")
+            raise EngineError(
+                "tensorrt: expected the package tensorrt, found none; "
+                "pip install '.[tensorrt]' in a checkout of lpnet-rt"
+            )
         self.precision = model.card.built.precision
         self._model = model
         self._device = gpu_name()

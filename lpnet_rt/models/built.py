@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 __all__ = ["BatchSize", "Built", "Format", "Precision"]
 
 Format = Literal["onnx", "openvino", "tensorrt", "torch-export"]
 Precision = Literal["f32", "f16", "int8"]
-BatchSize = tuple[int, int, int]
+# Sides of 16,384 pixels take 2 GiB as a network's input: no file of one size is larger.
+_SidePx = Annotated[int, Meta(ge=1, le=16384)]
+BatchSize = tuple[Annotated[int, Meta(ge=1, le=4096)], _SidePx, _SidePx]
 
 
 class Built(Struct, frozen=True, kw_only=True):

@@ -10,14 +10,25 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from lpnet_rt.errors import ModelError
+from lpnet_rt.errors import ModelError, reason
+from lpnet_rt.files import read_limited
 from lpnet_rt.models.built import Built
+from lpnet_rt.models.onnx_check import onnx_problem
 
 __all__ = ["InputRule", "ModelCard", "ModelFile", "SelfTest", "find_model", "packaged_models", "write_card"]
 
 
-# A tensor of an ONNX file that lies in another file says where by an entry of this key, as protobuf writes it.
-_EXTERNAL_DATA = b"\n\x08location"
+MODEL_BYTES = 1 << 30
+CARD_BYTES = 4 << 20
+_SUFFIXES = (".onnx", ".xml", ".engine", ".safetensors")
+_NO_PICKLE = {".pt2", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"}
+
+# Wide enough for any sensible network; a card beyond them would end in a traceback or take all memory.
+_Name = Annotated[str, Meta(min_length=1, max_length=200)]
+_Width = Annotated[int, Meta(ge=1, le=1024)]
+_Blocks = Annotated[int, Meta(ge=0, le=16)]
+_ScoreValue = Annotated[float, Meta(ge=0, le=1)]
+_CentroidPx = Annotated[float, Meta(ge=-0.5, le=65536)]
 
 
 class InputRule(Struct, frozen=True, kw_only=True):
@@ -32,10 +43,32 @@ class InputRule(Struct, frozen=True, kw_only=True):
     """
 
     normalisation: Literal["frame-and-local", "paper-resize", "paper-tiles"] = "frame-and-local"
-    multiple: Annotated[int, Meta(ge=1)] = 16
-    least: Annotated[int, Meta(ge=1)] = 64
-    side_px: Annotated[int, Meta(ge=8)] = 120
+    multiple: Annotated[int, Meta(ge=16, le=1024, multiple_of=16)] = 16
+    least: Annotated[int, Meta(ge=16, le=4096)] = 64
+    side_px: Annotated[int, Meta(ge=8, le=4096)] = 120
     stretch: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a least side that padding to the multiple would not keep to.
+
+        Raises:
+            ValueError: ``least`` is no multiple of ``multiple``.
+        """
+        if self.least % self.multiple:
+            raise ValueError(f"expected least to be a multiple of {self.multiple}, found {self.least}")
+
+
+class _LPNetRTShape(Struct, frozen=True, kw_only=True):
+    """What a card of LPNet-RT says of the network; ``lpnet_rt.networks.lpnet_rt`` explains it."""
+
+    channels: tuple[_Width, _Width, _Width]
+    blocks: tuple[_Blocks, _Blocks, _Blocks]
+    hints: Annotated[int, Meta(ge=0, le=1024)] = 3
+    local_channels: _Width = 32
+    local_blocks: _Blocks = 2
+    patches: Annotated[int, Meta(ge=1, le=4096)] = 16
+    scene: Annotated[int, Meta(ge=0, le=1024)] = 0
+    offset: Annotated[float, Meta(ge=-100, le=100)] = 0.0
 
 
 class SelfTest(Struct, frozen=True, kw_only=True):
@@ -46,8 +79,17 @@ class SelfTest(Struct, frozen=True, kw_only=True):
         score: Their scores.
     """
 
-    centroid_xy: list[tuple[float, float]]
-    score: list[float]
+    centroid_xy: Annotated[list[tuple[_CentroidPx, _CentroidPx]], Meta(max_length=1000)]
+    score: Annotated[list[_ScoreValue], Meta(max_length=1000)]
+
+    def __post_init__(self) -> None:
+        """Refuse lists of two lengths.
+
+        Raises:
+            ValueError: Centroids and scores differ in number.
+        """
+        if len(self.centroid_xy) != len(self.score):
+            raise ValueError(f"expected as many scores as centroids, {len(self.centroid_xy)}, found {len(self.score)}")
 
 
 class ModelCard(Struct, frozen=True, kw_only=True):
@@ -70,10 +112,10 @@ class ModelCard(Struct, frozen=True, kw_only=True):
         built: Format, precision and sizes of the file.
     """
 
-    name: str
-    network: str
+    name: _Name
+    network: _Name
     config: dict[str, object]
-    parameters: int
+    parameters: Annotated[int, Meta(ge=0)]
     input: InputRule
     threshold: Annotated[float, Meta(gt=0, le=1)]
     weights_sha256: str
@@ -112,21 +154,34 @@ def find_model(spec: str) -> ModelFile:
 
         return find_weights(Path(spec))
     path = Path(__file__).parent / f"{spec}.onnx" if spec in packaged_models() else Path(spec)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
+    if not path.is_file() and not path.is_fifo():
         known = ", ".join(packaged_models()) or "none"
-        raise ModelError(f"{spec}: expected a model file or a packaged model ({known}), found none") from error
+        raise ModelError(f"{spec}: expected a model file or a packaged model ({known}), found none")
+    _check_suffix(path)
+    content = read_limited(path, MODEL_BYTES, "model file", ModelError)
     card = _read_card(path, content)
     if hashlib.sha256(content).hexdigest() != card.file_sha256:
         raise ModelError(f"{path}: the file is not the one its card describes (damaged?); export it again")
-    if path.suffix == ".onnx" and _EXTERNAL_DATA in content:
-        # Its hash says nothing of what lies in the other file, and engines look for that in other places.
-        raise ModelError(
-            f"{path}: expected a file with its weights in it, found one with external data; "
-            "save it as one file, or export it again"
-        )
+    # The engine of an .xml checks it together with its weights.
+    problem = onnx_problem(content) if path.suffix == ".onnx" else None
+    if problem is not None:
+        raise ModelError(f"{path}: expected an ONNX file of finite weights and plain operators, found {problem}")
     return ModelFile(path, content, card)
+
+
+def _check_suffix(path: Path) -> None:
+    """Only formats that cannot run code of their own by being read are opened."""
+    if path.suffix in _SUFFIXES:
+        return
+    if path.suffix in _NO_PICKLE:
+        raise ModelError(
+            f"{path}: expected one of {', '.join(_SUFFIXES)}, found {path.suffix}, which can run code when it is read; "
+            "export the model to ONNX ('lpnet-rt export --format onnx')"
+        )
+    raise ModelError(
+        f"{path}: expected one of {', '.join(_SUFFIXES)}, found {path.suffix or 'no ending'!r}; "
+        "export the model to ONNX ('lpnet-rt export --format onnx')"
+    )
 
 
 def write_card(path: Path, card: ModelCard) -> None:
@@ -136,13 +191,16 @@ def write_card(path: Path, card: ModelCard) -> None:
 
 def _read_card(path: Path, content: bytes) -> ModelCard:
     beside = path.with_suffix(".json")
-    try:
-        return msgspec.json.decode(beside.read_bytes(), type=ModelCard)
-    except OSError as error:
+    if not beside.exists():
         kind = "an empty file" if not content else "no card"
         raise ModelError(
             f"{path}: expected a model with its card {beside.name} beside it, found {kind}; "
             "export it with 'lpnet-rt export'"
-        ) from error
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        raise ModelError(f"{beside}: not a model card: {error}") from error
+        )
+    try:
+        card = msgspec.json.decode(read_limited(beside, CARD_BYTES, "model card", ModelError), type=ModelCard)
+        if card.network == "LPNetRT":
+            msgspec.convert(card.config, _LPNetRTShape)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ModelError(f"{beside}: not a model card: {reason(error)}") from error
+    return card

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Literal
 
-from lpnet_rt.errors import DependencyError, ModelError
+from lpnet_rt.errors import DependencyError, ModelError, reason
 from lpnet_rt.models.card import InputRule, ModelCard, ModelFile, SelfTest
 
 __all__ = ["find_weights"]
@@ -23,16 +23,14 @@ def find_weights(path: Path) -> ModelFile:
         ModelError: A file is missing, damaged or of another network.
     """
     try:
-        from lpnet_rt.networks.weights import read_card
-    except ModuleNotFoundError as error:
+        from lpnet_rt.networks.weights import read_card, read_weights
+    except (ImportError, OSError) as error:
         raise DependencyError(
-            f"{path}: a weights file needs {error.name}; install it: pip install 'lpnet-rt[train]', or name an .onnx"
+            f"{path}: a weights file needs {getattr(error, 'name', None) or 'torch'} ({reason(error)}); "
+            "pip install '.[train]' in a checkout of lpnet-rt, or name an .onnx"
         ) from error
     card = read_card(path)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path}: expected a weights file, found: {error.strerror}") from error
+    content = read_weights(path)
     if hashlib.sha256(content).hexdigest() != card.sha256:
         raise ModelError(f"{path}: the file is not the one its card describes (damaged?); import it again")
     rule: Literal["paper-tiles", "paper-resize"] = "paper-tiles" if card.fitting == "tile" else "paper-resize"

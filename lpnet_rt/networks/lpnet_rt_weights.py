@@ -74,7 +74,8 @@ def _initialisers(model: ModelFile) -> dict[str, np.ndarray]:
         from onnx import numpy_helper
     except ModuleNotFoundError as error:
         raise DependencyError(
-            f"{model.path}: PyTorch needs the package {error.name} to read it; pip install 'lpnet-rt[train]'"
+            f"{model.path}: PyTorch needs the package {error.name} to read it; "
+            "pip install '.[train]' in a checkout of lpnet-rt"
         ) from error
     try:
         graph = onnx.load_from_string(model.content).graph

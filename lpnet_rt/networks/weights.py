@@ -12,15 +12,19 @@ import pickle
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import safetensors.torch
 import torch
-from msgspec import Struct
+from msgspec import Meta, Struct
 from safetensors import SafetensorError
 from torch import Tensor
 
-from lpnet_rt.errors import ModelError, SettingsError, SinkError
+from lpnet_rt.errors import ModelError, SettingsError, SinkError, reason
+from lpnet_rt.files import read_limited
+from lpnet_rt.models.card import CARD_BYTES
+from lpnet_rt.networks.checkpoint_check import check_checkpoint
 from lpnet_rt.networks.lpnetga import INPUT_PX, Fusing, LPNetGA, Statistics
 from lpnet_rt.networks.lpnetga_predict import Fitting
 from lpnet_rt.networks.patches import PatchGrid
@@ -34,12 +38,21 @@ __all__ = [
     "network_of",
     "read_card",
     "read_tensors",
+    "read_weights",
     "save_lpnetga",
 ]
 
 LICENCE_NOTE = "no licence is stated for the published weights"
 
 _NETWORK = "LPNetGA"
+# The network has 0.1 million values; a header of the format says little more than their names.
+_WEIGHTS_BYTES = 256 << 20
+_HEADER_BYTES = 1 << 20
+
+# Wide enough for any sensible network, and narrow enough for its memory.
+_Name = Annotated[str, Meta(min_length=1, max_length=200)]
+_SidePx = Annotated[int, Meta(ge=8, le=4096)]
+_PatchPx = Annotated[int, Meta(le=512)]
 _INPUT_RULE = "grey frame resized to input_hw, 8-bit counts divided by 255"
 
 
@@ -63,20 +76,20 @@ class LPNetGACard(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         licence: What is known about the licence of the weights.
     """
 
-    name: str
+    name: _Name
     sha256: str
     licence: str
     network: str = _NETWORK
     input: str = _INPUT_RULE
-    input_hw: tuple[int, int] = (INPUT_PX, INPUT_PX)
-    patch_px: int = 30
-    stride_px: int = 10
-    padding_px: int = 30
+    input_hw: tuple[_SidePx, _SidePx] = (INPUT_PX, INPUT_PX)
+    patch_px: _PatchPx = 30
+    stride_px: _PatchPx = 10
+    padding_px: _PatchPx = 30
     statistics: Statistics = "running"
     fusing: Fusing = "sum_minmax"
     fitting: Fitting = "resize"
-    parameters: int = 0
-    threshold: float = 0.5
+    parameters: Annotated[int, Meta(ge=0)] = 0
+    threshold: Annotated[float, Meta(gt=0, le=1)] = 0.5
 
 
 def import_weights(
@@ -154,7 +167,7 @@ def load_lpnetga(path: Path) -> LPNetGA:
         ModelError: A file is missing, damaged, changed since its card was written or of another network.
     """
     card = read_card(path)
-    content = _read(path, "weights")
+    content = read_weights(path)
     found = hashlib.sha256(content).hexdigest()
     if found != card.sha256:
         raise ModelError(
@@ -181,12 +194,25 @@ def read_card(path: Path) -> LPNetGACard:
     """
     file = card_path(path)
     try:
-        card = msgspec.json.decode(_read(file, "model card"), type=LPNetGACard)
-    except msgspec.DecodeError as error:
-        raise ModelError(f"{file}: expected a model card of {_NETWORK}, found: {error}") from error
+        card = msgspec.json.decode(read_limited(file, CARD_BYTES, "model card file", ModelError), type=LPNetGACard)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ModelError(f"{file}: expected a model card of {_NETWORK}, found: {reason(error)}") from error
     if card.network != _NETWORK:
         raise ModelError(f"{file}: expected a model card of {_NETWORK}, found one of {card.network!r}")
     return card
+
+
+def read_weights(path: Path) -> bytes:
+    """Read a ``.safetensors`` file under limits; its values are checked by :func:`load_lpnetga`.
+
+    Raises:
+        ModelError: It is missing, no regular file, too large or damaged.
+    """
+    content = read_limited(path, _WEIGHTS_BYTES, "weights file", ModelError)
+    header_bytes = int.from_bytes(content[:8], "little")
+    if len(content) < 8 or header_bytes > min(len(content) - 8, _HEADER_BYTES):
+        raise ModelError(f"{path}: expected safetensors, found a damaged file: a header of {header_bytes:,} bytes")
+    return content
 
 
 def card_path(path: Path) -> Path:
@@ -218,8 +244,7 @@ def read_tensors(path: Path) -> object:
     Raises:
         ModelError: The file is missing or damaged, or holds more than tensors and plain values.
     """
-    if not path.is_file():
-        raise ModelError(f"{path}: expected a checkpoint, found no such file")
+    check_checkpoint(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what torch warns of here it then refuses, and the refusal says it better
@@ -252,13 +277,6 @@ def _checked(content: object, path: Path) -> dict[str, Tensor]:
         if not torch.isfinite(state[key]).all():
             raise ModelError(f"{path}: {key}: expected finite weights, found NaN or infinity")
     return state
-
-
-def _read(path: Path, kind: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path}: expected a {kind} file, found: {error.strerror}") from error
 
 
 def _write(path: Path, content: bytes) -> None:

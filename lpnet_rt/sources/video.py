@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Lock
@@ -13,6 +12,7 @@ import av.logging
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
 from lpnet_rt.errors import SourceError, TruncatedError
 from lpnet_rt.frames import Frame
+from lpnet_rt.processors import processor_count
 from lpnet_rt.settings import SourceSettings
 from lpnet_rt.sources.damage import lacks_index, missing_tail
 from lpnet_rt.sources.limits import check_size
@@ -29,7 +29,7 @@ _TEXT_FORMATS = frozenset({"tty", "bin", "xbin", "adf", "idf"})
 
 def decoder_threads() -> int:
     """Return how many threads decode a file: those this process may use, at most four."""
-    return min(len(os.sched_getaffinity(0)), _MAX_DECODER_THREADS)
+    return min(processor_count(), _MAX_DECODER_THREADS)
 
 
 def silence_ffmpeg() -> None:

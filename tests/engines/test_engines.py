@@ -11,8 +11,8 @@ import pytest
 from lpnet_rt.detections import Detections, detect
 from lpnet_rt.detector import Detector
 from lpnet_rt.engines import Engine, choose_engine, list_candidates
-from lpnet_rt.engines.choice import self_test
 from lpnet_rt.engines.openvino import has_bf16
+from lpnet_rt.engines.trial import self_test
 from lpnet_rt.errors import EngineError, ModelError
 from lpnet_rt.frames import model_input
 from lpnet_rt.models import ModelFile, SelfTest, find_model

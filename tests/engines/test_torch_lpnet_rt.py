@@ -13,9 +13,9 @@ import torch
 from lpnet_rt import Detector, Frame
 from lpnet_rt.detections import detect, detect_hot, least_score
 from lpnet_rt.engines import Choice, DeviceEngine
-from lpnet_rt.engines.choice import self_test
 from lpnet_rt.engines.onnxruntime import OnnxRuntimeEngine
 from lpnet_rt.engines.torch_lpnet_rt import TorchLPNetRTEngine
+from lpnet_rt.engines.trial import self_test
 from lpnet_rt.errors import EngineError, ModelError
 from lpnet_rt.frames import model_input
 from lpnet_rt.inputs import prepare, restore

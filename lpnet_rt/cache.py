@@ -1,0 +1,140 @@
+"""Folders of files that this program makes for itself and believes later: only those that nobody else can write.
+
+What is kept (compiled models, remembered choices) is run or followed at the next start, and no hash in a file protects
+it from who can write the file. So a folder that belongs to another user, or that others can write, is left unused.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import time
+from pathlib import Path
+
+from lpnet_rt.errors import reason
+from lpnet_rt.files import read_own, replace_file
+
+__all__ = ["CacheFolder", "cache_folder"]
+
+_MOST_FILES = 64
+_MOST_BYTES = 512 << 20
+_PRIVATE_MODE = 0o600
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+# What a killed process has left half written.
+_LEFT_BEHIND_S = 3600.0
+
+_said: set[str] = set()
+
+
+def cache_folder() -> Path:
+    """Folder for compiled models and remembered choices; ``LPNET_CACHE`` overrides it."""
+    base = os.environ.get("LPNET_CACHE")
+    if base:
+        return Path(base)
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lpnet-rt"
+
+
+class CacheFolder:
+    """A folder of at most 64 files and 512 MiB; one that cannot be used keeps nothing, and costs only time."""
+
+    def __init__(self, path: Path, most_files: int = _MOST_FILES, most_bytes: int = _MOST_BYTES) -> None:
+        """Keep the path; nothing is made yet.
+
+        Args:
+            path: Folder; it and the one around it are made with mode 0700 when the first file is written.
+            most_files: Files that are kept; those longest unused go first.
+            most_bytes: Size of all files together.
+        """
+        self.path = path
+        self._most_files, self._most_bytes = most_files, most_bytes
+
+    def read(self, name: str, what: str = "file") -> bytes | None:
+        """Read a file, and note that it was used; None where there is none that can be trusted.
+
+        Args:
+            name: Of the file.
+            what: What it is, for a line on standard error where it cannot be read.
+        """
+        path = self.path / name
+        if not os.path.lexists(path) or not self.is_private():
+            return None
+        try:
+            content = read_own(path, self._most_bytes)
+            os.utime(path)
+        except OSError as error:
+            print(f"lpnet-rt: {path}: the {what} cannot be read ({reason(error)}); making it again", file=sys.stderr)
+            return None
+        return content
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file whole or not at all, and remove those that were longest unused where there are too many."""
+        if len(content) > self._most_bytes or not self.make():
+            return
+        try:
+            replace_file(self.path / name, content, _PRIVATE_MODE)
+            self._prune(name)
+        except OSError:
+            return  # a full disk or a read-only home costs time at every start, nothing else
+
+    def make(self) -> bool:
+        """Make the folder where it is missing; whether it can be used."""
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.mkdir(mode=0o700, exist_ok=True)
+        except OSError:
+            return False
+        return self.is_private()
+
+    def is_private(self) -> bool:
+        """Whether nobody else can write the folder or replace it; if not, that is said once on standard error."""
+        try:
+            found = _found_open(self.path.lstat(), self.path.parent.stat(), self.path.parent.lstat())
+        except OSError:
+            return False
+        if found is not None and str(self.path) not in _said:
+            _said.add(str(self.path))
+            print(
+                f"lpnet-rt: {self.path}: expected a cache folder that only you can write, found {found}; nothing is "
+                "kept (remove it, or set LPNET_CACHE to a folder of your own)",
+                file=sys.stderr,
+            )
+        return found is None
+
+    def _prune(self, newest: str) -> None:
+        """Remove what is too much, the file that was just written last."""
+        files = []
+        for entry in os.scandir(self.path):
+            status = entry.stat(follow_symlinks=False)
+            if not stat.S_ISREG(status.st_mode):
+                continue
+            if entry.name.endswith(".part"):
+                if time.time() - status.st_mtime > _LEFT_BEHIND_S:
+                    os.unlink(entry.path)
+                continue
+            files.append((entry.name == newest, status.st_mtime_ns, status.st_size, entry.path))
+        files.sort(reverse=True)
+        total_bytes = 0
+        for place, (_, _, size_bytes, path) in enumerate(files):
+            total_bytes += size_bytes
+            if place >= self._most_files or total_bytes > self._most_bytes:
+                os.unlink(path)
+
+
+def _found_open(folder: os.stat_result, around: os.stat_result, around_link: os.stat_result) -> str | None:
+    """How others can write a folder or replace it by another; None where they cannot."""
+    if not stat.S_ISDIR(folder.st_mode):
+        return "a link or a file"
+    if not hasattr(os, "getuid"):
+        return None  # Windows: the profile's access list protects it
+    own = os.getuid()
+    if folder.st_uid != own:
+        return "one of another user"
+    if folder.st_mode & _OTHERS_WRITE:
+        return f"one that others can write (mode {stat.S_IMODE(folder.st_mode):o})"
+    if around.st_uid not in (own, 0) or around_link.st_uid not in (own, 0):
+        return f"it in a folder of another user (user {around.st_uid})"
+    # In a sticky folder such as /tmp nobody can rename what belongs to another.
+    if around.st_mode & _OTHERS_WRITE and not around.st_mode & stat.S_ISVTX:
+        return f"it in a folder that others can write (mode {stat.S_IMODE(around.st_mode):o})"
+    return None
