@@ -25,7 +25,8 @@ __all__ = ["Pipeline"]
 _QUEUED_FRAMES = 2
 _QUEUED_REPORTS = 2
 _IDLE_S = 0.05
-_JOIN_S = 0.3
+_JOIN_S = 0.5
+_JOIN_TRIES = 10
 
 
 class Pipeline:
@@ -86,8 +87,17 @@ class Pipeline:
             self._stopped.set()
             self._reports.abort()
             self._frames.abort()
+            self._join(threads)
+
+    def _join(self, threads: Sequence[threading.Thread]) -> None:
+        """Wait a moment for the stages; one that is left behind in a native call is a daemon."""
+        for _ in range(_JOIN_TRIES):
+            # Again and again: a stop that comes just before a run of the engine starts has no effect on it.
+            self._detector.stop()
             for thread in threads:
-                thread.join(_JOIN_S)  # one that is left behind in a native call is a daemon
+                thread.join(_JOIN_S / _JOIN_TRIES / len(threads))
+            if not any(thread.is_alive() for thread in threads):
+                return
 
     def _is_over(self) -> bool:
         if self._stopped.is_set() or any(sink.wants_stop for sink in self._sinks):
