@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lpnet_rt.errors import DataError
-from lpnet_rt.frames import GreyImage, to_grey
+from lpnet_rt.errors import DataError, SourceError
+from lpnet_rt.frames import GreyImage
+from lpnet_rt.sources.images import read_image
 from lpnet_rt.training.components import Prediction
 
 __all__ = [
@@ -148,21 +147,15 @@ def _refuse_missing(stems: list[str], kind: str, folder: Path, total: int) -> No
 def read_grey(path: Path) -> GreyImage:
     """Read an image as (H, W) uint8 or uint16, at the depth it has.
 
+    Its header is looked at first: a picture over the size limits is refused before it is decoded.
+
     Raises:
-        DataError: The file is no image, is damaged, or has another depth.
+        DataError: The file is no image, is damaged, cut off, too small or too large, or has another depth.
     """
     try:
-        image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        raise DataError(f"{path}: cannot be read as an image: {error.err}") from error
-    if image is None:
-        raise DataError(f"{path}: expected an image, found a file that cannot be decoded")
-    if image.dtype not in (np.uint8, np.uint16):
-        raise DataError(f"{path}: expected 8 or 16 bits a pixel, found {image.dtype}; convert it")
-    try:
-        return to_grey(cast("GreyImage", image))
-    except ValueError as error:
-        raise DataError(f"{path}: expected a grey or colour image, found {image.shape[2]} channels") from error
+        return read_image(path)
+    except SourceError as error:
+        raise DataError(str(error)) from error
 
 
 def read_mask(path: Path, size_hw: tuple[int, ...]) -> NDArray[np.bool_]:
