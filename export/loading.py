@@ -17,7 +17,7 @@ def load_exported(path: Path, card: ModelCard) -> dict[str, Score]:
 
     Args:
         path: The model file.
-        card: Its card; tells the format.
+        card: Its card; tells the format. A .pt2 is never loaded: see :mod:`lpnet_rt.export.torch_export`.
 
     Returns:
         Name of the engine to a function from (B, 2, H, W) to (B, 1, H, W), both float32.
@@ -31,10 +31,6 @@ def load_exported(path: Path, card: ModelCard) -> dict[str, Score]:
 
         # The reference is f32; what was quantised runs in int8 whatever is asked for.
         return {"openvino": OpenVINOEngine(ModelFile(path, path.read_bytes(), card), "f32", None, None).score}
-    if card.built.format == "torch-export":
-        from lpnet_rt.engines.torch_export import TorchExportEngine
-
-        return {"torch-export": TorchExportEngine(ModelFile(path, path.read_bytes(), card), None).score}
     if card.built.format == "tensorrt":
         from lpnet_rt.engines.tensorrt import TensorRTEngine
 

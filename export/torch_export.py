@@ -1,21 +1,29 @@
-"""LPNet-RT to torch.export's format (.pt2): for PyTorch without this project's modules."""
+"""LPNet-RT to torch.export's format (.pt2): for PyTorch without this project's modules.
+
+Such files are written here and never read: torch.export.load unpickles a part of them, and a pickle can run code.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.export import ExportedProgram
 
-from lpnet_rt.engines.torch_export import read_program
-from lpnet_rt.export.cards import CARD_KEY, card_text, read_card_text
+from lpnet_rt.errors import EngineError, reason
+from lpnet_rt.export.cards import CARD_KEY, card_text
+from lpnet_rt.export.parity import Score
 from lpnet_rt.export.shapes import Shapes
+from lpnet_rt.export.tracing import without_deprecation
+from lpnet_rt.frames import ModelInput
 from lpnet_rt.models import ModelCard
 
-__all__ = ["embedded_card", "trace", "write_torch_export"]
+__all__ = ["CARD_FILE", "trace", "write_torch_export"]
 
-_CARD_FILE = f"{CARD_KEY}.json"
+CARD_FILE = f"{CARD_KEY}.json"
 
 
 def trace(module: nn.Module, shapes: Shapes, device: str = "cpu") -> ExportedProgram:
@@ -27,20 +35,27 @@ def trace(module: nn.Module, shapes: Shapes, device: str = "cpu") -> ExportedPro
         device: Of the module.
     """
     sample = shapes.sample().to(device)
-    return torch.export.export(module, (sample,), dynamic_shapes=(shapes.dynamic(),), strict=False)
+    with without_deprecation():
+        return torch.export.export(module, (sample,), dynamic_shapes=(shapes.dynamic(),), strict=False)
 
 
-def write_torch_export(module: nn.Module, path: Path, shapes: Shapes, card: ModelCard) -> None:
-    """Write one file with the card inside."""
-    torch.export.save(trace(module, shapes), path, extra_files={_CARD_FILE: card_text(card)})
+def write_torch_export(module: nn.Module, path: Path, shapes: Shapes, card: ModelCard) -> Score:
+    """Write one file with the card inside.
 
-
-def embedded_card(path: Path) -> ModelCard:
-    """The card inside a .pt2; its ``file_sha256`` is empty.
-
-    Raises:
-        ModelError: The file cannot be read or holds no card.
+    Returns:
+        The program that was written, as a function from (B, 2, H, W) to (B, 1, H, W), both float32; it raises
+        EngineError for a size that the program does not take.
     """
-    extra = {_CARD_FILE: ""}
-    read_program(path, extra)
-    return read_card_text(path, extra[_CARD_FILE] or None)
+    program = trace(module, shapes)
+    torch.export.save(program, path, extra_files={CARD_FILE: card_text(card)})
+    traced = program.module()
+
+    def score(batch: ModelInput) -> NDArray[np.float32]:
+        try:
+            with torch.inference_mode():
+                scores: NDArray[np.float32] = traced(torch.from_numpy(batch)).numpy()
+        except (RuntimeError, AssertionError) as error:
+            raise EngineError(f"torch: {reason(error)}") from error
+        return scores
+
+    return score
