@@ -76,7 +76,7 @@ class Agreement:
     problem: str | None = field(default=None)
 
     def __str__(self) -> str:
-        near = f", {self.gained} detections gained and {self.lost} lost near the threshold" if self.near else ""
+        near = f", {self.gained} gained and {self.lost} lost at the threshold" if self.near else ""
         return (
             f"{self.detections} detections in {self.frames} frames, moved by at most {self.moved_px:.3f} px, "
             f"scores differ by at most {self.score_apart:.4f}{near}"

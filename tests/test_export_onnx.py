@@ -13,7 +13,7 @@ import torch
 from lpnet_rt.detections import detect
 from lpnet_rt.engines import choose_engine
 from lpnet_rt.engines.choice import self_test
-from lpnet_rt.errors import ModelError, SinkError
+from lpnet_rt.errors import SinkError
 from lpnet_rt.export.cards import weights_sha256
 from lpnet_rt.export.onnx import CardFacts, export_onnx
 from lpnet_rt.frames import model_input

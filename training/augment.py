@@ -104,9 +104,7 @@ def _place(centre: float, span: float, length: int, rng: Generator) -> float:
     return float(rng.uniform(min(low, high), max(low, high)))
 
 
-def _degrade(
-    image: NDArray[np.float32], truth: NDArray[np.uint8], rng: Generator, unit: float
-) -> NDArray[np.float32]:
+def _degrade(image: NDArray[np.float32], truth: NDArray[np.uint8], rng: Generator, unit: float) -> NDArray[np.float32]:
     """Blur, gain, offset, noise, stripes and dead pixels, in counts."""
     if rng.random() < 0.15:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 0.9))), np.float32)

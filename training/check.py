@@ -321,7 +321,9 @@ def _print(report: DataReport, console: Console) -> None:
     console.print("Three numbers are least / median / greatest.", markup=False)
     for problem in report.problems[:_SHOWN_PROBLEMS]:
         where = f"{problem.split}/{problem.name}" if problem.split else problem.name
-        console.print(printable(f"{problem.kind}: {where}: {problem.detail}"), soft_wrap=True, markup=False, highlight=False)
+        console.print(
+            printable(f"{problem.kind}: {where}: {problem.detail}"), soft_wrap=True, markup=False, highlight=False
+        )
     if len(report.problems) > _SHOWN_PROBLEMS:
         console.print(f"... and {len(report.problems) - _SHOWN_PROBLEMS} more; --json writes them all", markup=False)
     console.print(f"problems: {len(report.problems)}", markup=False)

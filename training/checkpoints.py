@@ -76,7 +76,9 @@ def refuse_other(folder: Path, recipe: AnyRecipe) -> None:
         _refuse_unwritable(folder)
         names = {path.name for path in folder.iterdir() if path.name[0] != "."} if folder.is_dir() else set()
         if names and _RECIPE not in names:
-            raise SinkError(f"{folder}: expected an empty folder or that of a run, found other files; name another folder")
+            raise SinkError(
+                f"{folder}: expected an empty folder or that of a run, found other files; name another folder"
+            )
         if not names & {LAST, BEST}:
             return
         content = read_limited(folder / _RECIPE, _RECIPE_LIMIT_BYTES, "recipe", ModelError)

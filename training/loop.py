@@ -18,7 +18,16 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from lpnet_rt.errors import DataError, ModelError
-from lpnet_rt.training.checkpoints import BEST, LAST, AnyRecipe, claim, load_checkpoint, read_state, refuse_other, write_state
+from lpnet_rt.training.checkpoints import (
+    BEST,
+    LAST,
+    AnyRecipe,
+    claim,
+    load_checkpoint,
+    read_state,
+    refuse_other,
+    write_state,
+)
 from lpnet_rt.training.crops import limit_threads
 from lpnet_rt.training.logs import LOG, RunLog
 from lpnet_rt.training.lpnet_rt_task import LPNetRTTask, build_network

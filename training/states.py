@@ -46,7 +46,9 @@ def read_state(path: Path) -> State:
         ModelError: The file is missing, damaged or no checkpoint, or holds weights that are not finite.
     """
     if not path.is_file():
-        raise ModelError(f"{path}: expected a checkpoint, found {'no file' if not path.exists() else 'no regular file'}")
+        raise ModelError(
+            f"{path}: expected a checkpoint, found {'no file' if not path.exists() else 'no regular file'}"
+        )
     try:
         _refuse_damage(path)
         state: State = torch.load(path, map_location="cpu", weights_only=True)
@@ -105,6 +107,10 @@ def _refuse_broken(path: Path, weights: object) -> None:
             raise ModelError(f"{path}: {str(name)[:60]!r}: expected a tensor in the checkpoint, found something else")
         # A small storage can pose as a huge tensor by steps of nothing.
         if value.numel() * value.element_size() > value.untyped_storage().nbytes():
-            raise ModelError(f"{path}: {str(name)[:60]!r}: expected a tensor as large as its values, found a larger one")
+            raise ModelError(
+                f"{path}: {str(name)[:60]!r}: expected a tensor as large as its values, found a larger one"
+            )
         if not bool(torch.isfinite(value).all()):
-            raise ModelError(f"{path}: {str(name)[:60]!r}: expected finite weights, found NaN or infinity; {_mend(path)}")
+            raise ModelError(
+                f"{path}: {str(name)[:60]!r}: expected finite weights, found NaN or infinity; {_mend(path)}"
+            )

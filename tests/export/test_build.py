@@ -141,7 +141,9 @@ def test_a_file_that_fails_the_gate_replaces_nothing(
         (tmp_path / name).write_bytes(content)
     monkeypatch.setitem(SCORE_LIMIT, "f16", 1e-9)
     with pytest.raises(ModelError) as caught:
-        export_model(network, tmp_path / "mine.pt2", facts, request(network, frames, "torch-export", "f16", overwrite=True))
+        export_model(
+            network, tmp_path / "mine.pt2", facts, request(network, frames, "torch-export", "f16", overwrite=True)
+        )
     message = str(caught.value)
     assert "mine.pt2: parity gate: torch-export f16, frame self-test: " in message
     assert message.endswith("nothing was written")
@@ -149,7 +151,9 @@ def test_a_file_that_fails_the_gate_replaces_nothing(
 
 
 def test_int8_in_openvinos_format(network: LPNetRT, facts: CardFacts, frames: list[GateFrame], tmp_path: Path) -> None:
-    pytest.importorskip("nncf", reason="nncf is not installed: pip install '.[int8]' in a checkout", exc_type=ImportError)
+    pytest.importorskip(
+        "nncf", reason="nncf is not installed: pip install '.[int8]' in a checkout", exc_type=ImportError
+    )
     path = tmp_path / "tiny.xml"
     card = export_model(network, path, facts, request(network, frames, "openvino", "int8")).card
     assert "FakeQuantize" in path.read_text()

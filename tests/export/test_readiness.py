@@ -53,7 +53,9 @@ def test_a_file_that_fails_the_self_test_is_not_written(on_the_edge: LPNetRT, tm
     for path in tmp_path.iterdir():
         path.unlink()
     request = ExportRequest("torch-export", "f16", shapes, frames)
-    with pytest.raises(ModelError, match=r"half\.pt2: self-test: torch-export f16: expected \d detections, found \d") as e:
+    with pytest.raises(
+        ModelError, match=r"half\.pt2: self-test: torch-export f16: expected \d detections, found \d"
+    ) as e:
         export_model(on_the_edge, tmp_path / "half.pt2", facts, request)
     assert str(e.value).endswith("nothing was written")
     assert not list(tmp_path.iterdir())
@@ -68,7 +70,7 @@ def test_what_was_lost_is_named(network: LPNetRT) -> None:
     fewer = detect(scores, image, float(whole.score.min()) + 1e-4)
     compare(whole, fewer, 0.5, 1.0, agreement)
     assert agreement.lost == 1
-    assert "1 lost near the threshold" in str(agreement)
+    assert "0 gained and 1 lost at the threshold" in str(agreement)
     (line,) = agreement.near
     assert line.startswith("the detection at (")
     assert line.endswith("vanished")

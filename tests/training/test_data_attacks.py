@@ -10,7 +10,6 @@ import zlib
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
 from small_data import frame
 

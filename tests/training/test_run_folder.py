@@ -1,4 +1,4 @@
-"""Checkpoints and the folder of a run: damage is noticed when a file is read, failed starts leave nothing in the way."""
+"""Checkpoints and the folder of a run: damage is noticed when read, failed starts leave nothing in the way."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def test_damage_is_noticed_when_a_checkpoint_is_read(recipe: Recipe, finished: P
     shutil.copytree(finished, folder)
     spoil(folder / "last.pt", "/data/")
     torch.load(folder / "last.pt", weights_only=True)  # PyTorch itself does not notice
-    with pytest.raises(ModelError, match=r"last\.pt: the checkpoint is damaged \(.*/data/\d+ is not .*; copy .*best\.pt"):
+    with pytest.raises(
+        ModelError, match=r"last\.pt: the checkpoint is damaged \(.*/data/\d+ is not .*; copy .*best\.pt"
+    ):
         train(recipe, folder)
     spoil(folder / "best.pt", "/data/")
     with pytest.raises(ModelError, match=r"best\.pt: the checkpoint is damaged"):
