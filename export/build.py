@@ -16,15 +16,16 @@ from lpnet_rt.export.loading import load_exported
 from lpnet_rt.export.onnx import write_onnx
 from lpnet_rt.export.parity import Agreement, Gate, Score, run_gate
 from lpnet_rt.export.precision import plan_precision
+from lpnet_rt.export.readiness import refuse_unrunnable
 from lpnet_rt.export.shapes import Shapes
-from lpnet_rt.export.staging import staged
 from lpnet_rt.frames import ModelInput
-from lpnet_rt.models import ModelCard, write_card
+from lpnet_rt.models import ModelCard, ModelFile, write_card
 from lpnet_rt.models.built import Built, Format, Precision
 from lpnet_rt.networks.inference import ScoredLPNetRT, apply_plan
 from lpnet_rt.networks.lpnet_rt import LPNetRT
+from lpnet_rt.staging import staged
 
-__all__ = ["SUFFIX", "ExportRequest", "Exported", "export_model"]
+__all__ = ["SUFFIX", "ExportRequest", "Exported", "export_model", "written_suffixes"]
 
 SUFFIX: dict[Format, str] = {
     "onnx": ".onnx",
@@ -49,6 +50,7 @@ class ExportRequest:
         shapes: Sizes of input that the file must take.
         frames: Real frames for the gate, for the precision plan and for int8's calibration.
         route: For TensorRT: ``auto``, ``torch-tensorrt`` or ``onnx``.
+        overwrite: Whether files that exist are replaced.
     """
 
     format: Format
@@ -56,6 +58,7 @@ class ExportRequest:
     shapes: Shapes
     frames: Sequence[GateFrame]
     route: str = "auto"
+    overwrite: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class Exported:
 
 
 def export_model(network: LPNetRT, out: Path, facts: CardFacts, request: ExportRequest) -> Exported:
-    """Write a model file and its card; files already there are replaced only when the new one has passed the gate.
+    """Write a model file and its card, together and only when the file has passed the gate and the self-test.
 
     Args:
         network: Left as it is but for evaluation mode and fp32.
@@ -85,7 +88,8 @@ def export_model(network: LPNetRT, out: Path, facts: CardFacts, request: ExportR
     Raises:
         SettingsError: The ending or the precision does not go with the format.
         EngineError: What builds or runs the format is missing.
-        ModelError: The file cannot be written, or fails the gate.
+        ModelError: The file fails the gate, or no engine passes its self-test.
+        SinkError: A file exists and is not to be replaced, or the folder cannot be written.
     """
     _check(out, request)
     if request.format == "tensorrt":
@@ -95,16 +99,23 @@ def export_model(network: LPNetRT, out: Path, facts: CardFacts, request: ExportR
     module = ScoredLPNetRT(network.eval().float()).eval()
     card = make_card(network, facts, _built(request))
     suffix = SUFFIX[request.format]
-    with staged(out, (suffix, *((".bin",) if suffix == ".xml" else ()), ".json")) as partial:
+    with staged(out, written_suffixes(request.format), request.overwrite) as partial:
         written = _write(module, partial[suffix], request, card)
         card = signed(card, partial[suffix].read_bytes())
         write_card(partial[".json"], card)
         gate = Gate(request.frames, request.shapes, card.input, card.threshold, request.precision)
         try:
             agreements = run_gate(module, written.engines or load_exported(partial[suffix], card), gate)
+            refuse_unrunnable(ModelFile(partial[suffix], partial[suffix].read_bytes(), card), written.engines)
         except ModelError as error:
             raise ModelError(f"{out}: {error}; nothing was written") from error
     return Exported(card, agreements, written.plan)
+
+
+def written_suffixes(format_: Format) -> tuple[str, ...]:
+    """Endings of the files of a format, its card's last."""
+    suffix = SUFFIX[format_]
+    return (suffix, *((".bin",) if suffix == ".xml" else ()), ".json")
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ def read_card_text(path: Path, text: str | None) -> ModelCard:
         raise ModelError(f"{path}: expected a model card under {CARD_KEY}, found none; export the file again")
     try:
         return msgspec.json.decode(text, type=ModelCard)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise ModelError(f"{path}: expected a model card under {CARD_KEY}, found: {error}") from error
 
 

@@ -8,11 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from lpnet_rt.errors import SettingsError
-from lpnet_rt.export.build import SUFFIX, Exported, ExportRequest, export_model
+from lpnet_rt.export.build import SUFFIX, Exported, ExportRequest, export_model, written_suffixes
 from lpnet_rt.export.cards import CardFacts, input_rule
 from lpnet_rt.export.gate_frames import gate_frames
 from lpnet_rt.export.shapes import Shapes, read_shapes
 from lpnet_rt.models.built import Precision
+from lpnet_rt.staging import refuse_inputs, refuse_outputs
+from lpnet_rt.text import printable
 from lpnet_rt.training.loop import load_checkpoint
 
 __all__ = ["add_arguments", "run"]
@@ -42,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--offset", type=float, default=0.0, metavar="L", help="added to every logit; default: %(default)s"
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace the model and the card that exist")
     parser.add_argument("--facts", metavar="FILE", help="TOML file: trained_on, licences, notes, [measured]")
 
 
@@ -58,13 +61,17 @@ def run(args: argparse.Namespace) -> int:
         raise SettingsError(
             "--format tensorrt: expected --size or --dynamic, found neither; an engine is tuned to sizes"
         )
+    suffixes = written_suffixes(args.format)
+    refuse_outputs(out, suffixes, args.overwrite)
+    inputs = [Path(name) for name in (args.checkpoint, args.facts, args.frames) if name]
+    refuse_inputs([out.with_suffix(suffix) for suffix in suffixes], inputs, "--out")
     facts = _facts(args.facts, out.stem, args.threshold)
     network = load_checkpoint(Path(args.checkpoint))
     network.config = replace(network.config, offset=args.offset)
     shapes = read_shapes(args.size, args.dynamic, args.batch, input_rule(network))
     precision: Precision = "f16" if args.half else "int8" if args.int8 else "f32"
     frames = gate_frames(args.frames, args.gate_frames)
-    request = ExportRequest(args.format, precision, shapes, frames, args.via)
+    request = ExportRequest(args.format, precision, shapes, frames, args.via, args.overwrite)
     _tell(out, shapes, export_model(network, out, facts, request))
     return 0
 
@@ -78,6 +85,8 @@ def _tell(out: Path, shapes: Shapes, exported: Exported) -> None:
         print(f"precision: {exported.plan}")
     for engine, agreement in exported.agreements.items():
         print(f"parity with PyTorch, {engine}: {agreement}")
+        for line in agreement.near:
+            print(f"  {printable(line)}")
 
 
 def _facts(path: str | None, name: str, threshold: float) -> CardFacts:

@@ -21,11 +21,12 @@ from lpnet_rt.export.cards import (
     signed,
 )
 from lpnet_rt.export.shapes import Shapes, any_size
-from lpnet_rt.export.staging import staged
+from lpnet_rt.export.tracing import without_deprecation
 from lpnet_rt.models import ModelCard, write_card
 from lpnet_rt.models.built import Built
 from lpnet_rt.networks.inference import ScoredLPNetRT
 from lpnet_rt.networks.lpnet_rt import LPNetRT
+from lpnet_rt.staging import staged
 
 __all__ = ["CardFacts", "embedded_card", "export_onnx", "write_onnx"]
 
@@ -33,14 +34,21 @@ __all__ = ["CardFacts", "embedded_card", "export_onnx", "write_onnx"]
 _OPSET = 21
 
 
-def export_onnx(network: LPNetRT, path: Path, facts: CardFacts) -> ModelCard:
+def export_onnx(network: LPNetRT, path: Path, facts: CardFacts, overwrite: bool = False) -> ModelCard:
     """Write ``path`` and the model card beside it, without the parity gate; old files go only when all has gone well.
 
+    Args:
+        network: Left as it is but for evaluation mode and fp32.
+        path: File to write.
+        facts: For the card.
+        overwrite: Whether files that exist are replaced.
+
     Raises:
-        ModelError: The folder cannot be written, or the exported file is not valid ONNX.
+        ModelError: The exported file is not valid ONNX.
+        SinkError: A file exists, or the folder cannot be written.
     """
     network = network.eval().float()
-    with staged(path, (".onnx", ".json")) as partial:
+    with staged(path, (".onnx", ".json"), overwrite) as partial:
         card = make_card(network, facts, Built(versions=package_versions("torch", "onnx")))
         write_onnx(ScoredLPNetRT(network).eval(), partial[".onnx"], any_size(input_rule(network)), card)
         card = signed(card, partial[".onnx"].read_bytes())
@@ -62,19 +70,20 @@ def write_onnx(module: nn.Module, path: Path, shapes: Shapes, card: ModelCard) -
     """
     # It warns that torchvision is missing, which nothing here needs.
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
-    torch.onnx.export(
-        module,
-        (shapes.sample(),),
-        str(path),
-        input_names=["image"],
-        output_names=["score"],
-        dynamic_shapes={"image": shapes.dynamic()},
-        opset_version=_OPSET,
-        dynamo=True,
-        external_data=False,
-        optimize=True,
-        verbose=False,
-    )
+    with without_deprecation():
+        torch.onnx.export(
+            module,
+            (shapes.sample(),),
+            str(path),
+            input_names=["image"],
+            output_names=["score"],
+            dynamic_shapes={"image": shapes.dynamic()},
+            opset_version=_OPSET,
+            dynamo=True,
+            external_data=False,
+            optimize=True,
+            verbose=False,
+        )
     model = onnx.load(path)
     onnx.helper.set_model_props(model, {CARD_KEY: card_text(card)})
     try:

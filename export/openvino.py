@@ -50,7 +50,9 @@ def quantise(model: ov.Model, inputs: Sequence[ModelInput]) -> ov.Model:
     try:
         import nncf
     except ModuleNotFoundError as error:
-        raise EngineError("--int8: expected the package nncf, found none; pip install 'lpnet-rt[int8]'") from error
+        raise EngineError(
+            "--int8: expected the package nncf, found none; pip install '.[int8]' in a checkout of lpnet-rt"
+        ) from error
     nncf.set_log_level(logging.ERROR)
     with contextlib.redirect_stdout(sys.stderr):  # its progress bar is no result of ours
         return nncf.quantize(

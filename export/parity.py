@@ -62,6 +62,7 @@ class Agreement:
         score_apart: Largest difference of a detection's score, or of the highest score of an empty frame.
         gained: Detections that the reference has not, all of them near the threshold.
         lost: Detections that only the reference has, all of them near the threshold.
+        near: One line for each that was gained or lost: which, in which frame, where, of what score.
         problem: What breaks a limit, in one line, or None.
     """
 
@@ -71,10 +72,11 @@ class Agreement:
     score_apart: float = 0.0
     gained: int = 0
     lost: int = 0
+    near: list[str] = field(default_factory=list)
     problem: str | None = field(default=None)
 
     def __str__(self) -> str:
-        near = f", {self.gained} gained and {self.lost} lost at the threshold" if self.gained or self.lost else ""
+        near = f", {self.gained} gained and {self.lost} lost at the threshold" if self.near else ""
         return (
             f"{self.detections} detections in {self.frames} frames, moved by at most {self.moved_px:.3f} px, "
             f"scores differ by at most {self.score_apart:.4f}{near}"
@@ -123,7 +125,9 @@ def compare_maps(
         agreement.problem = "expected finite scores, found NaN or infinity"
         return
     sides = [detect(scores, frame.image, gate.threshold) for scores in (expected, found)]
+    before = len(agreement.near)
     compare(sides[0], sides[1], gate.threshold, SCORE_LIMIT[gate.precision], agreement)
+    agreement.near[before:] = [f"frame {frame.name}: {line}" for line in agreement.near[before:]]
     if agreement.problem is None and not len(sides[0]) and not len(sides[1]):
         apart = abs(float(expected.max()) - float(found.max()))
         agreement.score_apart = max(agreement.score_apart, apart)
@@ -171,9 +175,9 @@ def compare(
 
 
 def _judge_lone(side: Detections, index: int, what: str, certain: float, agreement: Agreement) -> None:
-    score = float(side.score[index])
+    score, place = float(side.score[index]), _place(side.centroid_xy[index])
+    agreement.near.append(f"the detection at {place} of score {score:.3f} {what}")
     if score > certain:
-        place = _place(side.centroid_xy[index])
         agreement.problem = agreement.problem or f"a detection at {place} of score {score:.3f} {what}"
 
 

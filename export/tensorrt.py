@@ -40,8 +40,8 @@ def choose_route(asked: str) -> Route:
             return route
     packages = " or ".join(_PACKAGE[route] for route in wanted)
     raise EngineError(
-        f"--format tensorrt: expected the package {packages}, found none; pip install 'lpnet-rt[tensorrt]' "
-        "on a machine with an NVIDIA GPU"
+        f"--format tensorrt: expected the package {packages}, found none; pip install '.[tensorrt]' in "
+        "a checkout of lpnet-rt, on a machine with an NVIDIA GPU"
     )
 
 

@@ -17,6 +17,7 @@ from lpnet_rt.errors import EngineError, reason
 from lpnet_rt.export.cards import CARD_KEY, card_text
 from lpnet_rt.export.parity import Score
 from lpnet_rt.export.shapes import Shapes
+from lpnet_rt.export.tracing import without_deprecation
 from lpnet_rt.frames import ModelInput
 from lpnet_rt.models import ModelCard
 
@@ -34,7 +35,8 @@ def trace(module: nn.Module, shapes: Shapes, device: str = "cpu") -> ExportedPro
         device: Of the module.
     """
     sample = shapes.sample().to(device)
-    return torch.export.export(module, (sample,), dynamic_shapes=(shapes.dynamic(),), strict=False)
+    with without_deprecation():
+        return torch.export.export(module, (sample,), dynamic_shapes=(shapes.dynamic(),), strict=False)
 
 
 def write_torch_export(module: nn.Module, path: Path, shapes: Shapes, card: ModelCard) -> Score:

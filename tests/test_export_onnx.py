@@ -13,7 +13,7 @@ import torch
 from lpnet_rt.detections import detect
 from lpnet_rt.engines import choose_engine
 from lpnet_rt.engines.trial import self_test
-from lpnet_rt.errors import ModelError
+from lpnet_rt.errors import SinkError
 from lpnet_rt.export.cards import weights_sha256
 from lpnet_rt.export.onnx import CardFacts, export_onnx
 from lpnet_rt.frames import model_input
@@ -101,16 +101,22 @@ def test_the_hash_of_the_weights_sees_every_value(network: LPNetRT) -> None:
 
 def test_a_folder_that_cannot_be_made_is_refused_before_any_work(network: LPNetRT, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(ModelError, match=r"tiny\.onnx: cannot write the model: .*; name a folder you can write"):
+    with pytest.raises(SinkError, match=r"tiny\.onnx: cannot be written: .*; name a folder you can write"):
         export_onnx(network, tmp_path / "file" / "tiny.onnx", FACTS)
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_failed_export_replaces_nothing(network: LPNetRT, tmp_path: Path) -> None:
-    model, card = tmp_path / "tiny.onnx", tmp_path / "tiny.json"
-    model.write_text("old model")
-    card.write_text("old card")
-    (tmp_path / "tiny.partial.onnx").mkdir()  # where the new model would be written first
-    with pytest.raises(ModelError, match="cannot write the model"):
-        export_onnx(network, model, FACTS)
-    assert (model.read_text(), card.read_text()) == ("old model", "old card")
+@pytest.mark.parametrize("there", ["tiny.onnx", "tiny.json"])
+def test_a_file_that_exists_is_refused_before_any_work(network: LPNetRT, tmp_path: Path, there: str) -> None:
+    (tmp_path / there).write_text("old")
+    with pytest.raises(SinkError, match=rf"{there}: the file exists; give another name, or --overwrite"):
+        export_onnx(network, tmp_path / "tiny.onnx", FACTS)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(there, "old")]
+
+
+def test_what_a_killed_export_left_is_in_nobodys_way(network: LPNetRT, tmp_path: Path) -> None:
+    (tmp_path / "tiny.partial.onnx").mkdir()
+    (tmp_path / ".tiny.onnx.abc.part").mkdir()
+    export_onnx(network, tmp_path / "tiny.onnx", FACTS)
+    names = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir() if path.is_file()}
+    assert names == {"tiny.onnx": 0o640, "tiny.json": 0o640}

@@ -7,12 +7,17 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from lpnet_rt.frames import STD_FLOOR_8BIT, standardise
+from lpnet_rt.frames import STD_FLOOR_8BIT, STD_FLOOR_RAW, GreyImage, standardise
 from lpnet_rt.training.data import IGNORE, Sample
 
-__all__ = ["Crop", "cut_crop", "lay_targets"]
+__all__ = ["Crop", "count_unit", "cut_crop", "lay_targets"]
 
 Crop = tuple[NDArray[np.float32], NDArray[np.uint8]]
+
+# What spoils a frame is stated in counts of an 8-bit frame. A deeper frame's range, without its outermost pixels and at
+# least so many counts, stands for those 255.
+_PERCENTILES = (0.01, 99.99)
+_RANGE_FLOOR_COUNTS = 64.0
 
 
 def cut_crop(
@@ -31,7 +36,8 @@ def cut_crop(
         (2, side, side) float32, see ``lpnet_rt.frames.model_input``, and (side, side) uint8 truth (0, 128 or 255).
     """
     counts = sample.image.astype(np.float32)
-    mean, std = float(counts.mean()), max(float(counts.std()), STD_FLOOR_8BIT)
+    floor = STD_FLOOR_8BIT if sample.image.dtype == np.uint8 else STD_FLOOR_RAW
+    mean, std, unit = float(counts.mean()), max(float(counts.std()), floor), count_unit(sample.image)
     image, truth = _warp(counts - np.float32(mean), sample.truth, side_px, centre_xy, rng)
     turns = int(rng.integers(4)) if rng.random() < 0.5 else 0  # horizons are level more often than not
     flip = bool(rng.integers(2))
@@ -40,9 +46,21 @@ def cut_crop(
         image, truth = image[:, ::-1], truth[:, ::-1]
     image, truth = np.ascontiguousarray(image, np.float32), np.ascontiguousarray(truth)
     if synthetic:
-        lay_targets(image, truth, rng)
-    image = _degrade(image, truth, rng)
+        lay_targets(image, truth, rng, unit)
+    image = _degrade(image, truth, rng, unit)
     return standardise(image, std), truth
+
+
+def count_unit(image: GreyImage) -> float:
+    """How many counts of a frame are as much as one of an 8-bit frame; 1 for an 8-bit frame.
+
+    Args:
+        image: (H, W) uint8 or uint16, raw counts.
+    """
+    if image.dtype == np.uint8:
+        return 1.0
+    low, high = np.percentile(image, _PERCENTILES)
+    return max(float(high - low), _RANGE_FLOOR_COUNTS) / 255.0
 
 
 def _warp(
@@ -86,34 +104,40 @@ def _place(centre: float, span: float, length: int, rng: Generator) -> float:
     return float(rng.uniform(min(low, high), max(low, high)))
 
 
-def _degrade(image: NDArray[np.float32], truth: NDArray[np.uint8], rng: Generator) -> NDArray[np.float32]:
+def _degrade(image: NDArray[np.float32], truth: NDArray[np.uint8], rng: Generator, unit: float) -> NDArray[np.float32]:
     """Blur, gain, offset, noise, stripes and dead pixels, in counts."""
     if rng.random() < 0.15:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 0.9))), np.float32)
-    image = image * np.float32(np.exp(rng.uniform(-0.5, 0.5))) + np.float32(rng.normal(0, 10.0))
+    image = image * np.float32(np.exp(rng.uniform(-0.5, 0.5))) + np.float32(rng.normal(0, 10.0) * unit)
     if rng.random() < 0.4:
-        sigma = np.exp(rng.uniform(np.log(0.3), np.log(4.0)))
+        sigma = np.exp(rng.uniform(np.log(0.3), np.log(4.0))) * unit
         image += rng.standard_normal(image.shape, np.float32) * np.float32(sigma)
     if rng.random() < 0.15:
-        stripes = rng.standard_normal((1, image.shape[1]), np.float32) * np.float32(rng.uniform(0.0, 3.0))
+        stripes = rng.standard_normal((1, image.shape[1]), np.float32) * np.float32(rng.uniform(0.0, 3.0) * unit)
         image += stripes if rng.random() < 0.7 else stripes.T
     if rng.random() < 0.25:
-        _spoil_pixels(image, truth, rng)
+        _spoil_pixels(image, truth, rng, unit)
     return image
 
 
-def _spoil_pixels(image: NDArray[np.float32], truth: NDArray[np.uint8], rng: Generator) -> None:
+def _spoil_pixels(image: NDArray[np.float32], truth: NDArray[np.uint8], rng: Generator, unit: float) -> None:
     """Set single pixels, away from targets, hot or cold: a detector's dead pixels are no targets."""
     count = int(rng.integers(1, 12))
     ys, xs = rng.integers(0, image.shape[0], count), rng.integers(0, image.shape[1], count)
     free = truth[ys, xs] == 0
-    image[ys[free], xs[free]] += (rng.choice((-1.0, 1.0), count) * rng.uniform(10.0, 150.0, count))[free]
+    image[ys[free], xs[free]] += (rng.choice((-1.0, 1.0), count) * rng.uniform(10.0, 150.0, count) * unit)[free]
 
 
-def lay_targets(image: NDArray[np.float32], truth: NDArray[np.uint8], rng: Generator) -> None:
+def lay_targets(image: NDArray[np.float32], truth: NDArray[np.uint8], rng: Generator, unit: float = 1.0) -> None:
     """Lay one to three dim synthetic targets into a crop, in place, with their pixels over half the peak as truth.
 
     A target is an elliptic Gaussian of 2 to 12 pixels across, 4 to 20 times the local deviation high.
+
+    Args:
+        image: (S, S) float32, counts.
+        truth: (S, S) uint8.
+        rng: Source of all chance.
+        unit: See :func:`count_unit`; the local deviation counts as at least this much.
     """
     side = image.shape[0]
     ys, xs = np.mgrid[-10:11, -10:11].astype(np.float32)
@@ -126,7 +150,7 @@ def lay_targets(image: NDArray[np.float32], truth: NDArray[np.uint8], rng: Gener
         u = (xs - dx) * np.cos(angle) + (ys - dy) * np.sin(angle)
         v = (ys - dy) * np.cos(angle) - (xs - dx) * np.sin(angle)
         shape = np.exp(-0.5 * ((u / sigma_x) ** 2 + (v / sigma_y) ** 2)).astype(np.float32)
-        noise = max(float(np.std(image[window])), 1.0)
+        noise = max(float(np.std(image[window])), unit)
         image[window] += shape * np.float32(noise * rng.uniform(4.0, 20.0))
         region = truth[window]
         region[shape >= 0.5 * shape.max()] = 255

@@ -16,10 +16,12 @@ from rich.progress import track
 from rich.table import Table
 
 from lpnet_rt.errors import DataError, SinkError
+from lpnet_rt.files import refuse_existing, write_whole
 from lpnet_rt.frames import GreyImage
+from lpnet_rt.text import printable
 from lpnet_rt.training.components import BoolMask, Components, components
 from lpnet_rt.training.layouts import LAYOUTS, DataSet, Entry, open_data_set
-from lpnet_rt.training.pairs import read_grey
+from lpnet_rt.training.pairs import IMAGE_SUFFIXES, read_grey
 
 __all__ = ["DataReport", "Problem", "SplitStatistics", "Spread", "add_arguments", "check", "run", "target_contrast"]
 
@@ -233,8 +235,9 @@ def _gather(image: GreyImage, mask: GreyImage, into: _Gathered) -> None:
 
 def _digest(image: GreyImage) -> bytes:
     """Hash of the decoded pixels, so that the same picture in another file format is found too."""
-    head = f"{image.shape} {image.dtype}".encode()
-    return hashlib.sha256(head + np.ascontiguousarray(image).tobytes()).digest()
+    digest = hashlib.sha256(f"{image.shape} {image.dtype}".encode())
+    digest.update(np.ascontiguousarray(image).data)
+    return digest.digest()
 
 
 def _duplicate_problems(contents: dict[bytes, list[Entry]]) -> list[Problem]:
@@ -276,6 +279,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the data set")
     parser.add_argument("--from", dest="layout", choices=LAYOUTS, help="its layout (recognised)")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the report to this file")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file that --json names")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -284,18 +288,26 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         LpnetError: As :func:`check`, and SinkError where the report cannot be written.
     """
+    if args.json:
+        refuse_existing(args.json, "--json", args.overwrite)
+        _refuse_files_of_the_set(args.json, args.folder)
     report = check(args.folder, args.layout)
     if args.json:
-        try:
-            args.json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2))
-        except OSError as error:
-            raise SinkError(f"{args.json}: cannot be written: {error.strerror}") from error
+        content = msgspec.json.format(msgspec.json.encode(report), indent=2)
+        write_whole(args.json, content, "--json", overwrite=args.overwrite)
     _print(report, Console())
     return DataError.exit_code if report.problems else 0
 
 
+def _refuse_files_of_the_set(out: Path, root: Path) -> None:
+    """Images, masks and split files are never replaced by a report."""
+    inside = out.resolve().is_relative_to(root.resolve())
+    if inside and out.suffix.lower() in (*IMAGE_SUFFIXES, ".txt"):
+        raise SinkError(f"--json {out}: expected a file of its own, found a name among the data; give another name")
+
+
 def _print(report: DataReport, console: Console) -> None:
-    console.print(f"{report.root}: layout {report.layout}", soft_wrap=True, markup=False)
+    console.print(f"{printable(report.root)}: layout {report.layout}", soft_wrap=True, markup=False)
     table = Table("", *(split.split for split in report.splits))
     table.add_row("images", *(str(split.images) for split in report.splits))
     table.add_row("without target", *(str(split.images_without_target) for split in report.splits))
@@ -309,7 +321,9 @@ def _print(report: DataReport, console: Console) -> None:
     console.print("Three numbers are least / median / greatest.", markup=False)
     for problem in report.problems[:_SHOWN_PROBLEMS]:
         where = f"{problem.split}/{problem.name}" if problem.split else problem.name
-        console.print(f"{problem.kind}: {where}: {problem.detail}", soft_wrap=True, markup=False, highlight=False)
+        console.print(
+            printable(f"{problem.kind}: {where}: {problem.detail}"), soft_wrap=True, markup=False, highlight=False
+        )
     if len(report.problems) > _SHOWN_PROBLEMS:
         console.print(f"... and {len(report.problems) - _SHOWN_PROBLEMS} more; --json writes them all", markup=False)
     console.print(f"problems: {len(report.problems)}", markup=False)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import shutil
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -14,14 +17,17 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from lpnet_rt.errors import DataError, SettingsError, SinkError
+from lpnet_rt.errors import DataError, SettingsError, SinkError, reason
+from lpnet_rt.files import write_whole
 from lpnet_rt.frames import GreyImage
+from lpnet_rt.text import printable
 from lpnet_rt.training.layouts import LAYOUTS, DataSet, Entry, open_data_set
 from lpnet_rt.training.pairs import read_grey
 
 __all__ = ["ConvertOptions", "Converted", "add_arguments", "binary_mask", "convert", "run"]
 
 TARGETS = ("plain", "paper")
+_FOLDER_MODE = 0o750
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,8 @@ def convert(options: ConvertOptions) -> Converted:
     """Convert a data set; images become grey at their own depth, masks 0/255.
 
     Raises:
-        DataError: The download is in no known layout, incomplete or damaged, or the destination is not empty.
+        DataError: The download is in no known layout, incomplete or damaged, or the destination is not empty or lies
+            in the download. Nothing is written then.
         SinkError: The destination cannot be written.
     """
     data = open_data_set(options.source, options.layout, options.splits)
@@ -78,7 +85,14 @@ def convert(options: ConvertOptions) -> Converted:
     if not entries:
         raise DataError(f"{options.source}: expected images in the layout {data.layout}, found none")
     _refuse_repeated_names(entries, data, options.target)
-    _refuse_old_files(options.destination)
+    _refuse_old_files(options.destination, options.source)
+    with _staged_folder(options.destination) as folder:
+        written, skipped = _write_frames(entries, replace(options, destination=folder))
+    return Converted(data.layout, {split: len(names) for split, names in written.items()}, tuple(skipped))
+
+
+def _write_frames(entries: Sequence[Entry], options: ConvertOptions) -> tuple[dict[str, list[str]], list[str]]:
+    """Write every frame and the splits; names by split, and one line for every frame that was left out."""
     written: dict[str, list[str]] = {}
     skipped: list[str] = []
     console = Console(stderr=True)
@@ -94,7 +108,32 @@ def convert(options: ConvertOptions) -> Converted:
         written.setdefault(entry.split or "all", []).append(entry.name)
     if options.target == "plain":
         _write_splits(options.destination, written)
-    return Converted(data.layout, {split: len(names) for split, names in written.items()}, tuple(skipped))
+    return written, skipped
+
+
+@contextlib.contextmanager
+def _staged_folder(destination: Path) -> Iterator[Path]:
+    """A folder beside the destination that takes its place when all has gone well, and is removed where not.
+
+    Raises:
+        SinkError: It cannot be made or moved.
+    """
+    try:
+        destination.absolute().parent.mkdir(parents=True, exist_ok=True)
+        parent = destination.absolute().parent
+        folder = Path(tempfile.mkdtemp(prefix=f".{destination.name[:100]}.", suffix=".part", dir=parent))
+    except OSError as error:
+        raise SinkError(f"{destination}: cannot be written: {reason(error)}; name another folder") from error
+    try:
+        yield folder
+        folder.chmod(_FOLDER_MODE)
+        if destination.is_dir():
+            destination.rmdir()  # it is empty, or the next line fails
+        folder.rename(destination)
+    except OSError as error:
+        raise SinkError(f"{destination}: cannot be written: {reason(error)}; name another folder") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def binary_mask(mask: GreyImage) -> NDArray[np.uint8]:
@@ -135,7 +174,9 @@ def _refuse_repeated_names(entries: Sequence[Entry], data: DataSet, target: str)
         seen.add(place)
 
 
-def _refuse_old_files(destination: Path) -> None:
+def _refuse_old_files(destination: Path, source: Path) -> None:
+    if destination.resolve().is_relative_to(source.resolve()):
+        raise DataError(f"{destination}: expected a folder outside {source}, which is read; choose another")
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
         raise DataError(f"{destination}: expected an empty folder or none, found files; choose another or clear it")
 
@@ -177,18 +218,15 @@ def _write_image(path: Path, image: GreyImage) -> None:
         raise SinkError(f"{path}: cannot be encoded as {path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.tobytes())
     except OSError as error:
-        raise SinkError(f"{path}: cannot be written: {error.strerror}") from error
+        raise SinkError(f"{path}: cannot be written: {reason(error)}") from error
+    write_whole(path, content.tobytes(), "convert", overwrite=False)
 
 
 def _write_splits(root: Path, written: dict[str, list[str]]) -> None:
     for split, names in written.items():
-        path = root / f"{split}.txt"
-        try:
-            path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
-        except OSError as error:
-            raise SinkError(f"{path}: cannot be written: {error.strerror}") from error
+        content = "".join(f"{name}\n" for name in names).encode()
+        write_whole(root / f"{split}.txt", content, "convert", overwrite=False)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -226,7 +264,7 @@ def run(args: argparse.Namespace) -> int:
         )
     )
     for line in done.skipped:
-        print(f"left out: {line}", file=sys.stderr)
+        print(f"left out: {printable(line)}", file=sys.stderr)
     frames = ", ".join(f"{split} {count}" for split, count in done.frames.items())
     print(f"{args.destination}: {done.layout} to {args.to}, frames: {frames or 'none'}; left out: {len(done.skipped)}")
     return 0
@@ -236,7 +274,7 @@ def _parse_splits(flags: Sequence[str]) -> dict[str, Path]:
     splits: dict[str, Path] = {}
     for flag in flags:
         name, equals, path = flag.partition("=")
-        if not (name and equals and path):
+        if not (name and equals and path) or Path(name).name != name:
             raise SettingsError(f"--split: expected NAME=FILE, found {flag}")
         splits[name] = Path(path)
     return splits

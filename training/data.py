@@ -5,17 +5,21 @@ from __future__ import annotations
 import csv
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lpnet_rt.errors import DataError, SourceError
+from lpnet_rt.errors import DataError, SourceError, reason
+from lpnet_rt.frames import GreyImage
+from lpnet_rt.sources.limits import check_size
 from lpnet_rt.sources.pixels import grey_pixels
+from lpnet_rt.training.pairs import IMAGE_SUFFIXES, files_by_stem, find_mask, read_grey, read_split
 from lpnet_rt.training.recipe import DataRecipe
 
 __all__ = [
@@ -27,12 +31,18 @@ __all__ = [
     "load_training_samples",
     "load_video",
     "read_boxes",
+    "spread_over",
 ]
 
 IGNORE = 128
 """Truth value of pixels that count neither as target nor as background."""
 
 Boxes = NDArray[np.float64]
+_T = TypeVar("_T")
+
+_BOX_LIMIT_PX = 1e6
+# Clips are files of one of these formats; a playlist with a clip's name could open anything.
+_CLIP_OPTIONS = {"format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts", "protocol_whitelist": "file"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +51,13 @@ class Sample:
 
     Attributes:
         name: For messages.
-        image: (H, W) uint8, raw counts.
+        image: (H, W) uint8 or uint16, raw counts at the depth of the file.
         truth: (H, W) uint8: 255 target, 0 background, ``IGNORE`` neither.
         boxes: (N, 4) x, y, width, height of hand-drawn boxes; empty where the truth is a pixel mask.
     """
 
     name: str
-    image: NDArray[np.uint8]
+    image: GreyImage
     truth: NDArray[np.uint8]
     boxes: Boxes
 
@@ -61,27 +71,32 @@ def load_split(root: Path, split: str) -> list[str]:
     """Names of a split file, one a line.
 
     Raises:
-        DataError: The file is missing or empty.
+        DataError: The file is missing, cannot be read, is empty or names an image twice.
     """
     path = root / "splits" / f"{split}.txt"
     if not path.is_file():
         raise DataError(f"{path}: expected a split file with one name a line, found none; check the data folder")
-    names = path.read_text(encoding="utf-8").split()
-    if not names:
-        raise DataError(f"{path}: expected names, found an empty file")
-    return names
+    return list(read_split(path))
 
 
 def load_masked(root: Path, splits: tuple[str, ...]) -> list[Sample]:
-    """Read frames with pixel masks.
+    """Read frames with pixel masks, at the depth that their files have.
+
+    An image is ``images/NAME`` with the ending of any format that is read, its mask ``masks/NAME``, or ``NAME_gt`` or
+    ``NAME_pixels0``.
 
     Raises:
-        DataError: A file is missing or a mask's size is not its image's.
+        DataError: A file is missing or damaged, or a mask's size is not its image's.
     """
+    named = [name for split in splits for name in load_split(root, split)]
+    images, masks = files_by_stem(root / "images"), files_by_stem(root / "masks")
     samples = []
-    for name in (name for split in splits for name in load_split(root, split)):
-        image = _read_grey(root / "images" / f"{name}.png")
-        mask = _read_grey(root / "masks" / f"{name}.png")
+    for name in named:
+        image_file, mask_file = images.get(name), find_mask(masks, name)
+        if image_file is None or mask_file is None:
+            missing = root / ("images" if image_file is None else "masks") / name
+            raise DataError(f"{missing}: expected {', '.join(IMAGE_SUFFIXES)}, found no such file; copy the data again")
+        image, mask = read_grey(image_file), read_grey(mask_file)
         if image.shape != mask.shape:
             raise DataError(f"{name}: expected a mask of the image's size {image.shape}, found {mask.shape}")
         truth = np.where(mask > 0, 255, 0).astype(np.uint8)
@@ -105,13 +120,25 @@ def read_boxes(path: Path) -> dict[int, Boxes]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             for line in csv.DictReader(file):
-                rows[int(line["frame"])].append([float(line[key]) for key in ("x", "y", "w", "h")])
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise DataError(f"{path}: expected lines of frame,x,y,w,h: {error}") from error
+                box = [float(line[key]) for key in ("x", "y", "w", "h")]
+                if not all(abs(value) < _BOX_LIMIT_PX for value in box):  # NaN is not less either
+                    raise ValueError(f"a box of {box}")
+                rows[int(line["frame"])].append(box)
+    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
+        raise DataError(f"{path}: expected lines of frame,x,y,w,h: {reason(error)}") from error
     return {frame: np.array(boxes) for frame, boxes in rows.items()}
 
 
-def load_video(root: Path, stride: int, held_back: tuple[int, int], keep_held_back: bool) -> list[Sample]:
+def spread_over(items: Sequence[_T], limit: int) -> list[_T]:
+    """At most ``limit`` of the items, evenly spread over all of them; 0 takes all."""
+    if not 0 < limit < len(items):
+        return list(items)
+    return [items[index * len(items) // limit] for index in range(limit)]
+
+
+def load_video(
+    root: Path, stride: int, held_back: tuple[int, int], keep_held_back: bool, limit: int = 0
+) -> list[Sample]:
     """Read every ``stride``-th labelled frame of the clips, with truth made from the boxes.
 
     Args:
@@ -119,6 +146,7 @@ def load_video(root: Path, stride: int, held_back: tuple[int, int], keep_held_ba
         stride: Keep every n-th labelled frame of a clip.
         held_back: Remainder and divisor that mark the clips held back.
         keep_held_back: Read those clips, or all others.
+        limit: At most so many clips, evenly spread; 0 reads all.
 
     Raises:
         DataError: A clip or its boxes are missing or damaged, or a clip holds more than 8 bits.
@@ -127,9 +155,7 @@ def load_video(root: Path, stride: int, held_back: tuple[int, int], keep_held_ba
     if not clips:
         raise DataError(f"{root}: expected clips/*.mp4, found none")
     samples = []
-    for clip in clips:
-        if clip_is_held_back(clip.stem, *held_back) != keep_held_back:
-            continue
+    for clip in spread_over([c for c in clips if clip_is_held_back(c.stem, *held_back) == keep_held_back], limit):
         boxes = read_boxes(root / "boxes" / f"{clip.stem}.csv")
         wanted = set(sorted(boxes)[::stride])
         for index, image in _read_frames(clip, wanted):
@@ -141,7 +167,9 @@ def load_video(root: Path, stride: int, held_back: tuple[int, int], keep_held_ba
 def _read_frames(clip: Path, wanted: set[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Yield the wanted frames of a clip with their numbers, in the counts that a source delivers at run time."""
     try:
-        with av.open(str(clip)) as container:
+        with av.open(str(clip), container_options=_CLIP_OPTIONS) as container:
+            context = container.streams.video[0].codec_context
+            check_size((context.height, context.width), str(clip))
             for index, frame in enumerate(container.decode(video=0)):
                 if index in wanted:
                     image, bit_depth = grey_pixels(frame)
@@ -192,10 +220,3 @@ def _truth_from_boxes(image: NDArray[np.uint8], boxes: Boxes) -> NDArray[np.uint
         _, labels = cv2.connectedComponents(hot, connectivity=8)
         region[labels == labels[seed]] = 255
     return truth
-
-
-def _read_grey(path: Path) -> NDArray[np.uint8]:
-    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if image is None:
-        raise DataError(f"{path}: expected a grey PNG, found no readable image")
-    return np.asarray(image, np.uint8)

@@ -117,7 +117,7 @@ def recognise(root: Path) -> str:
         halves = (root / "50_50").is_dir() or (root / "img_idx" / "train_NUDT-SIRST.txt").exists()
         return "nudt-sirst" if halves else "plain"
     raise DataError(
-        f"{root}: expected a data set in a known layout ({', '.join(LAYOUTS)}), found none; see docs/data.md"
+        f"{root}: expected a data set in a known layout ({', '.join(LAYOUTS)}), found none; see docs/training.md"
     )
 
 

@@ -56,7 +56,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        return [row for row in csv.DictReader(file) if (row.get("epoch") or "").isdigit()]
+        return [row for row in csv.DictReader(file) if (row.get("epoch") or "").isdecimal()]
 
 
 def _text(value: float) -> str:

@@ -18,7 +18,16 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from lpnet_rt.errors import DataError, ModelError
-from lpnet_rt.training.checkpoints import BEST, LAST, AnyRecipe, claim, load_checkpoint, read_state, write_state
+from lpnet_rt.training.checkpoints import (
+    BEST,
+    LAST,
+    AnyRecipe,
+    claim,
+    load_checkpoint,
+    read_state,
+    refuse_other,
+    write_state,
+)
 from lpnet_rt.training.crops import limit_threads
 from lpnet_rt.training.logs import LOG, RunLog
 from lpnet_rt.training.lpnet_rt_task import LPNetRTTask, build_network
@@ -47,10 +56,10 @@ def train(recipe: AnyRecipe, folder: Path, epochs_now: int | None = None, device
         DataError: The data are incomplete, or the loss is not a number; ``last.pt`` stays as it was.
         ModelError: ``folder`` holds a run with another recipe, or its state is damaged.
         SettingsError: The device or the precision cannot be had, or the processes do not divide the batch.
-        SinkError: ``folder`` cannot be written.
+        SinkError: ``folder`` cannot be written, or holds other files.
     """
     with training_place(device) as place:
-        claim(folder, recipe)
+        refuse_other(folder, recipe)  # before minutes pass on the data
         run = Run(recipe, make_task(recipe), folder, place)
         epochs = recipe.optimiser.epochs
         stop = epochs if epochs_now is None else min(run.epoch + epochs_now, epochs)
@@ -75,12 +84,13 @@ class Run:
     """State of a run between epochs."""
 
     def __init__(self, recipe: AnyRecipe, task: Task, folder: Path, place: Place) -> None:
-        """Start, or take up where ``last.pt`` stands.
+        """Start, or take up where ``last.pt`` stands; the folder is made when nothing can fail any more.
 
         Raises:
             DataError: There are fewer crops than one batch.
-            ModelError: ``last.pt`` is damaged.
+            ModelError: ``last.pt`` is damaged, or ``folder`` holds a run with another recipe.
             SettingsError: The place does not fit the recipe.
+            SinkError: ``folder`` cannot be written.
         """
         self.recipe, self.task, self.folder, self.place = recipe, task, folder, place
         self.epoch, self.best = 0, -math.inf
@@ -94,6 +104,8 @@ class Run:
         self.optimiser = task.make_optimiser(self.network)
         self.scaler = torch.amp.GradScaler(place.device.type, enabled=recipe.precision == "f16")
         self._resume()
+        if place.is_first:
+            claim(folder, recipe)
         objective = _Objective(self)
         self.objective = DistributedDataParallel(objective) if place.processes > 1 else objective
         self.log = RunLog(folder, ("epoch", "loss", "seconds", *task.columns), self.epoch) if place.is_first else None

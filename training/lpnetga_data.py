@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from lpnet_rt.errors import DataError, SettingsError
 from lpnet_rt.frames import GreyImage
 from lpnet_rt.networks.lpnetga_predict import unit_range
-from lpnet_rt.training.data import IGNORE, load_video
+from lpnet_rt.training.data import IGNORE, load_video, spread_over
 from lpnet_rt.training.layouts import DataSet, Entry, open_data_set
 from lpnet_rt.training.lpnetga_recipe import LPNetGADataRecipe
 from lpnet_rt.training.pairs import read_grey, read_mask
@@ -135,7 +135,7 @@ def load_frames(recipe: LPNetGADataRecipe) -> tuple[list[PaperFrame], list[Paper
         held_back = (recipe.held_back, recipe.held_back_of)
         samples = load_video(Path(recipe.video), recipe.video_stride, held_back, keep_held_back=False)
         video = [shrink(s.name, s.image, s.truth, recipe.side_px) for s in samples if s.has_target]
-    return frames, video, [_read(entry) for entry in validation]
+    return frames, video, [_read(entry) for entry in spread_over(validation, recipe.validation_frames)]
 
 
 def split_entries(data: DataSet, recipe: LPNetGADataRecipe) -> tuple[list[Entry], list[Entry]]:

@@ -48,6 +48,7 @@ class LPNetGADataRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only
         train_splits: Splits that are trained on; none for a data set without splits.
         validation_splits: Splits that the best model is chosen by; none holds part of the training frames back.
         validation_share: Share of the training frames that is held back where there are no validation splits.
+        validation_frames: At most so many frames to choose the best model by, evenly spread; 0 takes all.
         side_px: Side of a crop; the shorter side of a frame is resized to it first.
         video: Folder with ``clips/`` and ``boxes/``, or empty to do without.
         video_stride: Every n-th labelled frame of a clip is kept.
@@ -60,6 +61,7 @@ class LPNetGADataRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only
     train_splits: tuple[str, ...] = ("train",)
     validation_splits: tuple[str, ...] = ("val",)
     validation_share: Annotated[float, Meta(gt=0, lt=1)] = 0.1
+    validation_frames: Count = 0
     side_px: Annotated[int, Meta(ge=8)] = 120
     video: str = ""
     video_stride: Positive = 10

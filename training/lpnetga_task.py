@@ -18,6 +18,7 @@ from lpnet_rt.training.lpnetga_data import PaperCrops, Truthful, load_frames
 from lpnet_rt.training.lpnetga_recipe import LPNetGANetworkRecipe, LPNetGARecipe
 from lpnet_rt.training.metrics import FieldAccumulator
 from lpnet_rt.training.paper_measures import PUBLISHED, PaperAccumulator
+from lpnet_rt.training.progress import watched
 from lpnet_rt.training.spread import spread_map
 from lpnet_rt.training.task import Findings
 
@@ -153,7 +154,7 @@ class LPNetGATask:
 def _judge(network: LPNetGA, frames: list[Truthful]) -> Findings:
     """Score whole frames; an absolute map stretched to 0..1 is the paper's map."""
     paper, field = PaperAccumulator(rules=(PUBLISHED,)), FieldAccumulator(0.5)
-    for frame in frames:
+    for frame in watched(frames, "validation"):
         score = predict(network, frame.image, Procedure(fusing="mean"))
         field.add(score, frame.mask)
         span = float(score.max() - score.min())

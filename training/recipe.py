@@ -6,23 +6,26 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-__all__ = ["DataRecipe", "NetworkRecipe", "OptimiserRecipe", "Recipe"]
+__all__ = ["DataRecipe", "NetworkRecipe", "OptimiserRecipe", "Recipe", "ValidationRecipe"]
 
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
+# Far over what any machine trains: what stands here is allocated before anything else could refuse it.
+Channels = Annotated[int, Meta(ge=1, le=4096)]
+Blocks = Annotated[int, Meta(ge=1, le=64)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class NetworkRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Shape of the network; see ``lpnet_rt.networks.lpnet_rt.LPNetRTConfig``."""
 
-    channels: tuple[int, int, int] = (32, 48, 80)
-    blocks: tuple[int, int, int] = (1, 2, 3)
-    hints: Count = 3
-    local_channels: Positive = 32
-    local_blocks: Positive = 2
-    patches: Positive = 16
-    scene: Count = 0
+    channels: tuple[Channels, Channels, Channels] = (32, 48, 80)
+    blocks: tuple[Blocks, Blocks, Blocks] = (1, 2, 3)
+    hints: Annotated[int, Meta(ge=0, le=64)] = 3
+    local_channels: Channels = 32
+    local_blocks: Blocks = 2
+    patches: Annotated[int, Meta(ge=1, le=4096)] = 16
+    scene: Annotated[int, Meta(ge=0, le=4096)] = 0
 
 
 class DataRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -88,6 +91,20 @@ class OptimiserRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     validate_every: Positive = 10
 
 
+class ValidationRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How much a model is judged on while it is trained; more takes longer and tells more.
+
+    Attributes:
+        frames: At most so many frames with masks, and as many target-free ones, evenly spread; 0 takes all.
+        clips: At most so many of the clips held back, evenly spread; 0 takes all.
+        video_stride: Every n-th labelled frame of a clip is judged.
+    """
+
+    frames: Count = 0
+    clips: Count = 0
+    video_stride: Positive = 60
+
+
 class Recipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole recipe.
 
@@ -102,6 +119,7 @@ class Recipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     network: NetworkRecipe = NetworkRecipe()
     data: DataRecipe = DataRecipe()
     optimiser: OptimiserRecipe = OptimiserRecipe()
+    validation: ValidationRecipe = ValidationRecipe()
     seed: Count = 0
     precision: Literal["bf16", "f16", "f32"] = "bf16"
     workers: Count = 0

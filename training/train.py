@@ -39,7 +39,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         from lpnet_rt.training.loop import train
     except ModuleNotFoundError as error:
-        raise DependencyError(f"train: needs {error.name}; install it: pip install 'lpnet-rt[train]'") from error
+        raise DependencyError(
+            f"train: needs {error.name}; install it: pip install '.[train]' in a checkout of lpnet-rt"
+        ) from error
     out = Path(args.out or f"runs/{Path(args.recipe or 'lpnet-rt').stem}")
     best = train(recipe, out, args.epochs_now, args.device)
     if not best.exists():

@@ -11,16 +11,17 @@ import torch
 from numpy.typing import NDArray
 
 from lpnet_rt.detections import detect
-from lpnet_rt.frames import model_input
+from lpnet_rt.frames import GreyImage, model_input
 from lpnet_rt.networks.lpnet_rt import CELL_PX, LPNetRT
 from lpnet_rt.training.crops import FalseAlarms
-from lpnet_rt.training.data import Sample, load_masked, load_video
+from lpnet_rt.training.data import Sample, load_masked, load_video, spread_over
 from lpnet_rt.training.metrics import BoxAccumulator, EmptyFrameAccumulator, FieldAccumulator
+from lpnet_rt.training.progress import watched
 from lpnet_rt.training.recipe import Recipe
 
 __all__ = ["Scorer", "Validation", "ValidationSet", "find_false_alarms", "scorer", "validate"]
 
-Scorer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+Scorer = Callable[[GreyImage], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +39,21 @@ class ValidationSet:
     video: list[Sample]
 
     @classmethod
-    def load(cls, recipe: Recipe, video_stride: int = 60) -> ValidationSet:
-        """Read it from the recipe's folders."""
+    def load(cls, recipe: Recipe) -> ValidationSet:
+        """Read it from the recipe's folders, as much of it as the recipe says.
+
+        Raises:
+            DataError: A file is missing or damaged.
+        """
+        part = recipe.validation
         root = Path(recipe.data.sirst)
         held_back = (recipe.data.held_back, recipe.data.held_back_of)
         video = []
         if recipe.data.video:
-            video = load_video(Path(recipe.data.video), video_stride, held_back, keep_held_back=True)
+            video = load_video(Path(recipe.data.video), part.video_stride, held_back, True, part.clips)
         empty = [sample for sample in load_masked(root, ("v2_val",)) if not sample.has_target]
-        return cls(load_masked(root, ("v1_val",)), empty, video)
+        masked = load_masked(root, ("v1_val",))
+        return cls(spread_over(masked, part.frames), spread_over(empty, part.frames), video)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +93,7 @@ def scorer(network: LPNetRT, precision: str) -> Scorer:
     device = next(network.parameters()).device
     half = torch.float16 if precision == "f16" else torch.bfloat16
 
-    def score(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def score(image: GreyImage) -> NDArray[np.float32]:
         height, width = image.shape
         batch = torch.from_numpy(model_input(image, CELL_PX, network.config.least_px))
         batch = batch.to(device, memory_format=torch.channels_last)
@@ -100,15 +107,17 @@ def scorer(network: LPNetRT, precision: str) -> Scorer:
 
 def validate(score: Scorer, data: ValidationSet, threshold: float = 0.5) -> Validation:
     """Judge a scorer; masks are always taken at a score of 0.5, detections at ``threshold``."""
-    masked = FieldAccumulator(0.5)
-    for sample in data.masked:
-        masked.add(score(sample.image), sample.truth)
-    empty = EmptyFrameAccumulator(threshold)
-    for sample in data.empty:
-        empty.add(score(sample.image))
-    video = BoxAccumulator()
-    for sample in data.video:
-        video.add(detect(score(sample.image), sample.image, threshold).centroid_xy, sample.boxes)
+    masked, empty, video = FieldAccumulator(0.5), EmptyFrameAccumulator(threshold), BoxAccumulator()
+    kinds = (*(["masked"] * len(data.masked)), *(["empty"] * len(data.empty)), *(["video"] * len(data.video)))
+    samples = (*data.masked, *data.empty, *data.video)
+    for kind, sample in watched(list(zip(kinds, samples, strict=True)), "validation"):
+        scores = score(sample.image)
+        if kind == "masked":
+            masked.add(scores, sample.truth)
+        elif kind == "empty":
+            empty.add(scores)
+        else:
+            video.add(detect(scores, sample.image, threshold).centroid_xy, sample.boxes)
     shapes, boxes = masked.result(), video.result()
     return Validation(
         miou=100 * (shapes.miou or 0.0),
@@ -124,7 +133,7 @@ def validate(score: Scorer, data: ValidationSet, threshold: float = 0.5) -> Vali
 def find_false_alarms(score: Scorer, empty: list[Sample], threshold: float = 0.1, most: int = 6) -> FalseAlarms:
     """Where a scorer fires on target-free frames: the strongest few of each, as hard negatives."""
     places: FalseAlarms = []
-    for index, sample in enumerate(empty):
+    for index, sample in watched(list(enumerate(empty)), "hard negatives"):
         found = detect(score(sample.image), sample.image, threshold)
         places.extend((index, float(x), float(y)) for x, y in found.centroid_xy[:most])
     return places

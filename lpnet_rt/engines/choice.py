@@ -282,7 +282,7 @@ def _recall(folder: CacheFolder, name: str, able: list[Candidate]) -> list[_Outc
         return None
     try:
         outcomes = msgspec.json.decode(content, type=list[_Outcome])
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None  # nothing readable: measure again
     whole = [o.candidate for o in outcomes] == [str(c) for c in able]
     return outcomes if whole and any(o.best_ms is not None for o in outcomes) else None

@@ -201,6 +201,6 @@ def _read_card(path: Path, content: bytes) -> ModelCard:
         card = msgspec.json.decode(read_limited(beside, CARD_BYTES, "model card", ModelError), type=ModelCard)
         if card.network == "LPNetRT":
             msgspec.convert(card.config, _LPNetRTShape)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise ModelError(f"{beside}: not a model card: {reason(error)}") from error
     return card

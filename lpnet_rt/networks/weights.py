@@ -195,7 +195,7 @@ def read_card(path: Path) -> LPNetGACard:
     file = card_path(path)
     try:
         card = msgspec.json.decode(read_limited(file, CARD_BYTES, "model card file", ModelError), type=LPNetGACard)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise ModelError(f"{file}: expected a model card of {_NETWORK}, found: {reason(error)}") from error
     if card.network != _NETWORK:
         raise ModelError(f"{file}: expected a model card of {_NETWORK}, found one of {card.network!r}")

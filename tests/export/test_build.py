@@ -38,8 +38,10 @@ SIZE = "120x160"
 def request(
     network: LPNetRT, frames: list[GateFrame], format_: str, precision: str = "f32", **flags: object
 ) -> ExportRequest:
+    overwrite = bool(flags.pop("overwrite", False))
     flags = {"size": SIZE, "dynamic": None, "batch": 1} | flags
-    return ExportRequest(format_, precision, read_shapes(rule=input_rule(network), **flags), frames)  # type: ignore[arg-type]
+    shapes = read_shapes(rule=input_rule(network), **flags)  # type: ignore[arg-type]
+    return ExportRequest(format_, precision, shapes, frames, overwrite=overwrite)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +141,9 @@ def test_a_file_that_fails_the_gate_replaces_nothing(
         (tmp_path / name).write_bytes(content)
     monkeypatch.setitem(SCORE_LIMIT, "f16", 1e-9)
     with pytest.raises(ModelError) as caught:
-        export_model(network, tmp_path / "mine.pt2", facts, request(network, frames, "torch-export", "f16"))
+        export_model(
+            network, tmp_path / "mine.pt2", facts, request(network, frames, "torch-export", "f16", overwrite=True)
+        )
     message = str(caught.value)
     assert "mine.pt2: parity gate: torch-export f16, frame self-test: " in message
     assert message.endswith("nothing was written")
@@ -147,7 +151,9 @@ def test_a_file_that_fails_the_gate_replaces_nothing(
 
 
 def test_int8_in_openvinos_format(network: LPNetRT, facts: CardFacts, frames: list[GateFrame], tmp_path: Path) -> None:
-    pytest.importorskip("nncf", reason="nncf is not installed: pip install 'lpnet-rt[int8]'", exc_type=ImportError)
+    pytest.importorskip(
+        "nncf", reason="nncf is not installed: pip install '.[int8]' in a checkout", exc_type=ImportError
+    )
     path = tmp_path / "tiny.xml"
     card = export_model(network, path, facts, request(network, frames, "openvino", "int8")).card
     assert "FakeQuantize" in path.read_text()

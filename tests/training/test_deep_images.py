@@ -1,0 +1,117 @@
+"""Images of more than 8 bits keep their depth from the file to the network's input, in both networks' training."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from small_data import SIDE_PX, frame, small_recipe, write_set
+
+from lpnet_rt.errors import DataError
+from lpnet_rt.frames import STD_FLOOR_RAW, model_input
+from lpnet_rt.training.augment import count_unit, cut_crop
+from lpnet_rt.training.check import check
+from lpnet_rt.training.data import Sample, load_masked, load_training_samples
+from lpnet_rt.training.loop import train
+from lpnet_rt.training.lpnetga_data import load_frames
+from lpnet_rt.training.lpnetga_recipe import LPNetGADataRecipe
+
+
+class Calm:
+    """A source of chance that draws no blur, no noise, no turn and no shift: what is left is the cut itself."""
+
+    def random(self) -> float:
+        return 0.999
+
+    def integers(self, *_bounds: object) -> int:
+        return 0
+
+    def uniform(self, low: float, high: float) -> float:
+        return 0.0 if low <= 0.0 <= high else low
+
+    def normal(self, *_shape: object) -> float:
+        return 0.0
+
+
+@pytest.fixture(scope="module")
+def deep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_set(tmp_path_factory.mktemp("deep"), np.uint16)
+
+
+def test_grey_levels_survive_from_the_file_to_the_crop(deep: Path) -> None:
+    masked, empty, _ = load_training_samples(small_recipe(deep).data)
+    written = cv2.imread(str(deep / "images" / "s0.png"), cv2.IMREAD_UNCHANGED)
+    assert masked[0].image.dtype == np.uint16
+    np.testing.assert_array_equal(masked[0].image, written)
+    for sample in (*masked, *empty):
+        levels = len(np.unique(sample.image))
+        assert levels > 300  # at 8 bits, 13 to 40 are left
+        crop, _ = cut_crop(sample, 64, None, False, Calm())  # type: ignore[arg-type]
+        cut = sample.image[:64, :64]
+        assert len(np.unique(crop[0])) == len(np.unique(cut))
+
+
+def test_a_crop_is_on_the_scale_of_run_time() -> None:
+    image, mask = frame(3, True, np.uint16)
+    crop, _ = cut_crop(Sample("s", image, mask, np.zeros((0, 4))), 64, None, False, Calm())  # type: ignore[arg-type]
+    np.testing.assert_allclose(crop[0], model_input(image, 16, 64)[0, 0, :64, :64], atol=1e-3)
+
+
+def test_the_floor_of_a_deep_frame_is_that_of_deep_frames() -> None:
+    image = np.full((64, 64), 9000, np.uint16)
+    image[::2] += 10  # a deviation of 5 counts, under the floor of 12
+    sample = Sample("s", image, np.zeros((64, 64), np.uint8), np.zeros((0, 4)))
+    crop, _ = cut_crop(sample, 64, None, False, Calm())  # type: ignore[arg-type]
+    assert crop[0].max() == pytest.approx(5 / STD_FLOOR_RAW, rel=1e-3)
+
+
+def test_noise_and_dead_pixels_grow_with_the_range_of_the_frame() -> None:
+    """A frame and the same frame forty times as deep make crops that look alike, whatever spoils them."""
+    eight, mask = frame(1, True)
+    sixteen = 6000 + 40 * eight.astype(np.uint16)
+    boxes = np.zeros((0, 4))
+    assert count_unit(eight) == 1.0
+    assert count_unit(sixteen) == pytest.approx(40 * np.ptp(np.percentile(eight, (0.01, 99.99))) / 255, rel=1e-6)
+    apart = []
+    for seed in range(20):
+        crops = [
+            cut_crop(Sample("s", image, mask, boxes), 64, None, False, np.random.default_rng(seed))[0][0]
+            for image in (eight, sixteen)
+        ]
+        apart.append(float(crops[1].std() / crops[0].std()))
+    assert min(apart) > 0.5
+    assert max(apart) < 1.5
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_what_data_check_passes_trains(tmp_path: Path, suffix: str) -> None:
+    root = write_set(tmp_path / "sirst", np.uint16, suffix)
+    assert check(root, "plain").problems == ()
+    best = train(small_recipe(root), tmp_path / "run")
+    assert best.is_file()
+    with (tmp_path / "run" / "log.csv").open(newline="") as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    assert len(losses) == 2
+    assert np.isfinite(losses).all()
+
+
+def test_the_papers_network_gets_full_depth_too(deep: Path) -> None:
+    recipe = LPNetGADataRecipe(
+        root=str(deep), train_splits=("v1_train",), validation_splits=("v1_val",), side_px=SIDE_PX
+    )
+    frames, _, judged = load_frames(recipe)
+    assert all(len(np.unique(one.image)) > 300 for one in frames)
+    assert judged[0].image.dtype == np.uint16
+
+
+def test_damaged_images_are_named_before_training_begins(tmp_path: Path) -> None:
+    root = write_set(tmp_path / "sirst")
+    path = root / "images" / "s1.png"
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match=r"s1\.png: the image is truncated"):
+        load_masked(root, ("v1_train",))
+    assert DataError.exit_code == 9
