@@ -139,7 +139,7 @@ class _Evil:
 
 def test_nothing_in_a_checkpoint_is_run(tmp_path: Path) -> None:
     torch.save({"recipe": "{}", "average": _Evil()}, tmp_path / "evil.pt")
-    with pytest.raises(ModelError, match=r"evil\.pt: expected a checkpoint of a run"):
+    with pytest.raises(ModelError, match=r"evil\.pt: expected tensors and nothing else; refused, nothing was run"):
         read_state(tmp_path / "evil.pt")
     (tmp_path / "pickle.pt").write_bytes(pickle.dumps(_Evil()))
     with pytest.raises(ModelError, match=r"pickle\.pt: expected a checkpoint of a run"):
