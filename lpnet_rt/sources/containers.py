@@ -25,11 +25,15 @@ __all__ = [
 
 # Containers and bare video streams. No playlist, script or session description is among them: a small text file would
 # open others, or itself without end. Nor are the formats that take plain text for pictures of letters.
-FILE_FORMATS = frozenset(
-    "amv apng asf av1 avi avs2 avs3 cavsvideo cine dhav dirac dnxhd dv evc flic flv gif gxf h261 h263 h264 hevc ivf"
-    " jpegxl_anim m4v matroska mjpeg mjpeg_2000 mlv mov mp4 mpeg mpegts mpegvideo mpjpeg mxf nsv nut obu ogg r3d rm ser"
-    " smjpeg vc1 vc1test vvc webm webp wtv wav xmv yuv4mpegpipe".split()
-)
+# fmt: off
+FILE_FORMATS = frozenset({
+    "amv", "apng", "asf", "av1", "avi", "avs2", "avs3", "cavsvideo", "cine", "dhav", "dirac", "dnxhd", "dv",
+    "evc", "flic", "flv", "gif", "gxf", "h261", "h263", "h264", "hevc", "ivf", "jpegxl_anim", "m4v", "matroska",
+    "mjpeg", "mjpeg_2000", "mlv", "mov", "mp4", "mpeg", "mpegts", "mpegvideo", "mpjpeg", "mxf", "nsv", "nut",
+    "obu", "ogg", "r3d", "rm", "ser", "smjpeg", "vc1", "vc1test", "vvc", "webm", "webp", "wtv", "wav", "xmv",
+    "yuv4mpegpipe",
+})
+# fmt: on
 # A network stream may also be described by its protocol, or by a playlist of the same server.
 STREAM_FORMATS = FILE_FORMATS | {"rtsp", "rtp", "sdp", "rtp_mpegts", "hls", "dash", "live_flv", "aac", "webvtt"}
 STREAM_SCHEMES = frozenset({"rtsp", "rtsps", "http", "https", "udp", "rtp", "srt", "tcp", "rtmp"})

@@ -232,4 +232,3 @@ class VideoDecoder:
         if pts is None or not self._stream.time_base:
             return None
         return float(pts * self._stream.time_base)
-
