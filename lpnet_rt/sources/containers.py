@@ -32,6 +32,8 @@ FILE_FORMATS = frozenset({
     "mjpeg", "mjpeg_2000", "mlv", "mov", "mp4", "mpeg", "mpegts", "mpegvideo", "mpjpeg", "mxf", "nsv", "nut",
     "obu", "ogg", "r3d", "rm", "ser", "smjpeg", "vc1", "vc1test", "vvc", "webm", "webp", "wtv", "wav", "xmv",
     "yuv4mpegpipe",
+    # pictures one after the other
+    "bmp_pipe", "j2k_pipe", "jpeg_pipe", "pgm_pipe", "png_pipe", "tiff_pipe", "webp_pipe",
 })
 # fmt: on
 # A network stream may also be described by its protocol, or by a playlist of the same server.

@@ -97,6 +97,8 @@ class VideoDecoder:
         context.thread_count = min(processor_count(), _MAX_THREADS)
         self._checksums = Ffv1Checksums(bytes(context.extradata or b"")) if context.name == "ffv1" else None
         self._times: list[int] | None = [] if container.format.name == "avi" else None
+        # FFmpeg's HEVC decoder leaves some damaged pictures out without a word.
+        self._awaited: set[int] | None = set() if context.name == "hevc" else None
         self._suspects: dict[int, str] = {}
         self._damaged = False
         self._clean_from: int | None = None
@@ -155,6 +157,8 @@ class VideoDecoder:
                 heapq.heapify(self._times)
             self._refused_keys += packet.is_keyframe
             return Read(missing=1) if joined or self._shown else Read(skipped=1)
+        if self._awaited is not None and packet.pts is not None and self._shown:
+            self._awaited.add(packet.pts)
         if damage and packet.pts is not None:
             while len(self._suspects) >= _MOST_WAITING:
                 self._suspects.pop(next(iter(self._suspects)))
@@ -194,13 +198,16 @@ class VideoDecoder:
         except (av.FFmpegError, ValueError):
             return Read(ended=True, failure=failure)  # what it reports was counted when its packet was decoded
         last_damage = _DEPENDS if self._damaged and self._clean_from is None else None
-        return replace(self._pictures(frames, last_damage), ended=True, failure=failure)
+        read = self._pictures(frames, last_damage)
+        unseen = len(self._awaited or ())
+        return replace(read, missing=read.missing + unseen, ended=True, failure=failure)
 
     def _pictures(self, frames: list[av.VideoFrame], last_damage: str | None) -> Read:
         """Turn frames into pictures; ``last_damage`` is that of the packet before, for frames without a time."""
         pictures: list[Picture] = []
         missing = skipped = 0
         for frame in frames:
+            missing += self._passed_over(frame)
             damage = last_damage if frame.pts is None else self._suspects.pop(frame.pts, None)
             pts_s = self._time_s(frame)
             if not self._shown and damage is None and (frame.is_corrupt or not (self._joined or frame.key_frame)):
@@ -214,6 +221,16 @@ class VideoDecoder:
             self._shown = True
             pictures.append(self._picture(frame, pts_s, damage))
         return Read(tuple(pictures), missing, skipped)
+
+    def _passed_over(self, frame: av.VideoFrame) -> int:
+        """Return how many pictures should have come before this one; what follows may be predicted from them."""
+        if self._awaited is None or frame.pts is None:
+            return 0
+        passed = {pts for pts in self._awaited if pts < frame.pts}
+        self._awaited -= passed | {frame.pts}
+        if passed:
+            self._taint()
+        return len(passed)
 
     def _picture(self, frame: av.VideoFrame, pts_s: float | None, damage: str | None) -> Picture:
         check_size((frame.height, frame.width), self._what)

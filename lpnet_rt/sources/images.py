@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -114,7 +115,7 @@ class ImageSource:
             if self._closed.is_set():
                 return
             try:
-                pages = self._calls.call(lambda path=path: image_pages(path), _READ_S)
+                pages = self._calls.call(partial(image_pages, path), _READ_S)
             except FinishedError:
                 return
             except SourceError as error:

@@ -91,5 +91,5 @@ def test_a_flat_row_of_16_bit_counts_gets_its_shape_back() -> None:
         read = grey_counts(flat, (9, 14))
         assert read.dtype == np.uint16
         np.testing.assert_array_equal(read, counts)
-    with pytest.raises(ValueError, match="found one row of 126 uint16; use another OpenCV than 4.11"):
+    with pytest.raises(ValueError, match=r"found one row of 126 uint16; use another OpenCV than 4\.11"):
         grey_counts(counts.reshape(1, -1), (10, 14))

@@ -215,7 +215,7 @@ def test_half_a_scan_is_damage_with_and_without_its_end(tmp_path: Path, ending: 
     path.write_bytes(data)
     assert read_image(path).shape == (64, 64)
     path.write_bytes(data[: scan + (len(data) - scan) // 2] + ending)
-    with pytest.raises(SourceError, match="truncated|cut off"):
+    with pytest.raises(SourceError, match=r"truncated|cut off"):
         read_image(path)
 
 

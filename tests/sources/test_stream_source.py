@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -245,3 +246,76 @@ def test_udp(write_video, grey_images) -> None:
         sender.join()
     assert len(frames) == 40
     assert {frame.size_hw for frame in frames} == {(48, 64)}
+
+
+def test_a_recording_behind_http_ends_as_files_do(write_video, grey_images) -> None:
+    data = write_video("clip.mp4", grey_images(20), muxer={"movflags": "faststart"}).read_bytes()
+    with _serving(lambda handler: _answer(handler, data)) as url:
+        source = open_source(_settings(url))
+        assert len(list(source)) == 20
+
+
+def test_a_stream_that_never_showed_a_frame_is_not_lost(write_video, grey_images) -> None:
+    data = write_video("cam.ts", grey_images(20), codec_options={"g": "20", "bf": "0"}).read_bytes()
+    done = threading.Event()
+
+    def silent(handler: http.server.BaseHTTPRequestHandler) -> None:
+        _answer(handler, data[:0], of=len(data))
+        done.wait(20)
+
+    try:
+        with _serving(silent) as url:
+            with pytest.raises(SourceError) as refused:
+                list(open_source(_settings(url, timeout_s=0.5)))
+            assert refused.value.exit_code == 3
+            done.set()
+    finally:
+        done.set()
+
+
+def test_a_protocol_that_ffmpeg_lacks_is_named_with_those_it_has() -> None:
+    try:
+        av.open("srt://127.0.0.1:9", timeout=1.0)
+    except av.ProtocolNotFoundError:
+        pass
+    except av.FFmpegError:
+        pytest.skip("this FFmpeg has srt")
+    with pytest.raises(SourceError, match=r"lacks the protocol; use one of http, https, rtmp, rtp, rtsp, rtsps"):
+        open_source(_settings("srt://127.0.0.1:9", timeout_s=2.0))
+
+
+def test_metadata_of_a_stream_need_not_be_utf_8(write_video, grey_images) -> None:
+    data = write_video("cam.ts", grey_images(20)).read_bytes()
+    assert b"Service01" in data
+    packets = [data[at : at + 188] for at in range(0, len(data), 188)]
+    # The table that names the service carries a checksum: without it the name is read as it is.
+    odd = b"".join(_named(packet) for packet in packets)
+    with _serving(lambda handler: _answer(handler, odd)) as url:
+        frames, _ = _until_lost(open_source(_settings(url)))
+    assert len(frames) == 20
+
+
+def _named(packet: bytes) -> bytes:
+    """Put a name that is not UTF-8 into a service description table and mend its checksum."""
+    at = packet.find(b"Service01")
+    if at < 0:
+        return packet
+    table = bytearray(packet[5 : 8 + int.from_bytes(packet[6:8]) % 4096])
+    table[at - 5 : at - 5 + 9] = b"\xe9\xe8ervice1"
+    crc = 0xFFFFFFFF
+    for byte in table[:-4]:
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = (crc << 1 ^ 0x04C11DB7 if crc & 0x80000000 else crc << 1) & 0xFFFFFFFF
+    table[-4:] = crc.to_bytes(4)
+    return packet[:5] + bytes(table) + packet[5 + len(table) :]
+
+
+def test_a_network_playlist_opens_no_file_of_this_machine(write_video, grey_images) -> None:
+    path = write_video("secret.ts", grey_images(30))
+    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile://{path}\n#EXT-X-ENDLIST\n".encode()
+    with (
+        _serving(lambda handler: _answer(handler, playlist)) as url,
+        pytest.raises(SourceError),
+    ):
+        list(open_source(_settings(url.replace("cam.ts", "list.m3u8"), timeout_s=3.0)))
