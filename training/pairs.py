@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from lpnet_rt.errors import DataError, SourceError, reason
 from lpnet_rt.files import read_limited
 from lpnet_rt.frames import GreyImage
-from lpnet_rt.sources.images import read_image
+from lpnet_rt.sources.reading import read_image
 from lpnet_rt.training.components import Prediction
 
 __all__ = [

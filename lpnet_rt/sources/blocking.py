@@ -6,9 +6,12 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar
 
 __all__ = ["BlockingCalls", "FinishedError"]
+
+_RELEASE_S = 1.0
 
 _T = TypeVar("_T")
 _Job = tuple[Callable[[], Any], "Future[Any]"]
@@ -34,7 +37,7 @@ class BlockingCalls:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._pending: Future[Any] | None = None
-        self._finished = False
+        self._finished = self._late = False
         threading.Thread(target=self._work, name=name, daemon=True).start()
 
     def call(self, job: Callable[[], _T], timeout_s: float) -> _T:
@@ -51,18 +54,31 @@ class BlockingCalls:
                 raise FinishedError
             self._pending = future
             self._jobs.put((job, future))
-        return future.result(timeout_s)
+        try:
+            return future.result(timeout_s)
+        except TimeoutError:
+            # Also where the job itself raised it: nothing that follows waits for the thread.
+            self._late = True
+            raise
 
     def finish(self, release: Callable[[], None]) -> None:
-        """Let a waiting caller go and run ``release`` in the thread once the job that runs there has returned."""
+        """Let a waiting caller go and run ``release`` in the thread once the job that runs there has returned.
+
+        Where no job runs, ``release`` has been run when this returns, unless that takes over a second.
+        """
+        released: Future[None] = Future()
         with self._lock:
             if self._finished:
                 return
             self._finished = True
+            idle = self._pending is None or self._pending.done()
             if self._pending is not None and not self._pending.done():
                 self._pending.set_exception(FinishedError())
-            self._jobs.put((release, Future()))
+            self._jobs.put((release, released))
             self._jobs.put(None)
+        if idle and not self._late:
+            with suppress(TimeoutError):
+                released.exception(_RELEASE_S)
 
     def _work(self) -> None:
         while (item := self._jobs.get()) is not None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
-from lpnet_rt.errors import SourceError
+from lpnet_rt.errors import LostError, SourceError
 from lpnet_rt.frames import Frame, GreyImage, to_grey
 from lpnet_rt.settings import SourceSettings
 from lpnet_rt.sources.blocking import BlockingCalls, FinishedError
@@ -31,12 +31,13 @@ def camera_index(spec: str) -> int | None:
     return int(match.group(1)) if match else None
 
 
-def grey_counts(image: NDArray[np.generic]) -> GreyImage:
+def grey_counts(image: NDArray[np.generic], size_hw: tuple[int, int] | None = None) -> GreyImage:
     """Return what a camera delivered as grey counts in memory of their own.
 
     Args:
         image: (H, W) or (H, W, 3) uint8 or uint16; or (H, W, 2) uint8, which is how some drivers hand over
-            little-endian 16-bit counts.
+            little-endian 16-bit counts; or one flat row of those counts or bytes, which is how OpenCV 4.11 does.
+        size_hw: Height and width that the driver reports; needed for a flat row.
 
     Returns:
         (H, W) uint8 or uint16.
@@ -44,6 +45,8 @@ def grey_counts(image: NDArray[np.generic]) -> GreyImage:
     Raises:
         ValueError: For any other shape or type.
     """
+    if image.ndim == 1 or image.shape[0] == 1:
+        image = _unflattened(image, size_hw)
     if image.dtype == np.uint16:
         return to_grey(image.astype(np.uint16))
     if image.dtype != np.uint8:
@@ -51,6 +54,18 @@ def grey_counts(image: NDArray[np.generic]) -> GreyImage:
     if image.ndim == 3 and image.shape[2] == 2:
         return np.ascontiguousarray(image).view("<u2")[:, :, 0].astype(np.uint16)
     return to_grey(image.astype(np.uint8))
+
+
+def _unflattened(image: NDArray[np.generic], size_hw: tuple[int, int] | None) -> NDArray[np.generic]:
+    """Give a flat row of 16-bit counts its shape back."""
+    height, width = size_hw or (0, 0)
+    flat = image.reshape(-1)
+    if flat.dtype == np.uint8 and flat.size == 2 * height * width:
+        flat = np.ascontiguousarray(flat).view("<u2").astype(np.uint16)
+    if flat.dtype != np.uint16 or flat.size != height * width:
+        found = f"one row of {image.size} {image.dtype}"
+        raise ValueError(f"expected a picture of {width}x{height} pixels, found {found}; use another OpenCV than 4.11")
+    return flat.reshape(height, width)
 
 
 class CameraSource:
@@ -65,7 +80,7 @@ class CameraSource:
 
         Args:
             device: Index of a camera, or whatever else OpenCV can open (a path).
-            settings: ``name``, ``frames`` and ``open_timeout_s`` are used.
+            settings: ``name`` and ``open_timeout_s`` are used.
             clock: Tells when each frame was read, and waits between failed reads.
 
         Raises:
@@ -77,13 +92,16 @@ class CameraSource:
         self._timeout_s = settings.open_timeout_s
         self._clock = clock
         self._capture: cv2.VideoCapture | None = None
+        self._reported_hw = (0, 0)
         _refuse_absent(device)
         self._calls = BlockingCalls(self._shown)
         try:
             rate_hz = self._calls.call(lambda: self._open(device), self._timeout_s)
         except TimeoutError as error:
             self.close()
-            raise SourceError(f"{self._shown}: did not open within {self._timeout_s:g} s; plug it in anew") from error
+            raise SourceError(
+                f"{self._shown}: did not open within {self._timeout_s:g} s; unplug it and plug it in again"
+            ) from error
         except SourceError:
             self.close()
             raise
@@ -101,7 +119,7 @@ class CameraSource:
 
     @property
     def frame_count(self) -> int | None:
-        """The limit, or None: a camera does not end."""
+        """The limit, or None: a camera does not end. The limit is the reader's to keep."""
         return self._limit
 
     @property
@@ -115,10 +133,11 @@ class CameraSource:
         return ()
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield frames until the limit; then the camera is released.
+        """Yield frames for as long as they come; then the camera is released.
 
         Raises:
-            SourceError: No frame came for ``open_timeout_s``.
+            LostError: Frames came, and then none for ``open_timeout_s``.
+            SourceError: No frame ever came, or a picture is of a kind that is not read.
         """
         try:
             yield from self._frames()
@@ -132,29 +151,33 @@ class CameraSource:
     def _frames(self) -> Iterator[Frame]:
         index = 0
         start_ns = last_ns = self._clock.monotonic_ns()
-        while index != self._limit:
+        while True:
             try:
-                image = self._next_image(last_ns)
+                image = self._next_image(last_ns, index)
             except FinishedError:
                 return
             now_ns = self._clock.monotonic_ns()
             if image is None:
                 if now_ns - last_ns >= self._timeout_s * 1e9:
-                    reason = f"no frame came for {self._timeout_s:g} s ({index} frames were delivered)"
-                    raise SourceError(f"{self._shown}: {reason}; check the cable")
+                    raise self._silent(index)
                 self._clock.sleep(_RETRY_S)
                 continue
             last_ns = now_ns
             yield self._frame(image, index, (now_ns - start_ns) / 1e9, now_ns)
             index += 1
 
-    def _next_image(self, last_ns: int) -> GreyImage | None:
+    def _next_image(self, last_ns: int, delivered: int) -> GreyImage | None:
         """Read one image, None where the driver has none; a driver that hangs counts as one that has none."""
         left_s = self._timeout_s - (self._clock.monotonic_ns() - last_ns) / 1e9
         try:
             return self._calls.call(self._read, max(left_s, 0.001))
         except TimeoutError as error:
-            raise SourceError(f"{self._shown}: no frame came for {self._timeout_s:g} s; check the cable") from error
+            raise self._silent(delivered) from error
+
+    def _silent(self, delivered: int) -> SourceError:
+        kind = LostError if delivered else SourceError
+        reason = f"no frame came for {self._timeout_s:g} s ({delivered} frames were delivered)"
+        return kind(f"{self._shown}: {reason}; check the cable")
 
     def _open(self, device: int | str) -> float:
         """Open the camera in the reading thread; return its rate, 0 where it has none."""
@@ -169,6 +192,10 @@ class CameraSource:
             if int(capture.get(cv2.CAP_PROP_FOURCC)) == _Y16:
                 capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
         self._capture = capture
+        self._reported_hw = (
+            int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
+            int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
+        )
         return float(capture.get(cv2.CAP_PROP_FPS))
 
     def _read(self) -> GreyImage | None:
@@ -178,7 +205,7 @@ class CameraSource:
         if not there:
             return None
         try:
-            grey = grey_counts(image)
+            grey = grey_counts(image, self._reported_hw)
         except ValueError as error:
             raise SourceError(f"{self._shown}: delivers pictures that are not read: {error}") from error
         check_size((grey.shape[0], grey.shape[1]), self._shown)

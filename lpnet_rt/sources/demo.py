@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,6 +149,7 @@ class DemoSource:
         self._scene = scene or DemoScene(settings.seed)
         self._name = settings.name or "demo"
         self._frames = settings.frames or _DEFAULT_FRAMES
+        self._limited = settings.frames is not None
         self._clock = clock
         self._closed = Event()
         self._pacer = Pacer(clock, _RATE_HZ) if settings.realtime else None
@@ -183,8 +185,8 @@ class DemoSource:
         return ()
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the frames of the scene in order."""
-        for index in range(self._frames):
+        """Yield the frames of the scene in order; in realtime, where readers miss some, a limit is theirs to keep."""
+        for index in itertools.count() if self.live and self._limited else range(self._frames):
             image = self._scene.frame(index)
             pts_s = index / _RATE_HZ
             due_ns = self._pacer.wait(pts_s, self._closed) if self._pacer else self._clock.monotonic_ns()

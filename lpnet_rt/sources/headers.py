@@ -1,17 +1,23 @@
-"""Headers: the size of an image file, read without decoding it."""
+"""Headers: what an image file holds, read without decoding it."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from mmap import mmap
 
-__all__ = ["HeaderError", "image_size", "is_complete"]
+__all__ = ["HeaderError", "ImageHeader", "image_headers", "image_size", "is_complete"]
 
 # Markers of JPEG that start a frame header: SOF0 to SOF15 without DHT (C4), JPG (C8) and DAC (CC).
 _JPEG_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})
-_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
+_JPEG_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_TIFF_SUBFILE, _TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_BITS, _TIFF_CHANNELS = 254, 256, 257, 258, 277
+# Bits of the subfile type: a smaller copy of another page, or a mask; neither is a picture of its own.
+_TIFF_NO_PICTURE = 0b101
+_TIFF_MOST_PAGES = 100_000
 _TIFF_FORMAT = {1: "B", 3: "H", 4: "I", 16: "Q"}
 
 Bytes = bytes | mmap
@@ -21,14 +27,38 @@ class HeaderError(Exception):
     """The bytes are not the header of a PNG, BMP, JPEG or TIFF file."""
 
 
-def image_size(data: Bytes) -> tuple[int, int]:
-    """Read the size of the first image of a PNG, BMP, JPEG or TIFF file.
+@dataclass(frozen=True, slots=True)
+class ImageHeader:
+    """What a picture's header declares.
+
+    Attributes:
+        size_hw: Height and width in pixels.
+        channels: Values per pixel.
+        bits: Bits per value that a decoder holds, 1 to 64.
+        page: Which page of its file it is, from 0; as the decoder counts them.
+    """
+
+    size_hw: tuple[int, int]
+    channels: int = 1
+    bits: int = 8
+    page: int = 0
+
+    @property
+    def decoded_bytes(self) -> int:
+        """Bytes that a decoder holds for the whole picture."""
+        return self.size_hw[0] * self.size_hw[1] * self.channels * -(-self.bits // 8)
+
+
+def image_headers(data: Bytes) -> list[ImageHeader]:
+    """Read the headers of the pictures in a PNG, BMP, JPEG or TIFF file: one, or one a page of a TIFF.
+
+    A TIFF's reduced copies and masks are left out.
 
     Args:
-        data: The whole file; only its header is touched.
+        data: The whole file; only its headers are touched.
 
     Returns:
-        Height and width in pixels.
+        At least one header.
 
     Raises:
         HeaderError: It is none of these formats, or the file ends within its header.
@@ -40,6 +70,11 @@ def image_size(data: Bytes) -> tuple[int, int]:
         return reader(data)
     except (struct.error, IndexError) as error:
         raise HeaderError("the file ends within its header") from error
+
+
+def image_size(data: Bytes) -> tuple[int, int]:
+    """Return height and width of the first picture of a file; see :func:`image_headers`."""
+    return image_headers(data)[0].size_hw
 
 
 def is_complete(data: Bytes) -> bool:
@@ -56,40 +91,41 @@ def is_complete(data: Bytes) -> bool:
     return True
 
 
-def _reader(data: Bytes) -> Callable[[Bytes], tuple[int, int]] | None:
+def _reader(data: Bytes) -> Callable[[Bytes], list[ImageHeader]] | None:
     if data[:8] == b"\x89PNG\r\n\x1a\n":
-        return _png_size
+        return _png_headers
     if data[:2] == b"BM":
-        return _bmp_size
+        return _bmp_headers
     if data[:3] == b"\xff\xd8\xff":
-        return _jpeg_size
+        return _jpeg_headers
     if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return _tiff_size
+        return _tiff_headers
     return None
 
 
-def _png_size(data: Bytes) -> tuple[int, int]:
-    width, height = struct.unpack(">II", data[16:24])
-    return height, width
+def _png_headers(data: Bytes) -> list[ImageHeader]:
+    width, height, bits, kind = struct.unpack(">IIBB", data[16:26])
+    return [ImageHeader((height, width), _PNG_CHANNELS.get(kind, 4), bits)]
 
 
-def _bmp_size(data: Bytes) -> tuple[int, int]:
+def _bmp_headers(data: Bytes) -> list[ImageHeader]:
     (header_bytes,) = struct.unpack("<I", data[14:18])
-    width, height = struct.unpack("<HH", data[18:22]) if header_bytes == 12 else struct.unpack("<ii", data[18:26])
-    return abs(height), abs(width)
+    old = header_bytes == 12
+    width, height, _, bits = struct.unpack("<HHHH" if old else "<iiHH", data[18 : 26 if old else 30])
+    return [ImageHeader((abs(height), abs(width)), max(bits // 8, 1), 8)]
 
 
 def _bmp_is_complete(data: Bytes) -> bool:
     pixels_at, header_bytes = struct.unpack("<II", data[10:18])
     if header_bytes == 12:
         return True
-    height, width = _bmp_size(data)
+    height, width = _bmp_headers(data)[0].size_hw
     bits, compression = struct.unpack("<HI", data[28:34])
     line_bytes = (width * bits + 31) // 32 * 4
     return compression not in (0, 3) or len(data) >= pixels_at + line_bytes * height
 
 
-def _jpeg_size(data: Bytes) -> tuple[int, int]:
+def _jpeg_headers(data: Bytes) -> list[ImageHeader]:
     at = 2
     while True:
         while data[at] == 0xFF and data[at + 1] == 0xFF:
@@ -98,8 +134,9 @@ def _jpeg_size(data: Bytes) -> tuple[int, int]:
             raise HeaderError("a JPEG file without a frame header")
         marker = data[at + 1]
         if marker in _JPEG_FRAME:
-            height, width = struct.unpack(">HH", data[at + 5 : at + 9])
-            return height, width
+            height, width, channels = struct.unpack(">HHB", data[at + 5 : at + 10])
+            # A progressive picture is held as coefficients of 16 bits until its last scan.
+            return [ImageHeader((height, width), max(channels, 1), 16 if marker in _JPEG_PROGRESSIVE else 8)]
         if marker in _JPEG_ALONE:
             at += 2
             continue
@@ -107,21 +144,56 @@ def _jpeg_size(data: Bytes) -> tuple[int, int]:
         at += 2 + length
 
 
-def _tiff_size(data: Bytes) -> tuple[int, int]:
+def _tiff_headers(data: Bytes) -> list[ImageHeader]:
     order = "<" if data[:2] == b"II" else ">"
     big = data[2:4] in (b"+\0", b"\0+")
-    offset_format, count_format, entry_bytes = ("Q", "Q", 20) if big else ("I", "H", 12)
-    (at,) = _unpack(data, order + offset_format, 8 if big else 4)
+    (at,) = _unpack(data, order + ("Q" if big else "I"), 8 if big else 4)
+    headers: list[ImageHeader] = []
+    seen: set[int] = set()
+    while at and at not in seen and len(seen) < _TIFF_MOST_PAGES:
+        try:
+            tags, following = _tiff_page(data, order, big, at)
+        except struct.error:
+            if headers:
+                raise HeaderError(f"a TIFF file that ends within page {len(seen) + 1}") from None
+            raise
+        if not tags.get(_TIFF_SUBFILE, 0) & _TIFF_NO_PICTURE:
+            headers.append(_tiff_header(tags, len(seen)))
+        seen.add(at)
+        at = following
+    if not headers:
+        raise HeaderError("a TIFF file without a picture")
+    return headers
+
+
+def _tiff_header(tags: dict[int, int], page: int) -> ImageHeader:
+    if _TIFF_WIDTH not in tags or _TIFF_HEIGHT not in tags:
+        raise HeaderError("a TIFF file without a width and a height")
+    size_hw = (tags[_TIFF_HEIGHT], tags[_TIFF_WIDTH])
+    return ImageHeader(size_hw, max(tags.get(_TIFF_CHANNELS, 1), 1), min(max(tags.get(_TIFF_BITS, 1), 1), 64), page)
+
+
+def _tiff_page(data: Bytes, order: str, big: bool, at: int) -> tuple[dict[int, int], int]:
+    """Read the tags that matter of the page at an offset, and the offset of the next page, 0 after the last."""
+    count_format, entry_bytes, offset_format = ("Q", 20, "Q") if big else ("H", 12, "I")
     (entries,) = _unpack(data, order + count_format, at)
     at += struct.calcsize(order + count_format)
-    found: dict[int, int] = {}
-    for entry in range(at, at + entries * entry_bytes, entry_bytes):
+    end = at + entries * entry_bytes
+    if end > len(data):
+        raise struct.error
+    tags: dict[int, int] = {}
+    for entry in range(at, end, entry_bytes):
         tag, kind = _unpack(data, order + "HH", entry)
-        if tag in (_TIFF_WIDTH, _TIFF_HEIGHT) and kind in _TIFF_FORMAT:
-            (found[tag],) = _unpack(data, order + _TIFF_FORMAT[kind], entry + (12 if big else 8))
-        if len(found) == 2:
-            return found[_TIFF_HEIGHT], found[_TIFF_WIDTH]
-    raise HeaderError("a TIFF file without a width and a height")
+        if tag not in (_TIFF_SUBFILE, _TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_BITS, _TIFF_CHANNELS):
+            continue
+        if kind not in _TIFF_FORMAT:
+            continue
+        count, value_at = _unpack(data, order + offset_format, entry + 4)[0], entry + (12 if big else 8)
+        if count * struct.calcsize(_TIFF_FORMAT[kind]) > (8 if big else 4):
+            (value_at,) = _unpack(data, order + offset_format, value_at)
+        (tags[tag],) = _unpack(data, order + _TIFF_FORMAT[kind], value_at)
+    (following,) = _unpack(data, order + offset_format, end)
+    return tags, following
 
 
 def _unpack(data: Bytes, layout: str, at: int) -> tuple[int, ...]:

@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import glob
-import mmap
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from threading import Event
 
-import cv2
 import numpy as np
 
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
-from lpnet_rt.errors import SourceError
-from lpnet_rt.frames import Frame, GreyImage, to_grey
-from lpnet_rt.sources.headers import HeaderError, image_size, is_complete
-from lpnet_rt.sources.limits import check_size
+from lpnet_rt.errors import LostError, SourceError, TruncatedError
+from lpnet_rt.frames import Frame, GreyImage
+from lpnet_rt.sources.blocking import BlockingCalls, FinishedError
 from lpnet_rt.sources.naming import natural_key
+from lpnet_rt.sources.reading import IMAGE_FORMATS, image_pages, read_image
 
-__all__ = ["IMAGE_SUFFIXES", "ImageSource", "find_images", "read_image"]
+__all__ = ["IMAGE_SUFFIXES", "ImageSource", "find_images"]
 
 IMAGE_SUFFIXES = frozenset({".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff"})
-_FORMATS = "PNG, BMP, JPEG or TIFF"
+# Only these hold more than one picture.
+_PAGED_SUFFIXES = frozenset({".tif", ".tiff"})
+_READ_S = 120.0
 
 
 class ImageSource:
-    """Delivers one frame a file, in the order given."""
+    """Delivers one frame a picture, in the order given: one a file, and one a page of a TIFF.
+
+    Files are read in a thread of their own, so that a disk that does not answer holds nobody.
+    """
 
     def __init__(self, paths: Sequence[Path], name: str, limit: int | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
-        """Nothing is read yet.
+        """Nothing but the headers of TIFF files is read yet.
 
         Args:
             paths: Image files; their sizes may differ.
@@ -36,10 +40,14 @@ class ImageSource:
             limit: Stop after this many frames.
             clock: Tells when each frame was read.
         """
-        self._paths = tuple(paths[:limit])
+        self._paths = tuple(paths)
         self._name = name
+        self._limit = limit
         self._clock = clock
         self._closed = Event()
+        self._calls = BlockingCalls(f"images {name}")
+        pictures = sum(self._page_count(path) for path in self._paths)
+        self._pictures = pictures if limit is None else min(pictures, limit)
 
     @property
     def name(self) -> str:
@@ -53,8 +61,8 @@ class ImageSource:
 
     @property
     def frame_count(self) -> int:
-        """Files that will be read."""
-        return len(self._paths)
+        """Pictures that will be read, up to the limit."""
+        return self._pictures
 
     @property
     def rate_hz(self) -> None:
@@ -67,29 +75,95 @@ class ImageSource:
         return self._paths
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield one frame a file, its ``file`` set.
+        """Yield one frame a picture, its ``file`` set; pages of one file share its name.
+
+        A picture that cannot be read is left out, counted in ``dropped`` and leaves a gap in ``index``.
 
         Raises:
-            SourceError: At the first file that cannot be read; the frames before it were delivered.
+            TruncatedError: At the end: some could not be read; the others were delivered.
+            LostError: A file could not be read within two minutes; the frames before it were delivered.
+            SourceError: None could be read.
         """
-        for index, path in enumerate(self._paths):
-            if self._closed.is_set():
-                return
-            image = read_image(path)
-            yield Frame(
-                image=image,
-                index=index,
-                source=self._name,
-                pts_s=None,
-                t_capture_us=self._clock.unix_us(),
-                t_read_ns=self._clock.monotonic_ns(),
-                bit_depth=8 if image.dtype == np.uint8 else 16,
-                file=path.name,
-            )
+        delivered = 0
+        refused: list[SourceError] = []
+        try:
+            for path, page in self._places(refused):
+                image = self._read(path, page, delivered, refused)
+                if self._closed.is_set():
+                    return
+                if image is None:
+                    continue
+                yield self._frame(image, path, delivered + len(refused), len(refused))
+                delivered += 1
+                if delivered == self._limit:
+                    break
+        finally:
+            self.close()
+        _judge(delivered, refused)
 
     def close(self) -> None:
-        """End the iteration before its next file."""
+        """End the iteration before its next file; a reader in another thread ends at once."""
         self._closed.set()
+        self._calls.finish(lambda: None)
+
+    def _page_count(self, path: Path) -> int:
+        if path.suffix.lower() not in _PAGED_SUFFIXES:
+            return 1
+        try:
+            return len(self._calls.call(lambda: image_pages(path), _READ_S))
+        except (SourceError, TimeoutError):
+            return 1  # said when it is read
+
+    def _places(self, refused: list[SourceError]) -> Iterator[tuple[Path, int]]:
+        """Yield file and page of every picture; a file that is none is added to those refused."""
+        for path in self._paths:
+            if self._closed.is_set():
+                return
+            try:
+                pages = self._calls.call(partial(image_pages, path), _READ_S)
+            except FinishedError:
+                return
+            except SourceError as error:
+                refused.append(error)
+                continue
+            yield from ((path, page) for page in pages)
+
+    def _read(self, path: Path, page: int, delivered: int, refused: list[SourceError]) -> GreyImage | None:
+        try:
+            return self._calls.call(lambda: read_image(path, page), _READ_S)
+        except FinishedError:
+            return None
+        except TimeoutError as error:
+            kind = LostError if delivered else SourceError
+            raise kind(f"{path}: could not be read within {_READ_S:g} s; check the disk") from error
+        except SourceError as error:
+            refused.append(error)
+            return None
+
+    def _frame(self, image: GreyImage, path: Path, index: int, dropped: int) -> Frame:
+        return Frame(
+            image=image,
+            index=index,
+            source=self._name,
+            pts_s=None,
+            t_capture_us=self._clock.unix_us(),
+            t_read_ns=self._clock.monotonic_ns(),
+            bit_depth=8 if image.dtype == np.uint8 else 16,
+            dropped=dropped,
+            file=path.name,
+        )
+
+
+def _judge(delivered: int, refused: list[SourceError]) -> None:
+    """Raise if anything was left out; the first reason stands for all."""
+    if not refused:
+        return
+    if not delivered and len(refused) == 1:
+        raise refused[0]
+    if not delivered:
+        raise SourceError(f"none of {len(refused)} images could be read, the first: {refused[0]}") from refused[0]
+    left_out = "1 image was left out" if len(refused) == 1 else f"{len(refused)} images were left out, the first"
+    raise TruncatedError(f"{left_out}: {refused[0]}; {delivered} frames were delivered") from refused[0]
 
 
 def find_images(spec: str) -> list[Path]:
@@ -108,53 +182,7 @@ def find_images(spec: str) -> list[Path]:
         raise SourceError(f"{spec}: cannot read the folder: {error.strerror}") from error
     images = sorted((path for path in shown if path.is_file()), key=natural_key)
     if not images:
-        raise SourceError(f"{spec}: expected {_FORMATS} images, found none; name a folder or a glob that holds some")
+        raise SourceError(
+            f"{spec}: expected {IMAGE_FORMATS} images, found none; name a folder or a glob that holds some"
+        )
     return images
-
-
-def read_image(path: Path) -> GreyImage:
-    """Read one image as grey counts at the depth it has.
-
-    The header is looked at first: a picture over the size limits is refused before it is decoded. Alpha is left
-    out, palettes and colours become grey.
-
-    Args:
-        path: PNG, BMP, JPEG or TIFF file, 8 or 16 bits a channel.
-
-    Returns:
-        (H, W) uint8 or uint16.
-
-    Raises:
-        SourceError: It cannot be read, is no image, is cut off, is too small or too large, or is no 8 or 16 bit one.
-    """
-    try:
-        with path.open("rb") as file:
-            if file.seek(0, 2) == 0:
-                raise SourceError(f"{path}: expected a {_FORMATS} image, found an empty file")
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                return _decode(data, path)
-    except OSError as error:
-        raise SourceError(f"{path}: cannot read the image: {error.strerror}") from error
-
-
-def _decode(data: mmap.mmap, path: Path) -> GreyImage:
-    try:
-        check_size(image_size(data), str(path))
-        complete = is_complete(data)
-    except HeaderError as error:
-        raise SourceError(f"{path}: expected a {_FORMATS} image, found {error}") from error
-    if not complete:
-        raise SourceError(f"{path}: the image is truncated ({len(data)} bytes are there); copy it anew")
-    # libpng, libtiff and OpenCV write to stderr what the error below says.
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        image = cv2.imdecode(np.frombuffer(data[:], np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        raise SourceError(f"{path}: the image cannot be decoded: {error.err}") from error
-    if image is None:
-        raise SourceError(f"{path}: the image is damaged, or holds pixels that are not read; copy or convert it")
-    if image.dtype == np.uint8:
-        return to_grey(image.astype(np.uint8, copy=False))
-    if image.dtype == np.uint16:
-        return to_grey(image.astype(np.uint16, copy=False))
-    raise SourceError(f"{path}: expected 8 or 16 bit counts, found {image.dtype}; convert it to 16 bit")

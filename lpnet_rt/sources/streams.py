@@ -3,69 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import av
 
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
-from lpnet_rt.errors import SourceError
+from lpnet_rt.errors import LostError, SourceError, TruncatedError
 from lpnet_rt.frames import Frame
 from lpnet_rt.settings import SourceSettings
 from lpnet_rt.sources.blocking import BlockingCalls, FinishedError
-from lpnet_rt.sources.naming import source_name
-from lpnet_rt.sources.pixels import grey_pixels
-from lpnet_rt.sources.video import av_reason, pick_video_stream, silence_ffmpeg
+from lpnet_rt.sources.containers import STREAM_SCHEMES, open_stream, pick_video_stream
+from lpnet_rt.sources.damage import Tally, missing_tail
+from lpnet_rt.sources.decoding import Picture, Read, VideoDecoder
+from lpnet_rt.sources.naming import source_name, url_scheme
 from lpnet_rt.text import redact_url
 
 __all__ = ["STREAM_SCHEMES", "StreamSource"]
-
-STREAM_SCHEMES = frozenset({"rtsp", "rtsps", "http", "https", "udp", "rtp", "srt", "tcp", "rtmp"})
-
-_OPTIONS = {
-    "rtsp_flags": "prefer_tcp",
-    # No playlist or session description that comes over the network may open a file of this machine.
-    "protocol_whitelist": "rtsp,rtsps,http,https,udp,rtp,srtp,srt,tcp,tls,rtmp,crypto,httpproxy",
-}
-
-
-@dataclass(slots=True)
-class _Connection:
-    """What the reading thread alone touches.
-
-    Attributes:
-        container: Open container.
-        stream: Its video stream.
-        packets: Its packets, as they come.
-    """
-
-    container: av.container.InputContainer
-    stream: av.VideoStream
-    packets: Iterator[av.Packet[av.VideoStream]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """One packet's outcome: frames, damage in them, the end, or the reason of a failure."""
-
-    frames: tuple[av.VideoFrame, ...] = ()
-    damaged: int = 0
-    ended: bool = False
-    failure: str | None = None
 
 
 class StreamSource:
     """Delivers the frames of a network stream as they come.
 
-    A frame that cannot be decoded (a lost packet, the time before the first key frame) is left out, counted in
-    ``dropped`` and leaves a gap in ``index``. User and password of the URL appear in no message and no name.
+    A damaged frame is delivered with ``damage`` set. One that cannot be decoded (a lost packet, the time before the
+    first key frame) is left out, counted in ``dropped`` and leaves a gap in ``index``. User and password of the URL
+    appear in no message and no name.
     """
 
     def __init__(self, settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> None:
         """Connect.
 
         Args:
-            settings: ``spec`` is the URL; ``name``, ``frames`` and ``open_timeout_s`` are used.
+            settings: ``spec`` is the URL; ``name`` and ``open_timeout_s`` are used.
             clock: Tells when each frame was read.
 
         Raises:
@@ -73,18 +41,20 @@ class StreamSource:
         """
         self._shown = redact_url(settings.spec)
         self._name = settings.name or source_name(self._shown.partition("://")[2])
-        self._limit = settings.frames
+        self._frame_limit = settings.frames
         self._timeout_s = settings.open_timeout_s
         self._clock = clock
-        self._connection: _Connection | None = None
+        self._url = settings.spec
+        self._container: av.container.InputContainer | None = None
         self._rate_hz: float | None = None
+        self._recording = False
+        self._tail: str | None = None
         self._calls = BlockingCalls(f"stream {self._name}")
-        url = settings.spec
         try:
-            failure = self._calls.call(lambda: self._connect(url), self._timeout_s)
+            failure = self._calls.call(lambda: self._connect(strict=True), self._timeout_s)
         except TimeoutError:
             failure = f"no answer within {self._timeout_s:g} s; check the address and that the camera sends"
-        except SourceError:
+        except BaseException:
             self.close()
             raise
         if failure:
@@ -104,8 +74,8 @@ class StreamSource:
 
     @property
     def frame_count(self) -> int | None:
-        """The limit, or None: a stream does not say when it ends."""
-        return self._limit
+        """The limit, or None: a stream does not say when it ends. The limit is the reader's to keep."""
+        return self._frame_limit
 
     @property
     def rate_hz(self) -> float | None:
@@ -118,10 +88,14 @@ class StreamSource:
         return ()
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield frames until the stream, or the limit, ends; then the connection is closed.
+        """Yield frames for as long as they come; then the connection is closed.
+
+        Only a recording behind ``http`` or ``https`` that says how long it is has an ordinary end.
 
         Raises:
-            SourceError: The stream failed, or no frame came for ``open_timeout_s``.
+            LostError: Frames came, and then the stream ended, broke off, or sent none for ``open_timeout_s``.
+            TruncatedError: A recording ended with damage in it.
+            SourceError: No frame ever came.
         """
         try:
             yield from self._frames()
@@ -133,98 +107,89 @@ class StreamSource:
         self._calls.finish(self._hang_up)
 
     def _frames(self) -> Iterator[Frame]:
-        index, dropped, delivered = 0, 0, 0
-        deadline_ns = self._clock.monotonic_ns() + round(self._timeout_s * 1e9)
+        tally = Tally()
+        deadline_ns = self._deadline_ns()
         while True:
-            read = self._next_read(deadline_ns)
-            dropped += read.damaged
-            index += read.damaged
-            for decoded in read.frames:
-                yield self._frame(decoded, index, dropped)
-                index += 1
-                delivered += 1
-                if delivered == self._limit:
-                    return
-            if read.failure:
-                raise SourceError(f"{self._shown}: the stream failed after {delivered} frames: {read.failure}")
-            if read.ended:
+            try:
+                read = self._next_read(deadline_ns)
+            except FinishedError:
                 return
-            if read.frames:
-                deadline_ns = self._clock.monotonic_ns() + round(self._timeout_s * 1e9)
+            if read.restarted:
+                tally, deadline_ns = Tally(), self._deadline_ns()
+            tally.missing += read.missing
+            tally.skipped += read.skipped
+            for picture in read.pictures:
+                frame = self._frame(picture, tally)
+                tally.delivered += 1
+                tally.damaged += picture.damage is not None
+                yield frame
+            if read.ended:
+                return self._judge_end(tally, read.failure)
+            if read.pictures:
+                deadline_ns = self._deadline_ns()
 
-    def _connect(self, url: str) -> str | None:
-        """Open the stream; return why that failed, or None."""
-        silence_ffmpeg()
-        try:
-            container = av.open(url, timeout=(self._timeout_s, self._timeout_s), options=_OPTIONS)
-        except (av.FFmpegError, OSError, ValueError) as error:
-            return av_reason(error) if isinstance(error, av.FFmpegError) else type(error).__name__
-        try:
-            stream = pick_video_stream(container, self._shown)
-        except SourceError:
-            container.close()
-            raise
-        # One frame of every further thread would wait in the decoder; slices decode in parallel without that.
-        stream.thread_type = "SLICE"
-        rate = stream.average_rate or stream.guessed_rate
-        self._rate_hz = float(rate) if rate else None
-        self._connection = _Connection(container, stream, container.demux(stream))
-        return None
+    def _deadline_ns(self) -> int:
+        return self._clock.monotonic_ns() + round(self._timeout_s * 1e9)
 
-    def _next_read(self, deadline_ns: int) -> _Read:
+    def _next_read(self, deadline_ns: int) -> Read:
         left_s = max((deadline_ns - self._clock.monotonic_ns()) / 1e9, 0.001)
         try:
             return self._calls.call(self._read, left_s)
-        except FinishedError:
-            return _Read(ended=True)
         except TimeoutError:
-            return _Read(failure=f"no frame came for {self._timeout_s:g} s")
+            return Read(ended=True, failure=f"no frame came for {self._timeout_s:g} s")
 
-    def _read(self) -> _Read:
+    def _judge_end(self, tally: Tally, failure: str | None) -> None:
+        """Raise unless it was a recording that ended as it should."""
+        delivered = "1 frame was" if tally.delivered == 1 else f"{tally.delivered} frames were"
+        if not tally.delivered:
+            reason = failure or "it ended"
+            raise SourceError(f"{self._shown}: no frame could be decoded: {reason}; check what the camera sends")
+        lack = failure or self._tail
+        if lack or not self._recording:
+            raise LostError(f"{self._shown}: the stream was lost: {lack or 'it ended'}; {delivered} delivered")
+        if tally.damage:
+            raise TruncatedError(f"{self._shown}: damaged: {tally.damage}; {delivered} delivered")
+
+    def _connect(self, strict: bool) -> str | None:
+        """Open the stream, in the reading thread; return why that failed, or None."""
+        opened = open_stream(self._url, self._timeout_s)
+        if isinstance(opened, str):
+            return opened
+        self._container = opened
+        self._stream = pick_video_stream(opened, self._shown)
+        self._decoder = VideoDecoder(opened, self._stream, self._shown, strict)
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        self._rate_hz = float(rate) if rate else None
+        self._recording = url_scheme(self._url) in ("http", "https") and bool(opened.duration)
+        return None
+
+    def _read(self) -> Read:
         """Read and decode one packet, in the reading thread."""
-        if self._connection is None:
-            return _Read(ended=True)
-        try:
-            packet = next(self._connection.packets, None)
-        except av.EOFError:
-            return _Read(ended=True)
-        except av.FFmpegError as error:
-            return _Read(frames=self._last_frames(), failure=av_reason(error))
-        if packet is None:
-            return _Read(ended=True)
-        try:
-            frames = packet.decode()
-        except av.FFmpegError:
-            # Damage of one packet: counted, and the next key frame mends it.
-            return _Read(damaged=1)
-        good = tuple(frame for frame in frames if not frame.is_corrupt)
-        return _Read(frames=good, damaged=len(frames) - len(good))
+        if self._container is None:
+            return Read(ended=True)
+        read = self._decoder.read()
+        if self._decoder.too_strict:
+            self._hang_up()
+            failure = self._connect(strict=False)
+            return Read(restarted=True, ended=failure is not None, failure=failure)
+        if read.ended and self._recording:
+            self._tail = missing_tail(self._container, self._stream, self._decoder.extent)
+        return read
 
-    def _last_frames(self) -> tuple[av.VideoFrame, ...]:
-        """Return the frames that wait in the decoder when the stream breaks off."""
-        if self._connection is None:
-            return ()
-        try:
-            frames = self._connection.stream.codec_context.decode(None)
-        except av.FFmpegError:
-            return ()  # cut-off rest of a frame; that the stream broke off is about to be raised
-        return tuple(frame for frame in frames if not frame.is_corrupt)
-
-    def _frame(self, decoded: av.VideoFrame, index: int, dropped: int) -> Frame:
-        t_read_ns = self._clock.monotonic_ns()
-        image, bit_depth = grey_pixels(decoded)
+    def _frame(self, picture: Picture, tally: Tally) -> Frame:
         return Frame(
-            image=image,
-            index=index,
+            image=picture.image,
+            index=tally.delivered + tally.dropped,
             source=self._name,
-            pts_s=None if decoded.pts is None else float(decoded.time),
+            pts_s=picture.pts_s,
             t_capture_us=self._clock.unix_us(),
-            t_read_ns=t_read_ns,
-            bit_depth=bit_depth,
-            dropped=dropped,
+            t_read_ns=self._clock.monotonic_ns(),
+            bit_depth=picture.bit_depth,
+            dropped=tally.dropped,
+            damage=picture.damage,
         )
 
     def _hang_up(self) -> None:
-        if self._connection is not None:
-            self._connection.container.close()
-            self._connection = None
+        if self._container is not None:
+            self._container.close()
+            self._container = None

@@ -4,101 +4,63 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Event, Lock
+from threading import Event
 
 import av
-import av.logging
 
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
-from lpnet_rt.errors import SourceError, TruncatedError
+from lpnet_rt.errors import LostError, SourceError, TruncatedError
 from lpnet_rt.frames import Frame
-from lpnet_rt.processors import processor_count
 from lpnet_rt.settings import SourceSettings
-from lpnet_rt.sources.damage import lacks_index, missing_tail
-from lpnet_rt.sources.limits import check_size
+from lpnet_rt.sources.blocking import BlockingCalls, FinishedError
+from lpnet_rt.sources.containers import open_file, pick_video_stream
+from lpnet_rt.sources.damage import Tally, missing_tail
+from lpnet_rt.sources.decoding import Picture, Read, VideoDecoder
 from lpnet_rt.sources.naming import source_name
 from lpnet_rt.sources.pacing import Pacer
-from lpnet_rt.sources.pixels import grey_pixels
 
-__all__ = ["VideoSource", "av_reason", "decoder_threads", "pick_video_stream", "silence_ffmpeg"]
-
-_MAX_DECODER_THREADS = 4
-# Formats under which FFmpeg reads plain text as pictures of letters.
-_TEXT_FORMATS = frozenset({"tty", "bin", "xbin", "adf", "idf"})
-
-
-def decoder_threads() -> int:
-    """Return how many threads decode a file: those this process may use, at most four."""
-    return min(processor_count(), _MAX_DECODER_THREADS)
-
-
-def silence_ffmpeg() -> None:
-    """Keep FFmpeg's own lines, which hold whole URLs and say what our errors say, away from stderr and logs.
-
-    Only None does: at any level, PANIC included, PyAV hands FFmpeg's errors to Python, and a decoder thread that
-    waits for the interpreter there hangs for ever when the interpreter waits for that thread to end.
-    """
-    av.logging.set_level(None)
-
-
-def av_reason(error: av.FFmpegError) -> str:
-    """Return FFmpeg's reason without the file name or URL that PyAV adds to it."""
-    return (error.strerror or type(error).__name__).lower()
-
-
-def pick_video_stream(container: av.container.InputContainer, what: str) -> av.VideoStream:
-    """Return the first video stream that is no cover picture and check its size.
-
-    Raises:
-        SourceError: There is none, its codec is unknown or its size is out of bounds.
-    """
-    covers = av.stream.Disposition.attached_pic
-    streams = [stream for stream in container.streams.video if not stream.disposition & covers]
-    if not streams or container.format.name in _TEXT_FORMATS:
-        kinds = ", ".join(stream.type for stream in container.streams) or "none"
-        raise SourceError(f"{what}: expected a video stream, found streams: {kinds}; name a video file")
-    stream = streams[0]
-    if stream.codec_context is None:
-        raise SourceError(f"{what}: unknown video codec; convert the video, to H.264 or FFV1 for example")
-    check_size((stream.height, stream.width), what)
-    return stream
+__all__ = ["VideoSource"]
 
 
 class VideoSource:
-    """Delivers the frames of a video file in order."""
+    """Delivers the frames of a video file in order.
+
+    The file is opened and read in a thread of its own, so that a disk or a network file system that does not answer
+    holds nobody.
+    """
 
     def __init__(self, path: Path, settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> None:
         """Open the file and find its video stream.
 
         Args:
             path: Video file.
-            settings: ``name``, ``frames`` and ``realtime`` are used.
+            settings: ``name``, ``frames``, ``realtime`` and ``open_timeout_s`` are used.
             clock: Tells when each frame was read, and waits in realtime.
 
         Raises:
-            SourceError: It is missing, empty, truncated before its index, or holds no video that can be read.
+            SourceError: It is missing, empty, truncated before its index, holds no video that can be read, or cannot
+                be opened within ``open_timeout_s``.
         """
         self._path = path
         self._name = settings.name or source_name(path.stem)
-        self._limit = settings.frames
         self._clock = clock
+        self._timeout_s = settings.open_timeout_s
         self._closed = Event()
-        self._reading = Lock()
-        self._container = _open(path)
+        self._frame_limit = settings.frames
+        self._container: av.container.InputContainer | None = None
+        self._tail: str | None = None
+        self._calls = BlockingCalls(f"video {self._name}")
         try:
-            self._stream = pick_video_stream(self._container, str(path))
-        except SourceError:
-            self._container.close()
+            self._calls.call(lambda: self._open(strict=True), self._timeout_s)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, TimeoutError):
+                raise SourceError(f"{path}: did not open within {self._timeout_s:g} s; check the disk") from error
             raise
-        self._stream.thread_type = "AUTO"
-        self._stream.codec_context.thread_count = decoder_threads()
         rate = self._stream.average_rate or self._stream.guessed_rate
         self._rate_hz = float(rate) if rate else None
         self._declared_frames = self._stream.frames
         self._pacer = Pacer(clock, self._rate_hz or 25.0) if settings.realtime else None
-        self._packets = 0
-        self._end_s: float | None = None
-        self._damage: str | None = None
 
     @property
     def name(self) -> str:
@@ -115,7 +77,7 @@ class VideoSource:
         """Frames that the container declares, up to the limit, or None where it does not."""
         if self._declared_frames <= 0:
             return None
-        return min(self._declared_frames, self._limit or self._declared_frames)
+        return min(self._declared_frames, self._frame_limit or self._declared_frames)
 
     @property
     def rate_hz(self) -> float | None:
@@ -128,14 +90,15 @@ class VideoSource:
         return (self._path,)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield frames until the file, or the limit, ends; then the file is closed.
+        """Yield frames until the file ends; then the file is closed.
 
-        Frames that cannot be decoded before the first good one (a recording that starts in the middle of a group of
-        pictures) are left out and counted in ``dropped``, as far as the decoder tells of them; any later damage ends
-        the iteration.
+        Damaged frames are delivered with ``damage`` set. What cannot be decoded at all, and what precedes the first
+        good frame, is left out, counted in ``dropped`` and leaves a gap in ``index``. Where readers do not miss frames
+        (not in realtime), the limit ends the iteration.
 
         Raises:
-            TruncatedError: The file is cut off or damaged; every frame before that was delivered.
+            TruncatedError: At the end: the file is cut off or damaged; every frame that can be decoded was delivered.
+            LostError: The file could not be read any further; the frames before were delivered.
             SourceError: No frame at all can be decoded.
         """
         try:
@@ -144,120 +107,105 @@ class VideoSource:
             self.close()
 
     def close(self) -> None:
-        """Close the file; a reader in another thread ends before its next frame."""
+        """Close the file; a reader in another thread ends at once."""
         self._closed.set()
-        with self._reading:
-            self._container.close()
+        self._calls.finish(self._release)
 
     def _frames(self) -> Iterator[Frame]:
-        """Yield the good frames, then judge the end."""
-        delivered, skipped = 0, 0
-        for decoded in self._decoded():
-            if decoded is None or decoded.is_corrupt:
-                if delivered:
-                    self._damage = self._damage or "a frame is damaged"
-                    break
-                skipped += 1
-                continue
-            frame = self._frame(decoded, delivered + skipped, skipped)
-            if self._closed.is_set():
-                return
-            yield frame
-            delivered += 1
-            if delivered == self._limit:
-                return
-        if not self._closed.is_set():
-            self._judge_end(delivered)
-
-    def _decoded(self) -> Iterator[av.VideoFrame | None]:
-        """Yield decoded frames, None for a packet that cannot be decoded."""
-        demuxed = self._container.demux(self._stream)
+        """Yield the frames, then judge the end."""
+        tally = Tally()
+        limit = None if self.live else self._frame_limit
         while True:
-            with self._reading:
+            read = self._next_read(tally)
+            if read is None:
+                return
+            if read.restarted:
+                tally = Tally()
+            tally.missing += read.missing
+            tally.skipped += read.skipped
+            for picture in read.pictures:
+                frame = self._frame(picture, tally)
                 if self._closed.is_set():
                     return
-                frames, ended = self._advance(demuxed)
-            yield from frames
-            if ended:
-                return
+                tally.delivered += 1
+                tally.damaged += picture.damage is not None
+                yield frame
+                if tally.delivered == limit:
+                    return self._judge_damage(tally)
+            if read.ended:
+                return self._judge_end(tally, read.failure)
 
-    def _advance(self, demuxed: Iterator[av.Packet[av.VideoStream]]) -> tuple[list[av.VideoFrame | None], bool]:
-        """Read and decode one packet; after the last one, or a cut one, empty the decoder."""
+    def _next_read(self, tally: Tally) -> Read | None:
+        """Return what comes next, None once the source was closed."""
         try:
-            packet = next(demuxed, None)
-        except av.FFmpegError as error:
-            self._damage = f"the file cannot be read any further ({av_reason(error)})"
-            return [*self._drain()], True
-        if packet is None:
-            return [], True
-        if packet.is_corrupt:
-            self._damage = "its last frame is cut off"
-            return [*self._drain()], True
-        self._note(packet)
-        try:
-            return [*packet.decode()], False
-        except av.EOFError:
-            return [], True
-        except av.FFmpegError:
-            return [*self._drain(), None], False
+            return self._calls.call(self._read, self._timeout_s)
+        except FinishedError:
+            return None
+        except TimeoutError as error:
+            kind = LostError if tally.delivered else SourceError
+            reason = f"nothing could be read for {self._timeout_s:g} s ({tally.delivered} frames were delivered)"
+            raise kind(f"{self._path}: {reason}; check the disk or its connection") from error
 
-    def _drain(self) -> list[av.VideoFrame]:
-        """Return the frames that wait in the decoder, and make it ready for the next packet."""
-        decoder = self._stream.codec_context
-        frames: list[av.VideoFrame] = []
-        try:
-            frames = decoder.decode(None)
-        except av.FFmpegError:
-            # The decoder reports the damage that brought us here a second time; it is already accounted for.
-            frames = []
-        decoder.flush_buffers()
-        return frames
-
-    def _note(self, packet: av.Packet[av.VideoStream]) -> None:
-        if packet.size == 0:
-            return
-        self._packets += 1
-        if packet.pts is not None and packet.time_base is not None:
-            end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base)
-            self._end_s = end_s if self._end_s is None else max(self._end_s, end_s)
-
-    def _frame(self, decoded: av.VideoFrame, index: int, skipped: int) -> Frame:
-        image, bit_depth = grey_pixels(decoded)
-        pts_s = None if decoded.pts is None else float(decoded.time)
-        due_ns = self._pacer.wait(pts_s, self._closed) if self._pacer else self._clock.monotonic_ns()
+    def _frame(self, picture: Picture, tally: Tally) -> Frame:
+        due_ns = self._pacer.wait(picture.pts_s, self._closed) if self._pacer else self._clock.monotonic_ns()
         late_us = (self._clock.monotonic_ns() - due_ns) // 1000
         return Frame(
-            image=image,
-            index=index,
+            image=picture.image,
+            index=tally.delivered + tally.dropped,
             source=self._name,
-            pts_s=pts_s,
+            pts_s=picture.pts_s,
             t_capture_us=self._clock.unix_us() - late_us,
             t_read_ns=due_ns,
-            bit_depth=bit_depth,
-            dropped=skipped,
+            bit_depth=picture.bit_depth,
+            dropped=tally.dropped,
+            damage=picture.damage,
         )
 
-    def _judge_end(self, delivered: int) -> None:
+    def _judge_end(self, tally: Tally, failure: str | None) -> None:
         """Raise unless the file ended as it should."""
-        missing = self._damage or missing_tail(self._container, self._stream, self._packets, self._end_s)
-        if missing:
-            raise TruncatedError(f"{self._path}: truncated: {missing}; {delivered} frames were delivered")
-        if not delivered:
-            codec = self._stream.codec_context.name
-            raise SourceError(f"{self._path}: no frame can be decoded (codec {codec}); the file is damaged")
+        if not tally.delivered and (failure or tally.missing or tally.skipped):
+            raise SourceError(f"{self._path}: no frame can be decoded (codec {self._codec}); the file is damaged")
+        extent = self._decoder.extent
+        if failure:
+            lack: str | None = f"the file cannot be read any further ({failure})"
+        elif extent.cut:
+            lack = "its last frame is cut off"
+        else:
+            lack = self._tail
+        self._judge_damage(tally, lack)
+        if not tally.delivered:
+            raise SourceError(f"{self._path}: no frame can be decoded (codec {self._codec}); the file is damaged")
 
+    def _judge_damage(self, tally: Tally, lack: str | None = None) -> None:
+        """Raise if anything was damaged or lacks."""
+        reasons = [f"truncated: {lack}"] if lack else []
+        reasons += [f"damaged: {tally.damage}"] if tally.damage else []
+        if places := self._decoder.extent.unreadable:
+            reasons.append(f"the container is damaged in {places} place{'s' if places > 1 else ''}")
+        if reasons:
+            raise TruncatedError(f"{self._path}: {'; '.join(reasons)}; {tally.delivered} frames were delivered")
 
-def _open(path: Path) -> av.container.InputContainer:
-    try:
-        if path.stat().st_size == 0:
-            raise SourceError(f"{path}: expected a video, found an empty file")
-        silence_ffmpeg()
-        # The prefix and the list keep a file's name or content (a playlist, say) from opening anything else.
-        return av.open(f"file:{path}", options={"protocol_whitelist": "file"})
-    except av.FFmpegError as error:
-        if isinstance(error, av.InvalidDataError) and lacks_index(path):
-            reason = "the video is truncated: its index (moov) is missing; record to MKV or fragmented MP4 instead"
-            raise SourceError(f"{path}: {reason}") from error
-        raise SourceError(f"{path}: not a video that can be read ({av_reason(error)}); name a video file") from error
-    except OSError as error:
-        raise SourceError(f"{path}: cannot read the file: {error.strerror}") from error
+    def _open(self, strict: bool) -> None:
+        """Open the file, in the reading thread."""
+        container = self._container = open_file(self._path)
+        self._stream = pick_video_stream(container, str(self._path))
+        self._codec = self._stream.codec_context.name
+        self._decoder = VideoDecoder(container, self._stream, str(self._path), strict)
+
+    def _read(self) -> Read:
+        """Read and decode one packet, in the reading thread."""
+        if self._container is None:
+            return Read(ended=True)
+        read = self._decoder.read()
+        if self._decoder.too_strict:
+            self._release()
+            self._open(strict=False)
+            return Read(restarted=True)
+        if read.ended:
+            self._tail = missing_tail(self._container, self._stream, self._decoder.extent)
+        return read
+
+    def _release(self) -> None:
+        if self._container is not None:
+            self._container.close()
+            self._container = None

@@ -28,7 +28,7 @@ MEMORY_BYTES = 3 * 2**30
 def images() -> tuple[list[tuple[str, bytes]], Callable[[Path], object]]:
     import cv2
 
-    from lpnet_rt.sources.images import read_image
+    from lpnet_rt.sources.reading import read_image
 
     grey = np.random.default_rng(1).integers(0, 255, (48, 64)).astype(np.uint8)
     deep = grey.astype(np.uint16) * 200

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import cv2
 import numpy as np
 import pytest
@@ -155,3 +157,10 @@ def test_close_ends_the_source() -> None:
     source.close()
     source.close()
     assert list(frames) == []
+
+
+def test_in_realtime_a_limit_is_left_to_the_reader(clock) -> None:
+    """A live reader misses frames, and the limit counts those that it handles."""
+    source = DemoSource(SourceSettings(realtime=True, frames=3), clock, DemoScene(size_hw=(64, 64)))
+    assert source.frame_count == 3
+    assert [frame.index for frame in itertools.islice(source, 7)] == list(range(7))

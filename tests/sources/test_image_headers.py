@@ -35,7 +35,8 @@ def test_tiff_of_both_byte_orders_and_offset_sizes(order: str, big: bool) -> Non
     else:
         head = magic + struct.pack(order + "I", 8) + struct.pack(order + "H", 2)
         entries = [struct.pack(order + "HHIH2x", tag, 3, 1, value) for tag, value in ((256, 640), (257, 512))]
-    assert image_size(head + b"".join(entries)) == (512, 640)
+    last = struct.pack(order + ("Q" if big else "I"), 0)
+    assert image_size(head + b"".join(entries) + last) == (512, 640)
 
 
 @pytest.mark.parametrize(("suffix", "share"), [(".png", 0.7), (".jpg", 0.7), (".bmp", 0.7)])

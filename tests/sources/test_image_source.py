@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -8,10 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from lpnet_rt.errors import SettingsError, SourceError
+from lpnet_rt.errors import SettingsError, SourceError, TruncatedError
 from lpnet_rt.settings import SourceSettings
 from lpnet_rt.sources import open_source
-from lpnet_rt.sources.images import read_image
+from lpnet_rt.sources.reading import read_image
 
 
 def _png(path: Path, width: int, height: int) -> Path:
@@ -159,15 +161,86 @@ def test_a_single_image(tmp_path: Path) -> None:
     assert [(frame.stem, frame.bit_depth) for frame in source] == [("one [1]", 16)]
 
 
-def test_the_images_before_a_bad_one_are_delivered(tmp_path: Path) -> None:
+def test_a_bad_image_is_left_out_and_the_run_goes_on(tmp_path: Path) -> None:
     for number in (1, 2, 4):
         cv2.imwrite(str(tmp_path / f"f{number}.png"), np.zeros((8, 8), np.uint8))
     (tmp_path / "f3.png").write_text("this is no image")
+    delivered: list[tuple[str | None, int, int]] = []
+    with pytest.raises(TruncatedError, match=r"1 image was left out: .*f3\.png: expected a PNG") as told:
+        delivered.extend((f.stem, f.index, f.dropped) for f in open_source(SourceSettings(spec=str(tmp_path))))
+    assert delivered == [("f1", 0, 0), ("f2", 1, 0), ("f4", 3, 1)]
+    assert told.value.exit_code == 4
+
+
+def test_the_limit_counts_images_that_were_delivered(tmp_path: Path) -> None:
+    (tmp_path / "f0.png").write_text("this is no image")
+    for number in (1, 2, 3):
+        cv2.imwrite(str(tmp_path / f"f{number}.png"), np.zeros((8, 8), np.uint8))
     delivered = []
-    with pytest.raises(SourceError, match=r"f3\.png: expected a PNG, BMP, JPEG or TIFF image"):
-        delivered.extend(frame.stem for frame in open_source(SourceSettings(spec=str(tmp_path))))
-    # extend() keeps what came before the error.
+    with pytest.raises(TruncatedError):
+        delivered.extend(f.stem for f in open_source(SourceSettings(spec=str(tmp_path), frames=2)))
     assert delivered == ["f1", "f2"]
+
+
+def test_nothing_but_bad_images_is_no_truncation(tmp_path: Path) -> None:
+    for number in range(2):
+        (tmp_path / f"f{number}.png").write_text("this is no image")
+    with pytest.raises(SourceError, match="none of 2 images could be read") as refused:
+        list(open_source(SourceSettings(spec=str(tmp_path))))
+    assert refused.value.exit_code == 3
+    with pytest.raises(SourceError, match=r"f0\.png") as single:
+        list(open_source(SourceSettings(spec=str(tmp_path / "f0.png"))))
+    assert single.value.exit_code == 3
+
+
+def test_every_page_of_a_tiff_is_a_frame(tmp_path: Path) -> None:
+    pages = [np.full((8 + page, 9), 1000 * page, np.uint16) for page in range(4)]
+    assert cv2.imwritemulti(str(tmp_path / "stack.tif"), pages)
+    source = open_source(SourceSettings(spec=str(tmp_path)))
+    assert source.frame_count == 4
+    frames = list(source)
+    assert [frame.file for frame in frames] == ["stack.tif"] * 4
+    for frame, page in zip(frames, pages, strict=True):
+        np.testing.assert_array_equal(frame.image, page)
+    with pytest.raises(SourceError, match="expected one page, found 4"):
+        read_image(tmp_path / "stack.tif")
+
+
+@pytest.mark.parametrize("ending", [b"", b"\xff\xd9"])
+def test_half_a_scan_is_damage_with_and_without_its_end(tmp_path: Path, ending: bytes) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
+    data = cv2.imencode(".jpg", noise)[1].tobytes()
+    scan = data.index(b"\xff\xda")
+    path = tmp_path / "half.jpg"
+    path.write_bytes(data)
+    assert read_image(path).shape == (64, 64)
+    path.write_bytes(data[: scan + (len(data) - scan) // 2] + ending)
+    with pytest.raises(SourceError, match=r"truncated|cut off"):
+        read_image(path)
+
+
+def test_the_memory_of_a_picture_is_bounded_by_depth_and_channels(tmp_path: Path) -> None:
+    path = _png(tmp_path / "a.png", 10_000, 10_000)
+    data = bytearray(path.read_bytes())
+    data[24:26] = bytes([16, 6])  # 16 bits, red, green, blue and alpha: 800 MB
+    path.write_bytes(data)
+    with pytest.raises(SourceError, match="at most 400 MB when decoded, found 800 MB"):
+        read_image(path)
+
+
+def test_a_large_picture_is_held_once(tmp_path: Path) -> None:
+    """In a process of its own whose memory is limited: 256 MB of 16-bit colour, 85 MB of them grey."""
+    path = tmp_path / "large.png"
+    assert cv2.imwrite(str(path), np.zeros((6400, 6600, 3), np.uint16))
+    program = (
+        "import resource, sys; from pathlib import Path; from lpnet_rt.sources.reading import read_image;"
+        "import cv2; cv2.setNumThreads(1);"
+        "used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize();"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + 2 * 85_000_000, -1));"
+        "print(read_image(Path(sys.argv[1])).shape)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "(6400, 6600)", done.stderr
 
 
 def test_a_folder_without_images_and_an_empty_image(tmp_path: Path) -> None:

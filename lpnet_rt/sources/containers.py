@@ -1,0 +1,132 @@
+"""Containers: opening files and streams with FFmpeg, within limits on formats, protocols and sizes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import av
+import av.logging
+
+from lpnet_rt.errors import SourceError
+from lpnet_rt.sources.damage import lacks_index
+from lpnet_rt.sources.limits import MAX_PIXELS, check_size
+
+__all__ = [
+    "FILE_FORMATS",
+    "STREAM_FORMATS",
+    "STREAM_SCHEMES",
+    "av_reason",
+    "open_file",
+    "open_stream",
+    "pick_video_stream",
+    "silence_ffmpeg",
+]
+
+# Containers and bare video streams. No playlist, script or session description is among them: a small text file would
+# open others, or itself without end. Nor are the formats that take plain text for pictures of letters.
+# fmt: off
+FILE_FORMATS = frozenset({
+    "amv", "apng", "asf", "av1", "avi", "avs2", "avs3", "cavsvideo", "cine", "dhav", "dirac", "dnxhd", "dv",
+    "evc", "flic", "flv", "gif", "gxf", "h261", "h263", "h264", "hevc", "ivf", "jpegxl_anim", "m4v", "matroska",
+    "mjpeg", "mjpeg_2000", "mlv", "mov", "mp4", "mpeg", "mpegts", "mpegvideo", "mpjpeg", "mxf", "nsv", "nut",
+    "obu", "ogg", "r3d", "rm", "ser", "smjpeg", "vc1", "vc1test", "vvc", "webm", "webp", "wtv", "wav", "xmv",
+    "yuv4mpegpipe",
+    # pictures one after the other
+    "bmp_pipe", "j2k_pipe", "jpeg_pipe", "pgm_pipe", "png_pipe", "tiff_pipe", "webp_pipe",
+})
+# fmt: on
+# A network stream may also be described by its protocol, or by a playlist of the same server.
+STREAM_FORMATS = FILE_FORMATS | {"rtsp", "rtp", "sdp", "rtp_mpegts", "hls", "dash", "live_flv", "aac", "webvtt"}
+STREAM_SCHEMES = frozenset({"rtsp", "rtsps", "http", "https", "udp", "rtp", "srt", "tcp", "rtmp"})
+# Not every build of FFmpeg has these.
+_OPTIONAL_SCHEMES = frozenset({"srt"})
+
+_LIMITS = {"max_pixels": str(MAX_PIXELS)}
+_FILE_OPTIONS = _LIMITS | {
+    "protocol_whitelist": "file",
+    "format_whitelist": ",".join(sorted(FILE_FORMATS)),
+    # Every frame that is stored is delivered; those that an edit list hides have times before 0.
+    "advanced_editlist": "0",
+}
+_STREAM_OPTIONS = _LIMITS | {
+    "rtsp_flags": "prefer_tcp",
+    # No playlist or session description that comes over the network may open a file of this machine.
+    "protocol_whitelist": "rtsp,rtsps,http,https,udp,rtp,srtp,srt,tcp,tls,rtmp,crypto,httpproxy",
+    "format_whitelist": ",".join(sorted(STREAM_FORMATS)),
+}
+
+
+def silence_ffmpeg() -> None:
+    """Keep FFmpeg's own lines, which hold whole URLs and say what our errors say, away from stderr and logs.
+
+    Only None does: at any level, PANIC included, PyAV hands FFmpeg's errors to Python, and a decoder thread that
+    waits for the interpreter there hangs for ever when the interpreter waits for that thread to end.
+    """
+    av.logging.set_level(None)
+
+
+def av_reason(error: av.FFmpegError) -> str:
+    """Return FFmpeg's reason without the file name or URL that PyAV adds to it."""
+    return (error.strerror or type(error).__name__).lower()
+
+
+def open_file(path: Path) -> av.container.InputContainer:
+    """Open a video file; nothing but that file is read, whatever it holds.
+
+    Raises:
+        SourceError: It cannot be read, or is no container of :data:`FILE_FORMATS`.
+    """
+    try:
+        if path.stat().st_size == 0:
+            raise SourceError(f"{path}: expected a video, found an empty file")
+        silence_ffmpeg()
+        # The prefix keeps a file's name from being read as a protocol. Metadata need not be UTF-8.
+        return av.open(f"file:{os.fspath(path)}", options=_FILE_OPTIONS, metadata_errors="replace")
+    except av.FFmpegError as error:
+        if isinstance(error, av.InvalidDataError) and lacks_index(path):
+            reason = "the video is truncated: its index (moov) is missing; record to MKV or fragmented MP4 instead"
+            raise SourceError(f"{path}: {reason}") from error
+        reason = "an unknown or damaged format" if isinstance(error, av.ArgumentError) else av_reason(error)
+        raise SourceError(f"{path}: not a video that can be read ({reason}); name a video file") from error
+    except OSError as error:
+        raise SourceError(f"{path}: cannot read the file: {error.strerror}") from error
+
+
+def open_stream(url: str, timeout_s: float) -> av.container.InputContainer | str:
+    """Open a network stream.
+
+    Returns:
+        The container, or why there is none: an exception would carry the whole URL, password included.
+    """
+    silence_ffmpeg()
+    try:
+        timeouts = (timeout_s, timeout_s)
+        return av.open(url, timeout=timeouts, options=_STREAM_OPTIONS, metadata_errors="replace")
+    except av.ProtocolNotFoundError:
+        known = ", ".join(sorted(STREAM_SCHEMES - _OPTIONAL_SCHEMES))
+        return f"this build of FFmpeg (PyAV {av.__version__}) lacks the protocol; use one of {known}"
+    except av.ArgumentError:
+        return "its format is not one that is read from a network"
+    except av.FFmpegError as error:
+        return av_reason(error)
+    except (OSError, ValueError) as error:
+        return type(error).__name__
+
+
+def pick_video_stream(container: av.container.InputContainer, what: str) -> av.VideoStream:
+    """Return the first video stream that is no cover picture and check its size.
+
+    Raises:
+        SourceError: There is none, its codec is unknown or its size is out of bounds.
+    """
+    covers = av.stream.Disposition.attached_pic
+    streams = [stream for stream in container.streams.video if not stream.disposition & covers]
+    if not streams:
+        kinds = ", ".join(stream.type for stream in container.streams) or "none"
+        raise SourceError(f"{what}: expected a video stream, found streams: {kinds}; name a video file")
+    stream = streams[0]
+    if stream.codec_context is None:
+        raise SourceError(f"{what}: unknown video codec; convert the video, to H.264 or FFV1 for example")
+    check_size((stream.height, stream.width), what)
+    return stream

@@ -1,0 +1,251 @@
+"""Decoding: packets to pictures, and what is known of their damage.
+
+A decoder is asked to report damage instead of concealing it. What it reports, what a container or a checksum says of a
+packet, and what was predicted from such a picture, counts as damaged up to the next key frame.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, replace
+
+import av
+
+from lpnet_rt.errors import SourceError
+from lpnet_rt.frames import GreyImage
+from lpnet_rt.processors import processor_count
+from lpnet_rt.sources.checksums import Ffv1Checksums
+from lpnet_rt.sources.containers import av_reason
+from lpnet_rt.sources.damage import Extent
+from lpnet_rt.sources.limits import check_size, most_pixels_of
+from lpnet_rt.sources.pixels import grey_pixels
+
+__all__ = ["Picture", "Read", "VideoDecoder"]
+
+_MAX_THREADS = 4
+_DETECT = "crccheck+bitstream+buffer+careful"
+# Key frames that a strict decoder may refuse before its first picture. Some cameras break their own standard in every
+# frame; their pictures are worth more than the check.
+_STRICT_TRIES = 3
+# Packets in a row that a container may fail to hand out before it counts as unreadable.
+_UNREADABLE_TRIES = 64
+# Pictures wait in a decoder for others that are shown before them; H.264 allows 16.
+_MOST_WAITING = 64
+_DEPENDS = "it was predicted from a damaged frame"
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One decoded picture.
+
+    Attributes:
+        image: (H, W) uint8 or uint16, raw counts.
+        bit_depth: Significant bits of a count.
+        pts_s: Time in the stream, seconds, finite; None where there is none.
+        damage: None, or what is damaged in one line.
+    """
+
+    image: GreyImage
+    bit_depth: int
+    pts_s: float | None
+    damage: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What came of one packet.
+
+    Attributes:
+        pictures: In the order in which they are shown.
+        missing: Pictures of which nothing came out, and damaged ones before the first good one.
+        skipped: Pictures before the first key frame, which the recording does not hold whole.
+        ended: Nothing follows.
+        failure: Why nothing follows, where that is no ordinary end.
+        restarted: The stream was opened again and starts from its beginning; what was counted does not count.
+    """
+
+    pictures: tuple[Picture, ...] = ()
+    missing: int = 0
+    skipped: int = 0
+    ended: bool = False
+    failure: str | None = None
+    restarted: bool = False
+
+
+class VideoDecoder:
+    """Reads a container's video stream packet by packet; belongs to one thread."""
+
+    def __init__(self, container: av.container.InputContainer, stream: av.VideoStream, what: str, strict: bool) -> None:
+        """Prepare the decoder; nothing is read yet.
+
+        Args:
+            container: Open container; whoever opened it closes it.
+            stream: Its video stream.
+            what: File or stream, for messages.
+            strict: Whether the decoder reports damage or conceals it.
+        """
+        self._container, self._stream, self._what, self._strict = container, stream, what, strict
+        self._packets = container.demux(stream)
+        context = stream.codec_context
+        size_hw = (max(stream.height, context.coded_height), max(stream.width, context.coded_width))
+        context.options = {
+            "err_detect": _DETECT + ("+explode" if strict else ""),
+            "max_pixels": str(most_pixels_of(size_hw)),
+        }
+        # With a thread for each frame, errors come late and take good frames with them, and every thread holds one.
+        stream.thread_type = "SLICE"
+        context.thread_count = min(processor_count(), _MAX_THREADS)
+        self._checksums = Ffv1Checksums(bytes(context.extradata or b"")) if context.name == "ffv1" else None
+        self._times: list[int] | None = [] if container.format.name == "avi" else None
+        # FFmpeg's HEVC decoder leaves some damaged pictures out without a word.
+        self._awaited: set[int] | None = set() if context.name == "hevc" else None
+        self._suspects: dict[int, str] = {}
+        self._damaged = False
+        self._clean_from: int | None = None
+        self._joined = self._shown = False
+        self._refused_keys = 0
+        self.extent = Extent()
+
+    @property
+    def too_strict(self) -> bool:
+        """True where the first key frames were refused one after the other: open it again with ``strict`` False."""
+        return self._strict and not self._shown and self._refused_keys >= _STRICT_TRIES
+
+    def read(self) -> Read:
+        """Read one packet and decode it; at the end, what waits in the decoder.
+
+        Raises:
+            SourceError: The pixels are of a kind that is not read.
+        """
+        try:
+            packet = self._next_packet()
+        except av.EOFError:
+            return self._drain()
+        except av.FFmpegError as error:
+            return self._drain(av_reason(error))
+        if packet is None:
+            return self._drain()
+        if packet.size == 0:
+            # FFmpeg's sign that the end is near, or an empty packet, which tells an AVI player to wait.
+            return Read()
+        return self._decode(packet)
+
+    def _next_packet(self) -> av.Packet[av.VideoStream] | None:
+        """Return the next packet, also after one that the container could not hand out."""
+        for _ in range(_UNREADABLE_TRIES):
+            try:
+                return next(self._packets, None)
+            except av.InvalidDataError:
+                self.extent.unreadable += 1
+                self._taint()
+                self._packets = self._container.demux(self._stream)
+        raise av.InvalidDataError(0, "no packet can be read any more")
+
+    def _decode(self, packet: av.Packet[av.VideoStream]) -> Read:
+        joined = self._join(packet)
+        damage = self._judge(packet)
+        self.extent.note(packet, damage is not None)
+        time = packet.dts if packet.dts is not None else packet.pts
+        if self._times is not None and time is not None:
+            heapq.heappush(self._times, time)
+        try:
+            frames = packet.decode()
+        except (av.FFmpegError, ValueError):
+            self._taint()
+            if self._times and time in self._times:
+                self._times.remove(time)
+                heapq.heapify(self._times)
+            self._refused_keys += packet.is_keyframe
+            return Read(missing=1) if joined or self._shown else Read(skipped=1)
+        if self._awaited is not None and packet.pts is not None and self._shown:
+            self._awaited.add(packet.pts)
+        if damage and packet.pts is not None:
+            while len(self._suspects) >= _MOST_WAITING:
+                self._suspects.pop(next(iter(self._suspects)))
+            self._suspects[packet.pts] = damage
+        return self._pictures(frames, damage)
+
+    def _join(self, packet: av.Packet[av.VideoStream]) -> bool:
+        """Note the first key frame; a recording or a reader may start between two."""
+        self._joined = self._joined or packet.is_keyframe
+        return self._joined
+
+    def _judge(self, packet: av.Packet[av.VideoStream]) -> str | None:
+        """Return what is known of a packet's damage before it is decoded."""
+        own = "its data were cut off or lost on the way" if packet.is_corrupt else None
+        if own is None and self._checksums is not None:
+            own = self._checksums.damage(bytes(packet))
+        if own is not None:
+            self._taint()
+            return own
+        if not self._damaged:
+            return None
+        if packet.is_keyframe:
+            # Pictures that come after a key frame and are shown before it may still be predicted from damaged ones.
+            self._damaged = packet.pts is not None and self._clean_from is None
+            self._clean_from = packet.pts if self._damaged else None
+            return None
+        clean = self._clean_from is not None and packet.pts is not None and packet.pts > self._clean_from
+        return None if clean else _DEPENDS
+
+    def _taint(self) -> None:
+        self._damaged, self._clean_from = True, None
+
+    def _drain(self, failure: str | None = None) -> Read:
+        """Return the pictures that wait in the decoder, and the end."""
+        try:
+            frames = self._stream.codec_context.decode(None)
+        except (av.FFmpegError, ValueError):
+            return Read(ended=True, failure=failure)  # what it reports was counted when its packet was decoded
+        last_damage = _DEPENDS if self._damaged and self._clean_from is None else None
+        read = self._pictures(frames, last_damage)
+        unseen = len(self._awaited or ())
+        return replace(read, missing=read.missing + unseen, ended=True, failure=failure)
+
+    def _pictures(self, frames: list[av.VideoFrame], last_damage: str | None) -> Read:
+        """Turn frames into pictures; ``last_damage`` is that of the packet before, for frames without a time."""
+        pictures: list[Picture] = []
+        missing = skipped = 0
+        for frame in frames:
+            missing += self._passed_over(frame)
+            damage = last_damage if frame.pts is None else self._suspects.pop(frame.pts, None)
+            pts_s = self._time_s(frame)
+            if not self._shown and damage is None and (frame.is_corrupt or not (self._joined or frame.key_frame)):
+                skipped += 1
+                continue
+            if damage is None and frame.is_corrupt:
+                damage = "the decoder marks it as damaged"
+            if damage is not None and not self._shown:
+                missing += 1
+                continue
+            self._shown = True
+            pictures.append(self._picture(frame, pts_s, damage))
+        return Read(tuple(pictures), missing, skipped)
+
+    def _passed_over(self, frame: av.VideoFrame) -> int:
+        """Return how many pictures should have come before this one; what follows may be predicted from them."""
+        if self._awaited is None or frame.pts is None:
+            return 0
+        passed = {pts for pts in self._awaited if pts < frame.pts}
+        self._awaited -= passed | {frame.pts}
+        if passed:
+            self._taint()
+        return len(passed)
+
+    def _picture(self, frame: av.VideoFrame, pts_s: float | None, damage: str | None) -> Picture:
+        check_size((frame.height, frame.width), self._what)
+        try:
+            image, bit_depth = grey_pixels(frame)
+        except SourceError as error:
+            raise SourceError(f"{self._what}: {error}") from error
+        return Picture(image, bit_depth, pts_s, damage)
+
+    def _time_s(self, frame: av.VideoFrame) -> float | None:
+        """Return a frame's time by the stream's own time base; a frame that waited in the decoder may have lost its."""
+        pts = frame.pts
+        if self._times:
+            # AVI counts its frames in the order in which they are stored, not in that in which they are shown.
+            pts = heapq.heappop(self._times)
+        if pts is None or not self._stream.time_base:
+            return None
+        return float(pts * self._stream.time_base)
