@@ -28,8 +28,6 @@ from lpnet_rt.sources import Source, open_source
 
 __all__ = ["Outputs", "run"]
 
-_HOLD_S = 0.02
-
 
 class Outputs:
     """Every output of one run, opened before the first frame and closed together."""
@@ -67,7 +65,7 @@ class Outputs:
             self.sinks.append(JsonlSink(output.jsonl, stamper))
         if output.masks:
             self.sinks.append(MaskSink(output.masks, detector.threshold))
-        painter = Painter(source.name, clock)
+        painter = Painter(source.name, clock, detector.threshold)
         if output.save:
             self.sinks.append(VideoSink(output.save, source.rate_hz, painter))
         if output.show:
@@ -75,12 +73,9 @@ class Outputs:
             if self.window is not None:
                 self.sinks.append(self.window)
 
-    def idle(self, stopping: Callable[[], bool]) -> bool:
-        """Keep status and window alive; holds the run while the window is paused. True ends the run."""
+    def idle(self) -> bool:
+        """Keep status and window alive. True ends the run."""
         self._tick()
-        while self.window is not None and self.window.paused and not self.window.wants_stop and not stopping():
-            self._clock.sleep(_HOLD_S)
-            self._tick()
         return self.window is not None and self.window.wants_stop
 
     def close(self, reason: str) -> None:
@@ -104,7 +99,7 @@ class Outputs:
         if self.publisher is not None:
             self.publisher.tick()
         if self.window is not None:
-            self.window.poll()
+            self.window.tick()
 
 
 def run(settings: Settings, clock: Clock = SYSTEM_CLOCK) -> int:
@@ -146,7 +141,7 @@ def _drive(pipeline: Pipeline, outputs: Outputs, caught: list[int]) -> None:
         if outputs.publisher is not None:
             outputs.publisher.wait_for_subscriber(lambda: bool(caught))
         outputs.progress.start()
-        pipeline.run(lambda: outputs.idle(lambda: bool(caught)))
+        pipeline.run(outputs.idle)
     except LpnetError as error:
         outputs.close(f"error: {error}")
         raise
