@@ -1,3 +1,4 @@
+import ctypes
 import os
 import shutil
 import signal
@@ -201,8 +202,34 @@ def press(display: str, key: str) -> None:
     xdotool(display, "key", "--window", window_of(display), key)
 
 
-def close_politely(display: str) -> None:
-    xdotool(display, "windowquit", window_of(display))
+class ClientMessage(ctypes.Structure):
+    """``XClientMessageEvent``, as long as any event."""
+
+    _fields_ = (
+        ("type", ctypes.c_int),
+        ("serial", ctypes.c_ulong),
+        ("send_event", ctypes.c_int),
+        ("display", ctypes.c_void_p),
+        ("window", ctypes.c_ulong),
+        ("message_type", ctypes.c_ulong),
+        ("format", ctypes.c_int),
+        ("data", ctypes.c_long * 5),
+        ("rest", ctypes.c_long * 24),
+    )
+
+
+def close_politely(display_name: str) -> None:
+    """Send what a window manager sends when a person closes a window."""
+    window = int(window_of(display_name))
+    xlib = ctypes.CDLL("libX11.so.6")
+    xlib.XOpenDisplay.restype = ctypes.c_void_p
+    xlib.XInternAtom.restype = ctypes.c_ulong
+    display = ctypes.c_void_p(xlib.XOpenDisplay(display_name.encode()))
+    protocols, delete = (xlib.XInternAtom(display, name, 0) for name in (b"WM_PROTOCOLS", b"WM_DELETE_WINDOW"))
+    event = ClientMessage(type=33, window=window, message_type=protocols, format=32)
+    event.data[0] = delete
+    xlib.XSendEvent(display, ctypes.c_ulong(window), 0, ctypes.c_long(0), ctypes.byref(event))
+    xlib.XCloseDisplay(display)
 
 
 @needs_display
@@ -262,7 +289,6 @@ def test_s_never_saves_over_a_picture_that_is_there(tmp_path: Path, display: str
 @needs_display
 def test_closing_the_window_asks_to_stop(display: str, start) -> None:
     program = start(display)
-    # What a window manager sends when a person closes a window.
     close_politely(display)
     assert program.ask("watch") == "True nothing"
     assert program.end() < 10
