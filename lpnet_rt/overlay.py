@@ -1,9 +1,14 @@
 """Draw a report for the eye: the stretched frame, brackets around each detection, its score, a status line below.
 
-Picture coordinates are canvas pixels: frame pixels times the enlargement. Nothing is drawn on a target itself.
+The frame is brought to the size it is shown at first, and marked then, so that labels and brackets are as legible on a
+frame that was shrunk as on one that was enlarged. Picture coordinates are pixels of the finished picture. Nothing is
+drawn on a target itself.
 """
 
 from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -15,17 +20,20 @@ from lpnet_rt.frames import display_stretch
 from lpnet_rt.reports import Report
 from lpnet_rt.text import one_line
 
-__all__ = ["Painter", "Picture", "draw"]
+__all__ = ["Painter", "Picture", "Status", "draw", "picture_size_hw"]
 
 Picture = NDArray[np.uint8]
 _Rects = NDArray[np.int32]
+_Colour = tuple[int, int, int]
 
 _MARK_BGR = (70, 240, 255)
 _OUTLINE_BGR = (0, 0, 0)
 _STRIP_BGR = (24, 22, 20)
+_FAILED_STRIP_BGR = (24, 20, 64)
 _TEXT_BGR = (205, 205, 200)
-_TITLE_BGR = (150, 148, 144)
-_FAILED_BGR = (90, 120, 255)
+_QUIET_BGR = (150, 148, 144)
+_PAUSED_BGR = (70, 240, 255)
+_FAILED_BGR = (150, 170, 255)
 
 _LEGIBLE_PX = 640
 _LARGEST_SCALE = 4
@@ -39,44 +47,91 @@ _LABELS_AT_MOST = 24
 _RATE_WINDOW_NS = 500_000_000
 
 
-def draw(report: Report, fps: float | None, title: str) -> Picture:
-    """Draw one report.
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the status line says beside the frame's own number, time and detections.
 
-    Frames under 640 pixels are enlarged, by a whole factor of at most 4; the status line is added below the frame.
+    Attributes:
+        title: Shown at the right, such as the source's name.
+        fps: Frames a second, or None.
+        threshold: Score from which on a peak is a detection, or None.
+        paused: Whether the picture stands still while detection goes on.
+    """
+
+    title: str = ""
+    fps: float | None = None
+    threshold: float | None = None
+    paused: bool = False
+
+
+def picture_size_hw(frame_hw: tuple[int, int], most_hw: tuple[int, int] | None = None) -> tuple[int, int]:
+    """Return the size of a picture without bars, status line included.
+
+    Args:
+        frame_hw: Size of the frame. One under 640 pixels is enlarged, by a whole factor of at most 4.
+        most_hw: The picture is made no larger than this, its aspect kept; None sets no limit.
+
+    Returns:
+        Height and width, pixels.
+    """
+    height, width = frame_hw
+    scale = min(_LARGEST_SCALE, max(1, round(_LEGIBLE_PX / max(height, width))))
+    strip_px = _STRIP_PX * _unit(height * scale, width * scale)
+    size_hw = height * scale + strip_px, width * scale
+    if most_hw is None or (size_hw[0] <= most_hw[0] and size_hw[1] <= most_hw[1]):
+        return size_hw
+    strip_px = _STRIP_PX * _unit(*most_hw)
+    scene_h, scene_w = _scene_hw(frame_hw, (most_hw[0] - strip_px, most_hw[1]))
+    return scene_h + strip_px, scene_w
+
+
+def draw(report: Report, status: Status, size_hw: tuple[int, int] | None = None) -> Picture:
+    """Draw one report.
 
     Args:
         report: The frame and what was found in it.
-        fps: Frames a second to show, or None.
-        title: Shown at the right of the status line, such as the source's name.
+        status: What else the status line says.
+        size_hw: Size of the picture. The frame is shrunk or enlarged to fit, its aspect kept, with dark bars where
+            it leaves room; marks and text are drawn at this size. None takes :func:`picture_size_hw` of the frame.
 
     Returns:
-        (H', W', 3) uint8, BGR.
+        (H', W', 3) uint8, BGR; (*size_hw, 3) where a size is given.
     """
-    height, width = report.frame.size_hw
-    scale = min(_LARGEST_SCALE, max(1, round(_LEGIBLE_PX / max(height, width))))
-    unit = max(1, round(max(height, width) * scale / 1400))
-    strip_px = _STRIP_PX * unit
-    canvas = np.empty((height * scale + strip_px, width * scale, 3), np.uint8)
-    grey = display_stretch(report.frame.image)
-    if scale > 1:
-        grey = cv2.resize(grey, (width * scale, height * scale), interpolation=cv2.INTER_CUBIC)  # type: ignore[assignment]
-    scene = canvas[:-strip_px]
-    scene[:] = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+    frame_hw = report.frame.size_hw
+    height, width = picture_size_hw(frame_hw) if size_hw is None else size_hw
+    unit = _unit(height, width)
+    strip_px = _STRIP_PX * unit if height > _STRIP_PX * unit else height // 2
+    canvas = np.zeros((height, width, 3), np.uint8)
+    room = canvas[: height - strip_px]
+    scene_h, scene_w = _scene_hw(frame_hw, room.shape[:2])
+    top, left = (room.shape[0] - scene_h) // 2, (width - scene_w) // 2
+    scene = room[top : top + scene_h, left : left + scene_w]
+    scene[:] = cv2.cvtColor(_resized(display_stretch(report.frame.image), scene_h, scene_w), cv2.COLOR_GRAY2BGR)
     if len(report.detections):
-        _draw_detections(scene, report.detections, scale, unit)
-    _draw_strip(canvas[-strip_px:], report, fps, title, unit)
+        _draw_detections(scene, report.detections, frame_hw, unit)
+    _draw_strip(canvas[height - strip_px :], report, status, unit)
     return canvas
 
 
 class Painter:
-    """Draws each report once for all who show or save it, and measures the frame rate it writes into the picture."""
+    """Draws each report once for all who show it at one size, and measures the frame rate it writes into pictures.
 
-    def __init__(self, title: str, clock: Clock) -> None:
-        """Remember the title of the status line and the clock that the frame rate is measured by."""
+    To be used from one thread.
+    """
+
+    def __init__(self, title: str, clock: Clock, threshold: float | None = None) -> None:
+        """Nothing is drawn yet.
+
+        Args:
+            title: Shown at the right of the status line.
+            clock: The frame rate is measured by it.
+            threshold: Score from which on a peak is a detection, for the status line.
+        """
         self._title = title
         self._clock = clock
+        self._threshold = threshold
         self._report: Report | None = None
-        self._picture: Picture | None = None
+        self._pictures: dict[tuple[int, int] | None, Picture] = {}
         self._fps: float | None = None
         self._window_frames = 0
         self._window_ns: int | None = None
@@ -85,7 +140,8 @@ class Painter:
         """Count a report for the frame rate, drawn or not; counting the same one again changes nothing."""
         if report is self._report:
             return
-        self._report, self._picture = report, None
+        self._report = report
+        self._pictures.clear()
         now_ns = self._clock.monotonic_ns()
         if self._window_ns is None:
             self._window_ns = now_ns
@@ -95,16 +151,51 @@ class Painter:
             self._fps = self._window_frames * 1e9 / (now_ns - self._window_ns)
             self._window_ns, self._window_frames = now_ns, 0
 
-    def paint(self, report: Report) -> Picture:
-        """Return the picture of a report: (H', W', 3) uint8, BGR; not to be changed."""
+    def paint(self, report: Report, size_hw: tuple[int, int] | None = None) -> Picture:
+        """Return the picture of a report, counted by :meth:`note`: uint8, BGR, not to be changed.
+
+        Args:
+            report: The frame and what was found in it.
+            size_hw: See :func:`draw`.
+        """
         self.note(report)
-        if self._picture is None:
-            self._picture = draw(report, self._fps, self._title)
-        return self._picture
+        picture = self._pictures.get(size_hw)
+        if picture is None:
+            status = Status(self._title, self._fps, self._threshold)
+            picture = self._pictures[size_hw] = draw(report, status, size_hw)
+        return picture
+
+    def paint_paused(self, report: Report, size_hw: tuple[int, int] | None = None) -> Picture:
+        """Return the picture of a report that stands still while others come; it is not counted again.
+
+        Args:
+            report: The frame and what was found in it.
+            size_hw: See :func:`draw`.
+        """
+        return draw(report, Status(self._title, self._fps, self._threshold, paused=True), size_hw)
 
 
-def _draw_detections(scene: Picture, detections: Detections, scale: int, unit: int) -> None:
-    boxes = detections.box_xyxy * scale
+def _unit(height: int, width: int) -> int:
+    """Thickness of lines and text in a picture of this size, in pixels."""
+    return max(1, round(max(height, width) / 1400))
+
+
+def _scene_hw(frame_hw: tuple[int, int], room_hw: tuple[int, ...]) -> tuple[int, int]:
+    """Largest size of the frame that fits into a room, its aspect kept."""
+    scale = min(max(1, room) / side for room, side in zip(room_hw, frame_hw, strict=True))
+    height, width = (max(1, min(room, round(side * scale))) for room, side in zip(room_hw, frame_hw, strict=True))
+    return height, width
+
+
+def _resized(grey: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    if grey.shape == (height, width):
+        return grey
+    way = cv2.INTER_AREA if height < grey.shape[0] else cv2.INTER_CUBIC
+    return cv2.resize(grey, (width, height), interpolation=way)  # type: ignore[return-value]
+
+
+def _draw_detections(scene: Picture, detections: Detections, frame_hw: tuple[int, int], unit: int) -> None:
+    boxes = _scaled(detections.box_xyxy, frame_hw, scene.shape[:2])
     frames = _bracket_rects(boxes, unit)
     corners = list(_corner_lines(frames))
     targets = [scene[y1:y2, x1:x2] for x1, y1, x2, y2 in boxes.tolist()]
@@ -115,6 +206,12 @@ def _draw_detections(scene: Picture, detections: Detections, scale: int, unit: i
     for target, pixels in zip(targets, clean, strict=True):
         target[:] = pixels
     _draw_labels(scene, detections.score, frames, unit)
+
+
+def _scaled(boxes: _Rects, frame_hw: tuple[int, int], scene_hw: tuple[int, ...]) -> _Rects:
+    """Boxes (N, 4) of the frame as boxes of the scene that cover every pixel of theirs."""
+    scale = np.array([scene_hw[1] / frame_hw[1], scene_hw[0] / frame_hw[0]])
+    return np.hstack((np.floor(boxes[:, :2] * scale), np.ceil(boxes[:, 2:] * scale))).astype(np.int32)
 
 
 def _draw_labels(scene: Picture, scores: NDArray[np.float32], frames: _Rects, unit: int) -> None:
@@ -197,26 +294,59 @@ def _apart(rects: _Rects, others: _Rects) -> NDArray[np.bool_]:
     return np.logical_or(before, behind)
 
 
-def _draw_strip(strip: Picture, report: Report, fps: float | None, title: str, unit: int) -> None:
-    strip[:] = _STRIP_BGR
-    frame, count = report.frame, len(report.detections)
-    left, right = 10 * unit, strip.shape[1] - 10 * unit
-    if report.error is not None:
-        _draw_words(strip, f"frame {frame.index} failed: {report.error}", left, unit, _FAILED_BGR)
-        return
-    parts = [f"frame {frame.index}", f"{count} detection{'' if count == 1 else 's'}"]
-    parts += [] if fps is None else [f"{fps:.0f} fps"]
-    parts += [f"dropped {frame.dropped}"] if frame.dropped else []
+def _draw_strip(strip: Picture, report: Report, status: Status, unit: int) -> None:
+    failed = report.error is not None
+    strip[:] = _FAILED_STRIP_BGR if failed else _STRIP_BGR
+    left, right, gap = 10 * unit, strip.shape[1] - 10 * unit, 16 * unit
+    parts = _parts_that_fit(_strip_parts(report, status), (right - left) // unit)
     for part in parts:
-        if left + _width_of(part, unit) > right:
-            return
-        left = _draw_words(strip, part, left, unit, _TEXT_BGR) + 18 * unit
-    title_x = right - _width_of(title, unit)
-    if title_x >= left:
-        _draw_words(strip, title, title_x, unit, _TITLE_BGR)
+        left = _draw_words(strip, part.words, left, unit, part.colour) + gap
+    title_x = right - _width_of(status.title, unit)
+    if title_x >= left and not failed:
+        _draw_words(strip, status.title, title_x, unit, _QUIET_BGR)
 
 
-def _draw_words(strip: Picture, words: str, x: int, unit: int, colour: tuple[int, int, int]) -> int:
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Words of the status line; where room is short, those of the highest rank are left out first."""
+
+    rank: int
+    words: str
+    colour: _Colour = _TEXT_BGR
+
+
+def _strip_parts(report: Report, status: Status) -> list[_Part]:
+    frame, count = report.frame, len(report.detections)
+    parts = [_Part(0, "PAUSED", _PAUSED_BGR)] if status.paused else []
+    if report.error is not None:
+        return [*parts, _Part(1, f"frame {frame.index} failed: {report.error}", _FAILED_BGR)]
+    parts.append(_Part(5, f"frame {frame.index}"))
+    parts.append(_Part(1, f"{count} detection{'' if count == 1 else 's'}"))
+    parts += [] if status.threshold is None else [_Part(4, f"threshold {status.threshold:.2f}")]
+    parts += [] if status.fps is None else [_Part(6, f"{status.fps:.0f} fps")]
+    parts += [_Part(3, f"dropped {frame.dropped}")] if frame.dropped else []
+    return [*parts, _Part(2, _utc(frame.t_capture_us), _QUIET_BGR)]
+
+
+def _parts_that_fit(parts: list[_Part], width_px: int) -> list[_Part]:
+    """Leave out the least important words until the rest fits; the most important stay, cut off if they must."""
+    gap = 16
+    while len(parts) > 1 and sum(_width_of(part.words, 1) + gap for part in parts) - gap > width_px:
+        last = max(parts, key=lambda part: part.rank)
+        parts = [part for part in parts if part is not last]
+    return parts
+
+
+def _utc(unix_us: int) -> str:
+    """Time of day with its date, UTC, to the hundredth of a second: ``2026-11-24T23:05:09.12Z``."""
+    try:
+        moment = datetime.datetime.fromtimestamp(unix_us // 1_000_000, datetime.UTC)
+    except (ValueError, OverflowError, OSError):
+        return ""
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{unix_us % 1_000_000 // 10_000:02d}Z"
+
+
+def _draw_words(strip: Picture, words: str, x: int, unit: int, colour: _Colour) -> int:
     """Write on the status line from ``x`` on; returns where the words end."""
     text = _drawable(words)
     size = _STRIP_FONT_SCALE * unit

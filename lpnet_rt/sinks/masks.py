@@ -15,6 +15,7 @@ from lpnet_rt.detections import body_mask
 from lpnet_rt.errors import SinkError, reason
 from lpnet_rt.files import refuse_existing, write_whole
 from lpnet_rt.reports import Report
+from lpnet_rt.sinks.naming import ImageNames
 
 __all__ = ["MaskSink"]
 
@@ -47,16 +48,19 @@ class MaskSink:
         self._folder = Path(folder)
         self._threshold = threshold
         self._overwrite = overwrite
-        self._stems: set[str] = set()
+        self._names = ImageNames("masks")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SinkError(f"masks: {folder}: the folder cannot be made: {reason(error)}; give another") from error
         if not os.access(self._folder, os.W_OK | os.X_OK):
             raise SinkError(f"masks: {folder}: the folder cannot be written: permission denied; give another")
-        seen: set[str] = set()
-        for stem in (Path(name).stem for name in files):
-            self._refuse_twin(stem, seen)
+        stems: dict[str, str] = {}
+        for file in files:
+            stem = Path(file).stem
+            other = stems.setdefault(stem, file)
+            if other != file:
+                raise SinkError(f"masks: {other} and {file} would both be written as {stem}.png; rename one")
             self._refuse_foreign(self._folder / f"{stem}.png")
 
     def write(self, report: Report) -> None:
@@ -66,16 +70,10 @@ class MaskSink:
             SinkError: The source is no set of images, two images have the same stem, a file that is no mask stands in
                 the way, or the disk is full.
         """
-        stem = report.frame.stem
-        if stem is None:
-            raise SinkError(
-                f"masks: expected a source of single images, found {report.frame.source}, frame {report.frame.index}; "
-                "give a folder or a pattern of images, or leave out --masks"
-            )
-        self._refuse_twin(stem, self._stems)
+        name = self._names.name_of(report.frame)
         if report.error is not None:
             return
-        path = self._folder / f"{stem}.png"
+        path = self._folder / f"{name}.png"
         self._refuse_foreign(path)
         mask = body_mask(report.score_map, self._threshold).view(np.uint8) * np.uint8(255)
         png = cv2.imencode(".png", mask)[1].tobytes()
@@ -86,13 +84,6 @@ class MaskSink:
 
     def close(self, outcome: str = "end") -> None:
         """Nothing is left to do; every mask is complete when ``write`` returns."""
-
-    def _refuse_twin(self, stem: str, seen: set[str]) -> None:
-        if stem in seen:
-            raise SinkError(
-                f"masks: two images are called {stem}: the mask of one would replace the other's; rename one"
-            )
-        seen.add(stem)
 
     def _refuse_foreign(self, path: Path) -> None:
         if not self._overwrite and not _is_mask_of_ours(path):

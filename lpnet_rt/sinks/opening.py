@@ -20,6 +20,7 @@ from lpnet_rt.settings import OutputSettings, Settings
 from lpnet_rt.sinks.base import SinkRunner
 from lpnet_rt.sinks.jsonl import JsonlSink
 from lpnet_rt.sinks.masks import MaskSink
+from lpnet_rt.sinks.pictures import PictureSink
 from lpnet_rt.sinks.runner import DirectSink, QueuedSink
 from lpnet_rt.sinks.video import VideoSink
 from lpnet_rt.sinks.window import open_window
@@ -63,9 +64,11 @@ def open_sinks(settings: Settings, source: Source, detector: Detector, clock: Cl
     stamper = FrameStamper(detector.card.name, clock)
     runners: list[SinkRunner] = []
     publisher: ZmqSink | None = None
-    painter = Painter(source.name, clock)
 
-    def queued(sink: JsonlSink | MaskSink | VideoSink, name: str) -> None:
+    def painter() -> Painter:
+        return Painter(source.name, clock, detector.threshold)  # one a sink: each draws in a thread of its own
+
+    def queued(sink: JsonlSink | MaskSink | PictureSink | VideoSink, name: str) -> None:
         runners.append(QueuedSink(sink, name, clock, lossy=source.live))
 
     try:
@@ -79,8 +82,8 @@ def open_sinks(settings: Settings, source: Source, detector: Detector, clock: Cl
             names = [path.name for path in source.files]
             queued(MaskSink(output.masks, detector.threshold, names, output.overwrite), "masks")
         if output.save:
-            queued(_picture_sink(output.save, output.overwrite, source, painter), "save")
-        window = open_window("lpnet-rt", painter, clock) if output.show else None
+            queued(_picture_sink(output.save, output.overwrite, source, painter()), "save")
+        window = open_window("lpnet-rt", painter(), clock) if output.show else None
         if window is not None:
             runners.append(QueuedSink(window, "window", clock, lossy=True))
     except BaseException:
@@ -112,18 +115,24 @@ def _with_free_names(output: OutputSettings, source: Source, clock: Clock) -> Ou
     return msgspec.structs.replace(output, **changes)
 
 
-def _picture_sink(save: str, overwrite: bool, source: Source, painter: Painter) -> VideoSink:
-    """A folder gets a picture an image, any other name a video."""
+def _picture_sink(save: str, overwrite: bool, source: Source, painter: Painter) -> VideoSink | PictureSink:
+    """A folder gets a picture for each image, any other name a video."""
+    if _is_folder(save):
+        return PictureSink(save, painter, overwrite)
     return VideoSink(save, source.rate_hz, painter, overwrite)
+
+
+def _is_folder(save: str) -> bool:
+    return save.endswith("/") or Path(save).is_dir()
 
 
 def _refuse_shared(output: OutputSettings, source: Source) -> None:
     """Refuse an output that is a file of the source or of another output, whatever may be overwritten."""
     taken = {identity: f"the source's {path}" for path in source.files for identity in _identities(path)}
     named = [("--jsonl", output.jsonl), ("--save", output.save)]
-    paths = [(flag, Path(path)) for flag, path in named if path and path != "-" and not Path(path).is_dir()]
+    paths = [(flag, Path(path)) for flag, path in named if path and path != "-" and not _is_folder(path)]
     for flag, folder in (("--masks", output.masks), ("--save", output.save)):
-        if folder and (flag == "--masks" or folder.endswith("/") or Path(folder).is_dir()):
+        if folder and (flag == "--masks" or _is_folder(folder)):
             paths += [(flag, Path(folder) / f"{path.stem}.png") for path in source.files]
     for flag, path in paths:
         for identity in _identities(path):

@@ -7,12 +7,7 @@ import os
 from fractions import Fraction
 from pathlib import Path
 
-import cv2
-
-# isort: split
-# PyAV after OpenCV: both bring a libxcb of their own, and OpenCV's windows hang if PyAV's is in the process first.
 import av
-import numpy as np
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
@@ -44,8 +39,8 @@ _ENCODER_OPTIONS = {
 class VideoSink:
     """Writes the overlay of every frame.
 
-    The first frame sets the size of the picture; a frame of another size is fitted into it with black bars. Frames
-    stand in the video at their own times.
+    The first frame sets the size of the picture; a frame of another size is fitted into it, with bars, before it is
+    drawn upon. Frames stand in the video at their own times.
     """
 
     def __init__(self, path: str, rate_hz: float | None, painter: Painter, overwrite: bool = False) -> None:
@@ -54,7 +49,7 @@ class VideoSink:
         Args:
             path: File to write, ending in .mp4 or .mkv.
             rate_hz: Nominal frames a second of the source; None takes 25.
-            painter: Draws the overlay; shared with the window.
+            painter: Draws the overlay.
             overwrite: Replace a file that exists, from the first frame on; else it is refused.
 
         Raises:
@@ -83,10 +78,10 @@ class VideoSink:
         """
         if self._is_closed:
             raise SinkError(f"video: {self._path}: expected an open file, found it closed; open a new sink")
-        picture = self._painter.paint(report)
         try:
-            container, stream = self._opened or self._open(picture)
-            image = av.VideoFrame.from_ndarray(_fit(picture, stream.height, stream.width), format="bgr24")
+            container, stream = self._opened or self._open(self._painter.paint(report))
+            picture = self._painter.paint(report, (stream.height, stream.width))
+            image = av.VideoFrame.from_ndarray(picture, format="bgr24")
             image.time_base = _TIME_BASE
             image.pts = self._pts_of(report.frame)
             container.mux(stream.encode(image))
@@ -158,19 +153,3 @@ def _installed_encoder() -> str:
         if name in av.codecs_available:
             return name
     raise SinkError(f"video: expected an FFmpeg with one of {', '.join(_ENCODERS)}, found none; pip install av")
-
-
-def _fit(picture: Picture, height: int, width: int) -> Picture:
-    """Fit a picture into (height, width, 3): as it is where it lacks at most one row and column, else with bars."""
-    found_h, found_w = picture.shape[:2]
-    if (found_h, found_w) == (height, width):
-        return picture
-    if not (0 <= height - found_h <= 1 and 0 <= width - found_w <= 1):
-        shrink = min(height / found_h, width / found_w)
-        size_wh = (max(1, int(found_w * shrink)), max(1, int(found_h * shrink)))
-        picture = cv2.resize(picture, size_wh, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-        found_h, found_w = picture.shape[:2]
-    fitted = np.zeros((height, width, 3), np.uint8)
-    top, left = (height - found_h) // 2, (width - found_w) // 2
-    fitted[top : top + found_h, left : left + found_w] = picture
-    return fitted

@@ -50,8 +50,17 @@ def test_a_source_without_stems_is_refused(tmp_path: Path, make_report) -> None:
 def test_two_images_of_one_stem_are_refused(tmp_path: Path, make_report) -> None:
     sink = MaskSink(str(tmp_path), 0.5)
     sink.write(make_report(0, file="a.png"))
-    with pytest.raises(SinkError, match="two images are called a"):
-        sink.write(make_report(1, file="a.png"))
+    with pytest.raises(SinkError, match=r"a\.png and a\.tif would both be written as a\.png"):
+        sink.write(make_report(1, file="a.tif"))
+    with pytest.raises(SinkError, match=r"a\.png and a\.tif would both be written as a\.png"):
+        MaskSink(str(tmp_path), 0.5, ["a.png", "a.tif"])
+
+
+def test_every_page_of_a_stack_gets_a_mask(tmp_path: Path, make_report) -> None:
+    sink = MaskSink(str(tmp_path), 0.5)
+    for index in range(3):
+        sink.write(make_report(index, file="stack.tif"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["stack-2.png", "stack-3.png", "stack.png"]
 
 
 def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lpnet_rt.errors import SinkError
-from lpnet_rt.overlay import Painter, draw
+from lpnet_rt.overlay import Painter, Status, draw
 from lpnet_rt.sinks.video import VideoSink
 
 KILLED = """
@@ -46,7 +46,7 @@ def test_the_video_holds_the_overlay_of_every_frame_at_its_time(tmp_path: Path, 
     assert len(pictures) == 45
     assert times_s == pytest.approx([i / 30 for i in range(45)], abs=2e-3)
     for i in (0, 20, 44):
-        assert error_db(pictures[i], draw(reports[i], None, "clip")) > 26
+        assert error_db(pictures[i], draw(reports[i], Status("clip"))) > 26
     with av.open(str(path)) as container:
         assert container.streams.video[0].codec_context.name in ("h264", "mpeg4")
     with pytest.raises(SinkError, match="closed"):

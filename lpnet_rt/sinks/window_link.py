@@ -1,0 +1,186 @@
+"""The program that owns the window, seen from this side: it is started, given pictures, listened to and ended."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from lpnet_rt.overlay import Picture
+from lpnet_rt.sinks.window_process import HEADER
+
+__all__ = ["NoWindowError", "WindowLink"]
+
+_PROGRAM = Path(__file__).with_name("window_process.py")
+_START_TIMEOUT_S = 15.0
+_END_TIMEOUT_S = 0.5
+_LEAST_SHOWN_PX = 64
+
+
+class NoWindowError(Exception):
+    """There is no window; the message says why."""
+
+
+class WindowLink:
+    """One window in a process of its own.
+
+    A thread writes pictures, at most one on its way; another reads the answers. Nothing here waits for the window
+    but the constructor, and ``close`` for half a second.
+    """
+
+    def __init__(self, title: str, on_key: Callable[[int], None]) -> None:
+        """Start the program and wait until its window is there.
+
+        Args:
+            title: Title of the window.
+            on_key: Called in a thread of the link with the code of a key that was pressed.
+
+        Raises:
+            NoWindowError: There is no display, it does not answer, or OpenCV has no windows.
+        """
+        self._on_key = on_key
+        self._room_hw: tuple[int, int] | None = None
+        self._shown_hw: tuple[int, int] | None = None
+        self._failure: str | None = None
+        self._was_closed = False
+        self._has_ended = threading.Event()
+        self._is_ready = threading.Event()
+        self._wake = threading.Condition()
+        self._outgoing: Picture | None = None
+        self._is_on_its_way = False
+        self._is_closing = False
+        # Not in the terminal's process group, where Ctrl-C would reach it; -P, because its folder is no place to import
+        # from.
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", str(_PROGRAM), title],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            start_new_session=True,
+            # OpenCV's Qt warns at every start that it brings no fonts; no text is written with it.
+            env={"QT_LOGGING_RULES": "default.warning=false", **os.environ},
+        )
+        self._threads = [
+            threading.Thread(target=self._send_all, name="lpnet-window-out", daemon=True),
+            threading.Thread(target=self._listen, name="lpnet-window-in", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+        self._wait_until_ready()
+
+    @property
+    def room_hw(self) -> tuple[int, int] | None:
+        """Height and width, pixels, that a window should not exceed on this screen."""
+        return self._room_hw
+
+    @property
+    def shown_hw(self) -> tuple[int, int] | None:
+        """Height and width, pixels, of the window's inside, or None before the first picture."""
+        return self._shown_hw
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the picture before is on the screen, so that another may be sent."""
+        return not self._is_on_its_way
+
+    @property
+    def was_closed(self) -> bool:
+        """Whether the person closed the window."""
+        return self._was_closed
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the program is gone."""
+        return self._has_ended.is_set()
+
+    def send(self, picture: Picture) -> None:
+        """Send a picture: (H, W, 3) uint8, BGR, not to be changed. It replaces one that is still waiting."""
+        with self._wake:
+            self._outgoing = picture
+            self._is_on_its_way = True
+            self._wake.notify()
+
+    def close(self) -> None:
+        """End the program; harmless when called twice. Waits half a second at most before it is killed."""
+        with self._wake:
+            self._is_closing = True
+            self._wake.notify()
+        try:
+            self._process.wait(_END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(1.0)
+
+    def _wait_until_ready(self) -> None:
+        self._is_ready.wait(_START_TIMEOUT_S)
+        if self._room_hw is not None:
+            return
+        display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+        failure, has_ended = self._failure, self._has_ended.is_set()
+        self.close()
+        if failure is not None and "not implemented" in failure:
+            raise NoWindowError(
+                "this OpenCV is built without windows (opencv-python-headless); install opencv-python instead"
+            )
+        if failure is not None:
+            raise NoWindowError(f"OpenCV cannot open one: {failure[:200]}")
+        if has_ended:
+            raise NoWindowError(f"the display {display} cannot be opened")
+        raise NoWindowError(f"the display {display} does not answer")
+
+    def _send_all(self) -> None:
+        pipe = self._process.stdin
+        assert pipe is not None
+        try:
+            while True:
+                with self._wake:
+                    self._wake.wait_for(lambda: self._outgoing is not None or self._is_closing)
+                    picture, self._outgoing = self._outgoing, None
+                    if self._is_closing or picture is None:
+                        return
+                _write_all(pipe.fileno(), HEADER.pack(*picture.shape[:2]))
+                _write_all(pipe.fileno(), picture.data.cast("B"))
+        except OSError:
+            pass  # the program is gone, which the other thread notices
+        finally:
+            pipe.close()
+
+    def _listen(self) -> None:
+        pipe = self._process.stdout
+        assert pipe is not None
+        with pipe:
+            for line in pipe:
+                self._answer(line.decode("ascii", "replace").split())
+        self._process.wait()
+        self._has_ended.set()
+        self._is_ready.set()
+
+    def _answer(self, words: list[str]) -> None:
+        match words:
+            case ["ready", width, height]:
+                self._room_hw = int(height), int(width)
+                self._is_ready.set()
+            case ["size", width, height]:
+                # A window that was shrunk to nothing is no reason to draw nothing.
+                self._shown_hw = max(int(height), _LEAST_SHOWN_PX), max(int(width), _LEAST_SHOWN_PX)
+            case ["shown"]:
+                self._is_on_its_way = False
+            case ["key", code]:
+                self._on_key(int(code))
+            case ["closed"]:
+                self._was_closed = True
+            case ["failed", *why]:
+                self._failure = " ".join(why)
+
+
+def _write_all(number: int, content: bytes | memoryview) -> None:
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(number, rest) :]
