@@ -84,7 +84,7 @@ class PublishSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     enabled: bool = True
     endpoint: str = "tcp://127.0.0.1:5556"
     wait_subscriber_s: Wait = 0.0
-    high_water: Annotated[int, msgspec.Meta(ge=1)] = 10_000
+    high_water: Annotated[int, msgspec.Meta(ge=1)] = 1_000
 
 
 class OutputSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -21,11 +21,11 @@ from lpnet_rt.clock import Clock
 from lpnet_rt.endpoints import is_ipv6
 from lpnet_rt.errors import SinkError
 from lpnet_rt.messages import (
+    TOPIC_PREFIX,
     EndMessage,
     FrameStamper,
     Message,
     StatusMessage,
-    detection_topic,
     encode,
     topic_of,
 )
@@ -43,6 +43,7 @@ _LAST_PORT = 65_535
 _KEEPALIVE_IDLE_S = 60
 _REQUESTS_KEPT = 100
 _REQUESTS_NS = 5_000_000
+_FOREIGN_BYTES = 65_536
 _SEND_BUFFER_BYTES = 65_536
 _NOT_FOR_OTHERS = 0o117
 
@@ -86,7 +87,9 @@ class ZmqSink:
         self._frames = self._failed = self._detections = self._dropped = 0
         self._last_seq: int | None = None
         self._has_waited = False
+        self._topics = tuple(f"{TOPIC_PREFIX}{word}.{source}.".encode() for word in ("det", "status", "end"))
         self._subscribed: set[bytes] = set()
+        self._foreign_bytes = 0
         self._context = zmq.Context()
         self._socket = _socket(self._context, settings)
         self._guard = PeerGuard(self._socket)
@@ -211,20 +214,30 @@ class ZmqSink:
     def _read_requests(self) -> bool:
         """Read what subscribers have sent, so that it does not pile up; True while one is subscribed to our frames.
 
-        Only prefixes of our own topic are remembered: there are some hundred of them, whatever is sent.
+        Prefixes of our own topics are remembered: there are some hundred of them, whatever is sent. Of others only the
+        size is, and a peer that adds to them when there are too many is cut.
         """
-        topic = detection_topic(self._source)
         until_ns = time.monotonic_ns() + _REQUESTS_NS
-        while self._socket.getsockopt(zmq.EVENTS) & zmq.POLLIN and time.monotonic_ns() < until_ns:
-            request = self._socket.recv(zmq.NOBLOCK)
-            prefix = request[1:]
-            if not topic.startswith(prefix):
-                continue
-            if request[:1] == b"\x01":
+        while time.monotonic_ns() < until_ns:
+            try:
+                # Not asked for by EVENTS: that holds the interpreter's lock while libzmq files what came.
+                frame = self._socket.recv(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                break
+            request = frame.bytes
+            kind, prefix = request[:1], request[1:]
+            is_ours = any(topic.startswith(prefix) for topic in self._topics)
+            if kind == b"\x01" and is_ours:
                 self._subscribed.add(prefix)
-            elif request[:1] == b"\x00":
+            elif kind == b"\x01":
+                self._foreign_bytes += len(request)
+                if self._foreign_bytes > _FOREIGN_BYTES:
+                    self._guard.cut(int(frame.get(zmq.SRCFD)))
+            elif kind == b"\x00" and is_ours:
                 self._subscribed.discard(prefix)
-        return bool(self._subscribed)
+            elif kind == b"\x00":
+                self._foreign_bytes = max(0, self._foreign_bytes - len(request))
+        return any(self._topics[0].startswith(prefix) for prefix in self._subscribed)
 
 
 def _socket(context: zmq.Context[zmq.Socket[bytes]], settings: PublishSettings) -> zmq.Socket[bytes]:
