@@ -14,6 +14,7 @@ from typing import NoReturn
 from lpnet_rt import __version__
 from lpnet_rt.dependencies import check_opencv
 from lpnet_rt.errors import DependencyError, LpnetError, SettingsError
+from lpnet_rt.text import printable, redact
 
 __all__ = ["main"]
 
@@ -47,11 +48,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         check_opencv()
         args = _parse(arguments)
+        if args is None:
+            return SettingsError.exit_code
         code = int(args.run(args))
         sys.stdout.flush()
         return code
     except LpnetError as error:
-        print(f"lpnet-rt: {error}", file=sys.stderr)
+        # Messages hold names of files and answers of libraries: what of them is a password or acts on a terminal is
+        # taken out here, whatever was forgotten where they were made.
+        print(f"lpnet-rt: {printable(redact(' '.join(str(error).split())))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("lpnet-rt: interrupted", file=sys.stderr)
@@ -67,8 +72,12 @@ def _end_early(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
-def _parse(arguments: list[str]) -> argparse.Namespace:
-    """Parse; only the verb in use is imported, so that help and small verbs are quick."""
+def _parse(arguments: list[str]) -> argparse.Namespace | None:
+    """Parse; only the verb in use is imported, so that help and small verbs are quick.
+
+    Returns:
+        What was given; None where nothing was, and the help was printed to standard error.
+    """
     verb = _verb_of(arguments)
     parser = _Parser(
         prog="lpnet-rt",
@@ -83,6 +92,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
             command = _load(module, name)
             command.add_arguments(child)
             child.set_defaults(run=command.run)
+    if not arguments:
+        parser.print_help(sys.stderr)
+        return None
     if verb is not None and arguments[0] != verb:
         arguments.insert(0, verb)
     return parser.parse_args(arguments)
@@ -120,5 +132,7 @@ def _load(module: str, verb: str) -> _Command:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in _TRAINING_MODULES:
             raise
-        raise DependencyError(f"{verb}: needs {error.name}; install it: pip install 'lpnet-rt[train]'") from error
+        raise DependencyError(
+            f"{verb}: needs {error.name}; pip install '.[train]' in a checkout of lpnet-rt brings it"
+        ) from error
     return command

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import av
 
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
+from lpnet_rt.credentials import expand_secrets
 from lpnet_rt.errors import SourceError
 from lpnet_rt.frames import Frame
 from lpnet_rt.settings import SourceSettings
@@ -78,7 +79,7 @@ class StreamSource:
         self._connection: _Connection | None = None
         self._rate_hz: float | None = None
         self._calls = BlockingCalls(f"stream {self._name}")
-        url = settings.spec
+        url = expand_secrets(settings.spec)
         try:
             failure = self._calls.call(lambda: self._connect(url), self._timeout_s)
         except TimeoutError:
