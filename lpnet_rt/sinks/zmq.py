@@ -41,10 +41,11 @@ _LINGER_MS = 500
 _POLL_S = 0.005
 _LAST_PORT = 65_535
 _KEEPALIVE_IDLE_S = 60
-_REQUESTS_KEPT = 100
+_REQUESTS_KEPT = 20
 _REQUESTS_NS = 5_000_000
 _FOREIGN_BYTES = 65_536
 _SEND_BUFFER_BYTES = 65_536
+_RECEIVE_BUFFER_BYTES = 4_096
 _NOT_FOR_OTHERS = 0o117
 
 
@@ -246,6 +247,8 @@ def _socket(context: zmq.Context[zmq.Socket[bytes]], settings: PublishSettings) 
     xpub.setsockopt(zmq.SNDHWM, settings.high_water)
     # The system's own buffers would keep some megabytes more for a peer that does not read.
     xpub.setsockopt(zmq.SNDBUF, _SEND_BUFFER_BYTES)
+    # Little of what a peer sends is taken in before the guard has seen how much it is.
+    xpub.setsockopt(zmq.RCVBUF, _RECEIVE_BUFFER_BYTES)
     xpub.setsockopt(zmq.RCVHWM, _REQUESTS_KEPT)
     xpub.setsockopt(zmq.MAXMSGSIZE, MAX_REQUEST_BYTES)
     xpub.setsockopt(zmq.TCP_KEEPALIVE, 1)
