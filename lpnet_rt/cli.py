@@ -52,6 +52,8 @@ def _main(arguments: list[str]) -> int:
     try:
         check_opencv()
         args = _parse(arguments)
+        if args is None:
+            return SettingsError.exit_code
         code = int(args.run(args))
         sys.stdout.flush()
         return code
@@ -72,8 +74,12 @@ def _end_early(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
-def _parse(arguments: list[str]) -> argparse.Namespace:
-    """Parse; only the verb in use is imported, so that help and small verbs are quick."""
+def _parse(arguments: list[str]) -> argparse.Namespace | None:
+    """Parse; only the verb in use is imported, so that help and small verbs are quick.
+
+    Returns:
+        What was given; None where nothing was, and the help was printed to standard error.
+    """
     verb = _verb_of(arguments)
     parser = _Parser(
         prog="lpnet-rt",
@@ -88,6 +94,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
             command = _load(module, name)
             command.add_arguments(child)
             child.set_defaults(run=command.run)
+    if not arguments:
+        parser.print_help(sys.stderr)
+        return None
     if verb is not None and arguments[0] != verb:
         arguments.insert(0, verb)
     return parser.parse_args(arguments)
@@ -125,5 +134,7 @@ def _load(module: str, verb: str) -> _Command:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in _TRAINING_MODULES:
             raise
-        raise DependencyError(f"{verb}: needs {error.name}; install it: pip install 'lpnet-rt[train]'") from error
+        raise DependencyError(
+            f"{verb}: needs {error.name}; pip install '.[train]' in a checkout of lpnet-rt brings it"
+        ) from error
     return command

@@ -46,7 +46,7 @@ class LpnetError(Exception):
     exit_code = 1
 
     def __str__(self) -> str:
-        return printable(redact(super().__str__()))
+        return printable(redact(" ".join(super().__str__().split())))
 
 
 class SettingsError(LpnetError):

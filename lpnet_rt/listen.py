@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +10,15 @@ from typing import TextIO
 
 import zmq
 
-from lpnet_rt.errors import MessageError, SettingsError
+from lpnet_rt.endpoints import is_ipv6
+from lpnet_rt.errors import MessageError, SettingsError, SourceError
 from lpnet_rt.messages import TOPIC_PREFIX, EndMessage, FrameMessage, Message, StatusMessage, decode
+from lpnet_rt.text import printable
 
 __all__ = ["Continuity", "line_of", "listen"]
 
-_HIGH_WATER = 10_000
+_HIGH_WATER = 256
+_MAX_MESSAGE_BYTES = 2 * 2**20  # a frame of 10,000 detections is 1.5 MiB
 _DETECTIONS_A_LINE = 4
 
 
@@ -37,7 +41,7 @@ class Continuity:
         session, last = known
         notes = []
         if session != message.session:
-            notes.append(f"{source}: the publisher has started anew, session {message.session}")
+            notes.append(f"{source}: the publisher has started again, session {message.session}")
             last = -1
             self._heard[source] = (message.session, newest)
         if is_frame and newest <= last:
@@ -63,13 +67,15 @@ def listen(
         endpoint: ZeroMQ endpoint to connect to; the publisher may start later.
         count: Stop after this many frames; None goes on.
         timeout_s: Stop when nothing came for this long, seconds; None waits.
-        as_json: Print the JSON objects as they came, one a line; what else is to be said goes to stderr.
+        as_json: Print the JSON objects, one per line, with all but ASCII escaped; what else is to be said goes to
+            stderr.
         out: Where to print; None is standard output.
 
     Returns:
-        Exit code: 0, or 1 if nothing came at all before ``timeout_s``.
+        Exit code: 0.
 
     Raises:
+        SourceError: Nothing came at all before ``timeout_s``.
         SettingsError: The endpoint is malformed, or ``count`` or ``timeout_s`` is not positive.
     """
     if count is not None and count < 1:
@@ -84,8 +90,11 @@ def listen(
         except KeyboardInterrupt:
             return 0
     if not heard:
-        print(f"nothing came from {endpoint} for {timeout_s} s: is a publisher running there?", file=notes, flush=True)
-    return 0 if heard else 1
+        raise SourceError(
+            f"listen: {endpoint}: expected messages, found none within {timeout_s:g} s; "
+            "check the address, and that a publisher runs there"
+        )
+    return 0
 
 
 def line_of(message: Message) -> str:
@@ -101,7 +110,7 @@ def line_of(message: Message) -> str:
         text = f"frame {message.frame}  failed: {message.error}"
     else:
         text = _frame_text(message)
-    return "".join(c if c.isprintable() else "?" for c in f"{message.source}  {text}")
+    return printable(f"{message.source}  {text}")
 
 
 def _frame_text(message: FrameMessage) -> str:
@@ -135,15 +144,13 @@ def _print_all(
         heard = True
         try:
             message = _read(parts)
+            line = line_of(message) if json_lines is None else _ascii_json(parts[1])
         except MessageError as error:
-            print(f"not understood: {error}", file=notes, flush=True)
+            print(printable(f"not understood: {error}"), file=notes, flush=True)
             continue
         for note in continuity.notes_on(message):
-            print("".join(c if c.isprintable() else "?" for c in note), file=notes, flush=True)
-        if json_lines is None:
-            print(line_of(message), file=notes, flush=True)
-        else:
-            print(parts[1].decode(), file=json_lines, flush=True)
+            print(printable(note), file=notes, flush=True)
+        print(line, file=notes if json_lines is None else json_lines, flush=True)
         frames += isinstance(message, FrameMessage)
         if frames == count:
             break
@@ -156,12 +163,23 @@ def _read(parts: list[bytes]) -> Message:
     return decode(parts[0], parts[1])
 
 
+def _ascii_json(payload: bytes) -> str:
+    """Write a JSON object again in ASCII: what could act on a terminal, or end the line, is escaped."""
+    try:
+        text = json.dumps(json.loads(payload), allow_nan=False, separators=(",", ":"))
+    except (ValueError, RecursionError) as error:  # fields that are not of the schema may hold anything
+        raise MessageError(f"message: expected numbers that can be written again, found others: {error}") from error
+    return text.replace("\x7f", "\\u007f")
+
+
 @contextmanager
 def _subscription(endpoint: str) -> Iterator[zmq.Socket[bytes]]:
     context = zmq.Context()
     sub = context.socket(zmq.SUB)
     try:
         sub.setsockopt(zmq.RCVHWM, _HIGH_WATER)
+        sub.setsockopt(zmq.MAXMSGSIZE, _MAX_MESSAGE_BYTES)
+        sub.setsockopt(zmq.IPV6, is_ipv6(endpoint))
         sub.setsockopt(zmq.SUBSCRIBE, TOPIC_PREFIX.encode())
         try:
             sub.connect(endpoint)

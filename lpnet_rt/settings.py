@@ -11,9 +11,13 @@ from typing import Annotated, TypeVar
 import msgspec
 from msgspec import Struct
 
-from lpnet_rt.errors import SettingsError
+from lpnet_rt.errors import SettingsError, reason
+from lpnet_rt.field_types import describe
+from lpnet_rt.text import redact
 
 __all__ = [
+    "ENGINES",
+    "PRECISIONS",
     "DetectorSettings",
     "OutputSettings",
     "PublishSettings",
@@ -21,7 +25,14 @@ __all__ = [
     "SourceSettings",
     "load_settings",
     "merge",
+    "require_source",
 ]
+
+ENGINES = ("auto", "openvino", "onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt", "torch", "tensorrt")
+PRECISIONS = ("auto", "f32", "bf16", "f16", "int8")
+_SHOWN_LIMIT = 200
+_NEAR = 0.6  # of 1: how alike two keys are before one is taken for the other misspelt
+_VIDEO_SUFFIXES = (".mp4", ".mkv")
 
 _Table = TypeVar("_Table", bound=Struct)
 Timeout = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
@@ -32,7 +43,8 @@ class SourceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Where frames come from.
 
     Attributes:
-        spec: File, folder, glob, camera index, /dev/videoN, URL or ``demo``.
+        spec: File, folder, glob, camera index, /dev/videoN, URL or ``demo``; a run needs one. A URL may hold
+            ``${NAME}`` for an environment variable and ``${file:PATH}`` for the first line of a file.
         name: Name in message topics; None takes it from the spec.
         frames: Stop after this many frames; None reads to the end (the demo scene: 600 frames).
         realtime: Deliver a file at its own frame rate and drop what comes too late, as a camera would.
@@ -40,16 +52,22 @@ class SourceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         open_timeout_s: How long a stream or a camera may take to open or to deliver the next frame.
     """
 
-    spec: str = "demo"
-    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
+    spec: str = ""
+    name: (
+        Annotated[
+            str,
+            msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z", description="1 to 64 letters, digits, - or _"),
+        ]
+        | None
+    ) = None
     frames: Annotated[int, msgspec.Meta(ge=1)] | None = None
     realtime: bool = False
     seed: Annotated[int, msgspec.Meta(ge=0)] = 0
     open_timeout_s: Timeout = 10.0
 
     def __repr__(self) -> str:
-        """Leave a URL out: it may hold a password."""
-        spec = "<URL>" if "://" in self.spec else self.spec
+        """Leave the user and the password of a URL out."""
+        spec = redact(self.spec)
         return f"SourceSettings(spec={spec!r}, name={self.name!r}, frames={self.frames!r}, realtime={self.realtime!r})"
 
 
@@ -78,13 +96,13 @@ class PublishSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         enabled: Publish at all.
         endpoint: ZeroMQ endpoint to bind.
         wait_subscriber_s: Wait up to this long for the first subscriber before the first frame.
-        high_water: Messages kept for a slow subscriber; while that many wait, new ones are dropped for it alone.
+        high_water: Messages kept for a slow subscriber; while that many wait, new ones are dropped for it only.
     """
 
     enabled: bool = True
     endpoint: str = "tcp://127.0.0.1:5556"
     wait_subscriber_s: Wait = 0.0
-    high_water: Annotated[int, msgspec.Meta(ge=1)] = 10_000
+    high_water: Annotated[int, msgspec.Meta(ge=1)] = 1_000
 
 
 class OutputSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -92,9 +110,9 @@ class OutputSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     Attributes:
         show: Open a window with the overlay.
-        save: Video file (.mp4 or .mkv) for the overlay.
-        jsonl: File for one JSON object a frame.
-        masks: Folder for one 0/255 PNG a frame (sources of single images only).
+        save: Video file (.mp4 or .mkv) for the overlay, or, with ``/`` at the end, a folder for one picture per frame.
+        jsonl: File for one JSON object per frame; ``-`` is standard output.
+        masks: Folder for one 0/255 PNG per frame (sources of single images only).
         overwrite: Replace files that exist; else they are refused.
         quiet: No progress bar and no summary.
     """
@@ -128,7 +146,43 @@ def load_settings(path: str | None, flags: Mapping[str, object]) -> Settings:
     """
     tree = _read_toml(path) if path else {}
     given = {key: value for key, value in flags.items() if value is not None}
-    return merge(Settings, tree, given, origin=path or "flags")
+    settings = merge(Settings, tree, given, origin=path or "flags")
+    _refuse_values(settings, path or "flags", given)
+    spec = settings.source.spec.strip()
+    if "://" not in spec:
+        return settings  # names of files may begin and end in a blank
+    return msgspec.structs.replace(settings, source=msgspec.structs.replace(settings.source, spec=spec))
+
+
+def require_source(settings: Settings) -> None:
+    """Refuse to run without a source.
+
+    Raises:
+        SettingsError: None is named.
+    """
+    if not settings.source.spec.strip():
+        raise SettingsError(
+            "source.spec: expected a source, found none; name one with --source, such as --source video.mp4, "
+            "or --source demo for the built-in scene"
+        )
+
+
+def _refuse_values(settings: Settings, origin: str, given: Mapping[str, object]) -> None:
+    """Refuse what no type says: names of engines and precisions, and files that no video can be written to."""
+    for key, value, known in (
+        ("detector.engine", settings.detector.engine, ENGINES),
+        ("detector.precision", settings.detector.precision, PRECISIONS),
+    ):
+        if value not in known:
+            place = "flags" if key in given else origin
+            raise SettingsError(f"{place}: {key}: expected one of {', '.join(known)}, found {_shown(value)}")
+    save = settings.output.save
+    if save is not None and not save.endswith("/") and Path(save).suffix.lower() not in _VIDEO_SUFFIXES:
+        place = "flags" if "output.save" in given else origin
+        raise SettingsError(
+            f"{place}: output.save: expected a file that ends in .mp4 or .mkv, or a folder that ends in /, "
+            f"found {_shown(save)}"
+        )
 
 
 def merge(kind: type[_Table], tree: Mapping[str, object], flags: Mapping[str, object], origin: str) -> _Table:
@@ -142,34 +196,42 @@ def merge(kind: type[_Table], tree: Mapping[str, object], flags: Mapping[str, ob
         table, _, name = key.rpartition(".")
         target = whole.setdefault(table, {}) if table else whole
         if not isinstance(target, dict):
-            raise SettingsError(f"{origin}: [{table}] must be a table, found {target!r}")
+            raise SettingsError(f"{origin}: {table}: expected a table, found {_shown(target)}")
         target[name] = value
     _refuse_unknown(kind, whole, origin, "")
     try:
         return msgspec.convert(whole, kind)
     except msgspec.ValidationError as error:
-        raise SettingsError(_where(str(error), whole, flags, origin)) from error
+        raise SettingsError(_where(kind, str(error), whole, flags, origin)) from None
 
 
-def _where(reason: str, whole: Mapping[str, object], flags: Mapping[str, object], origin: str) -> str:
+def _where(
+    kind: type[Struct], failure: str, whole: Mapping[str, object], flags: Mapping[str, object], origin: str
+) -> str:
     """Turn msgspec's reason (``... - at `$.detector.threshold```) into our one line."""
-    text, _, path = reason.partition(" - at `$.")
-    key = path.rstrip("`")
+    path = failure.partition(" - at `$")[2].rstrip("`").removeprefix(".")
+    key = path.partition("[")[0]  # of a list, the whole list is named
     value: object = whole
+    info = msgspec.inspect.type_info(kind)
     for part in filter(None, key.split(".")):
         value = value.get(part) if isinstance(value, Mapping) else None
-    if isinstance(value, str) and "://" in value:
-        value = "a URL"  # which may hold a password
+        if isinstance(info, msgspec.inspect.StructType):
+            info = next(field.type for field in info.fields if field.encode_name == part)
     if key in flags:
         origin = "flags"  # which win: the file's own value may be in order
-    return f"{origin}: {key or 'settings'}: {text[:1].lower() + text[1:]}, found {value!r}"
+    return f"{origin}: {key or 'settings'}: expected {describe(info)}, found {_shown(value)}"
+
+
+def _shown(value: object) -> str:
+    """A value for a message: short, and without passwords."""
+    return redact(repr(value))[:_SHOWN_LIMIT]
 
 
 def _read_toml(path: str) -> dict[str, object]:
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise SettingsError(f"{path}: cannot read the configuration: {error.strerror}") from error
+        raise SettingsError(f"{path}: cannot read the configuration: {reason(error)}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: not a TOML file: {error}") from error
 
@@ -178,7 +240,7 @@ def _refuse_unknown(kind: type, tree: Mapping[str, object], origin: str, prefix:
     fields = {field.name: field for field in msgspec.structs.fields(kind)}
     for key, value in tree.items():
         if key not in fields:
-            near = difflib.get_close_matches(key, fields, n=1, cutoff=0.4)
+            near = difflib.get_close_matches(key, fields, n=1, cutoff=_NEAR)
             hint = f"did you mean {prefix}{near[0]}?" if near else f"known: {', '.join(fields)}"
             raise SettingsError(f"{origin}: unknown key {prefix}{key}; {hint}")
         inner = fields[key].type

@@ -107,9 +107,11 @@ REFUSED: dict[str, tuple[str, int, str]] = {
     "port in use": ("--source demo --publish {taken}", 7, "the port is in use by another program"),
     "jsonl under a file": ("--source demo --no-publish --jsonl {bad}/one.png/x.jsonl", 7, "cannot be written"),
     "masks under a file": ("--source demo --no-publish --masks {bad}/one.png/masks", 7, "the folder cannot be made"),
+    "silence": ("listen tcp://127.0.0.1:1 --timeout 0.1", 3, "expected messages, found none within 0.1 s"),
+    "name that steers a terminal": ("--source {bad}/no\x1b[31m\u202e.mp4", 3, "no\\x1b[31m\\u202e.mp4: "),
     "video under a file": ("--source demo --no-publish --save {bad}/one.png/out.mkv", 7, "out.mkv"),
     "model that is none": ("--source demo --model {bad}/model.onnx", 5, "found no card"),
-    "unknown engine": ("--source demo --engine abacus", 6, "--engine abacus: expected one of auto, openvino"),
+    "variable that is not set": ("--source rtsp://u:${{LPNET_NO}}@127.0.0.1/x", 2, "environment variable LPNET_NO"),
 }
 
 
@@ -141,16 +143,23 @@ def test_bad_input_gets_one_line_and_its_exit_code(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("--source demo --threshold 7", "flags: detector.threshold: expected `float` <= 1.0, found 7.0"),
-        ("run --threshold 7 --config {bad}/good.toml", "flags: detector.threshold: expected `float` <= 1.0"),
+        ("--source demo --threshold 7", "flags: detector.threshold: expected a number from over 0 to 1, found 7.0"),
+        ("run --threshold 7 --config {bad}/good.toml", "flags: detector.threshold: expected a number from over 0 to 1"),
         ("--source demo --threshold high", "argument --threshold: invalid float value: 'high'"),
         ("--source demo --flap", "unrecognized arguments: --flap; see 'lpnet-rt --help'"),
         ("--source", "argument --source: expected one argument; see 'lpnet-rt run --help'"),
         ("fly", "invalid choice: 'fly'"),
-        ("", "the following arguments are required: VERB"),
+        ("run", "source.spec: expected a source, found none"),
+        ("--config {bad}/good.toml", "--source demo for the built-in scene"),
+        ("--source a --source b", "--source: expected it once, found it twice; one source per run; start a second"),
+        ("--source demo --jsonl a --jsonl b", "--jsonl: expected it once, found it twice; leave one of them out"),
+        ("--config a --config b", "--config: expected it once"),
+        ("--threshold 0.5 --threshold 0.6", "--threshold: expected it once"),
+        ("--source demo --engine abacus", "detector.engine: expected one of auto, openvino"),
+        ("--source demo --save x.avi", "output.save: expected a file that ends in .mp4 or .mkv"),
         ("--config {bad}/bad.toml", "unknown key detector.treshold; did you mean detector.threshold?"),
         ("--config {bad}/none.toml", "cannot read the configuration: No such file"),
-        ("--source demo --frames 0", "source.frames: expected `int` >= 1, found 0"),
+        ("--source demo --frames 0", "source.frames: expected a whole number of at least 1, found 0"),
         ("--source {bad}/one.png --realtime", "images have no frame rate"),
     ],
 )
@@ -163,6 +172,57 @@ def test_wrong_arguments_are_refused_before_anything_is_opened(
     assert err.startswith("lpnet-rt: ")
     assert err.count("\n") == 1
     assert words in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["rtsp://user:s3cret@127.0.0.1/x"],
+        ["run", "rtsp://user:s3cret@127.0.0.1/x"],
+        ["--source", "demo", "--frames", "rtsp://user:s3cret@127.0.0.1/x"],
+        ["--source", "demo", "--engine", "rtsp://user:s3cret@127.0.0.1/x"],
+        ["--source", "rtsp:/user:s3cret@127.0.0.1/x"],
+        ["--source", "ftp://user:s3cret@127.0.0.1/x"],
+        ["--source", " rtsp://user:s3cret@127.0.0.1:1/x"],
+        ["--source", "demo", "--config", "rtsp://user:s3cret@127.0.0.1/x"],
+        ["--source", "demo", "--model", "rtsp://user:s3cret@127.0.0.1/x"],
+        ["listen", "tcp://user:s3cret@127.0.0.1:x"],
+        ["info", "--model", "rtsp://user:s3cret@127.0.0.1/x"],
+    ],
+)
+def test_no_error_shows_a_password(capfd: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    assert main(arguments) != 0
+    out, err = capfd.readouterr()
+    assert "s3cret" not in out + err
+    assert err.startswith("lpnet-rt: ")
+
+
+def test_without_arguments_the_help_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith("usage: lpnet-rt")
+    assert "short for 'lpnet-rt run --source X'" in err
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "warned"),
+    [
+        ("tcp://0.0.0.0:*", True),
+        ("tcp://*:*", True),
+        ("tcp://127.0.0.1:*", False),
+        ("tcp://[::1]:*", False),
+        ("ipc://{folder}/socket", False),
+    ],
+)
+def test_an_endpoint_that_others_reach_is_warned_of(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], endpoint: str, warned: bool
+) -> None:
+    flags = ["--source", "demo", "--frames", "1", "--quiet", "--publish", endpoint.format(folder=tmp_path)]
+    assert main(flags) == 0
+    err = capfd.readouterr().err
+    assert err.count("\n") == warned
+    assert ("can be reached from other machines" in err) == warned
 
 
 def test_a_truncated_video_is_worked_off_to_the_damage(bad: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import zmq
 
 from lpnet_rt.clock import SYSTEM_CLOCK
 from lpnet_rt.detections import Detections, detect
-from lpnet_rt.errors import SettingsError
+from lpnet_rt.errors import SettingsError, SourceError
 from lpnet_rt.frames import Frame
 from lpnet_rt.listen import listen
 from lpnet_rt.messages import EndMessage, Message, StatusMessage, encode, frame_message, topic_of
@@ -102,12 +102,12 @@ def test_it_prints_a_line_for_everything_that_comes(publisher) -> None:
         ([frame(0), frame(4), frame(5)], ["clip: 3 frames missed, seq 1 to 3"]),
         ([frame(0), status(2), frame(3)], ["clip: 2 frames missed, seq 1 to 2"]),
         ([frame(0), end(1)], ["clip: 1 frame missed, seq 1 to 1"]),
-        ([frame(0), frame(0, "b"), frame(1, "b")], ["clip: the publisher has started anew, session b"]),
+        ([frame(0), frame(0, "b"), frame(1, "b")], ["clip: the publisher has started again, session b"]),
         (
             [frame(9), frame(2, "b"), frame(3, "b")],
             [
                 "clip: joined at seq 9; what came before was not heard",
-                "clip: the publisher has started anew, session b",
+                "clip: the publisher has started again, session b",
                 "clip: 2 frames missed, seq 0 to 1",
             ],
         ),
@@ -128,10 +128,10 @@ def test_it_stops_after_the_count(publisher) -> None:
     assert len(lines) == 3
 
 
-def test_silence_is_an_error_only_if_nothing_came(publisher) -> None:
-    code, lines = heard(publisher, [], timeout_s=0.1)
-    assert code == 1
-    assert lines[0].startswith("nothing came from tcp://127.0.0.1:")
+def test_silence_is_an_error_if_nothing_came_at_all() -> None:
+    with pytest.raises(SourceError, match=r"^listen: tcp://127.0.0.1:1: expected messages, found none within 0.1 s"):
+        listen("tcp://127.0.0.1:1", timeout_s=0.1)
+    assert SourceError.exit_code == 3
 
 
 def test_json_is_printed_as_it_came_and_notes_go_to_stderr(publisher, capsys) -> None:
@@ -140,6 +140,33 @@ def test_json_is_printed_as_it_came_and_notes_go_to_stderr(publisher, capsys) ->
     assert [line.encode() for line in lines] == [encode(message) for message in sent]
     assert json.loads(lines[0])["seq"] == 0
     assert capsys.readouterr().err == "clip: 2 frames missed, seq 1 to 2\n"
+
+
+def test_json_lines_hold_nothing_that_acts_on_a_terminal(publisher) -> None:
+    payload = encode(frame(0)).replace(b'"error":null', '"error":"\u009b31m \u202egpj \x7f é\u2028"'.encode())
+    spread = payload.replace(b",", b",\n")
+    _, lines = heard(publisher, [[topic_of(frame(0)), p] for p in (payload, spread)], as_json=True)
+    assert len(lines) == 2
+    assert all(line.isascii() and line.isprintable() for line in lines)
+    assert [json.loads(line) for line in lines] == [json.loads(payload)] * 2
+
+
+@pytest.mark.parametrize("extra", ["1e999", "9" * 5000, "[" * 900 + "]" * 900])
+def test_json_that_cannot_be_written_again_is_passed_over(publisher, capsys, extra) -> None:
+    odd = encode(frame(0))[:-1] + f',"more":{extra}}}'.encode()
+    _, lines = heard(publisher, [[topic_of(frame(0)), odd], frame(1)], as_json=True)
+    assert json.loads(lines[-1])["seq"] == 1
+    assert all(json.loads(line, parse_constant=pytest.fail) for line in lines)
+
+
+def test_messages_that_are_far_too_large_are_not_taken(publisher) -> None:
+    endpoint = publisher.getsockopt_string(zmq.LAST_ENDPOINT)
+    large = [b"lpnet.v1.det.clip.", bytes(3 * 2**20)]
+    sender = threading.Thread(target=lambda: (publisher.recv(), publisher.send_multipart(large)))
+    sender.start()
+    with pytest.raises(SourceError, match="found none within"):
+        listen(endpoint, out=io.StringIO(), timeout_s=1.0)
+    sender.join(10)
 
 
 def test_rubbish_is_named_and_passed_over(publisher) -> None:
@@ -202,7 +229,43 @@ def test_the_example_subscriber_hears_every_frame_and_stops_at_the_end() -> None
     assert lines[0] == "frame 0: (21.0, 11.0) score 0.90"
     assert len(lines) == 301
     assert lines[-1] == "clip: end, 300 frames received, 0 missed"
-    assert len(EXAMPLE.read_text().splitlines()) <= 30
+    assert len(EXAMPLE.read_text().splitlines()) <= 35
+
+
+def example(publisher: zmq.Socket[bytes], sent: list[Message], seconds: str = "20") -> tuple[int, list[str], str]:
+    """Exit code, lines and last words of the example that is sent some messages."""
+    endpoint = publisher.getsockopt_string(zmq.LAST_ENDPOINT)
+    command = [sys.executable, str(EXAMPLE), endpoint, seconds]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert publisher.recv() == b"\x01lpnet.v1."
+        for message in sent:
+            publisher.send_multipart([topic_of(message), encode(message)])
+        out, err = process.communicate(timeout=30)
+    return process.returncode, out.splitlines(), err
+
+
+@pytest.mark.parametrize(
+    ("sent", "missed", "joined"),
+    [
+        ([frame(82), frame(83), end(83)], 0, ["clip: joined at seq 82"]),
+        ([status(81), frame(82), end(82)], 0, ["clip: joined at seq 82"]),
+        ([frame(0), frame(3), end(4)], 3, []),
+        ([frame(7), frame(0, "b"), end(0, "b")], 0, ["clip: joined at seq 7"]),
+        ([frame(7), frame(2, "b"), end(2, "b")], 2, ["clip: joined at seq 7"]),
+        ([status(None), end(None)], 0, []),
+    ],
+)
+def test_the_example_counts_what_it_missed_and_no_late_joining(publisher, sent, missed, joined) -> None:
+    code, lines, _ = example(publisher, sent)
+    assert code == 0
+    assert lines[-1].endswith(f" {missed} missed")
+    assert [line for line in lines if "joined" in line] == joined
+
+
+def test_the_example_gives_up_when_nothing_comes(publisher) -> None:
+    code, lines, err = example(publisher, [], "0.3")
+    assert (code, lines) == (1, [])
+    assert "nothing came from" in err
 
 
 def test_ctrl_c_ends_it_cleanly(publisher) -> None:

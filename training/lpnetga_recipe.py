@@ -21,9 +21,9 @@ class LPNetGANetworkRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """Shape of the network.
 
     Attributes:
-        patch_px: Where the patches lie; see ``lpnet_rt.networks.patches.PatchGrid``.
-        stride_px: The same.
-        padding_px: The same.
+        patch_px: Side of a patch.
+        stride_px: Distance from one patch to the next.
+        padding_px: Margin around the frame in which patches may lie.
         gate_scale: The features are multiplied by attention times this while the network learns; 1 as published. An
             attention of 1/14400 everywhere, which is what it starts from, makes features so small that batch norm
             takes them for nothing (its epsilon outweighs their variance); 16384 starts them at about their own size.
@@ -53,6 +53,7 @@ class LPNetGADataRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only
         video: Folder with ``clips/`` and ``boxes/``, or empty to do without.
         video_stride: Every n-th labelled frame of a clip is kept.
         held_back: Clips whose number leaves this when divided by ``held_back_of`` are never trained on.
+        held_back_of: See ``held_back``.
         video_crops: Crops an epoch from video frames, beside those of the data set.
     """
 
@@ -89,9 +90,13 @@ class LPNetGAOptimiserRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw
     """Adam; the rate is its usual one.
 
     Attributes:
+        epochs: Passes over the training frames.
+        batch: Crops per step.
+        rate: Learning rate.
         average: Share of its old self that an averaged network keeps in each step; 0, as the paper has it, averages
             nothing.
         cosine: Let the rate fall to zero along a cosine; the paper keeps it.
+        validate_every: Validate every n-th epoch.
     """
 
     epochs: Positive = 600

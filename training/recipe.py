@@ -17,7 +17,17 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class NetworkRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Shape of the network; see ``lpnet_rt.networks.lpnet_rt.LPNetRTConfig``."""
+    """Shape of the network.
+
+    Attributes:
+        channels: Widths of the global view at 1/4, 1/8 and 1/16 of the frame's side.
+        blocks: Residual blocks at each of these.
+        hints: Channels that the global view hands to the local view beside its score.
+        local_channels: Width of the patch net.
+        local_blocks: Residual blocks of the patch net.
+        patches: Cells of every frame that the patch net looks at again.
+        scene: Width of the scene view; 0 does without it.
+    """
 
     channels: tuple[Channels, Channels, Channels] = (32, 48, 80)
     blocks: tuple[Blocks, Blocks, Blocks] = (1, 2, 3)
@@ -37,6 +47,7 @@ class DataRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         video: Folder with ``clips/`` and ``boxes/``, or empty to do without.
         video_stride: Every n-th labelled frame of a clip is kept.
         held_back: Clips whose number leaves this when divided by ``held_back_of`` are never trained on.
+        held_back_of: See ``held_back``.
         crop_px: Side of a training crop.
         mask_crops: Crops an epoch from frames with pixel masks and targets.
         empty_crops: Crops an epoch from target-free frames.

@@ -1,28 +1,31 @@
-"""Print the detections that lpnet-rt publishes; needs pyzmq and nothing of lpnet-rt.
-
-python subscriber.py [endpoint]
-"""
+"""Print the detections that lpnet-rt publishes: python subscriber.py [endpoint [seconds]]; needs pyzmq only."""
 
 import json
 import sys
 
 import zmq
 
-endpoint = sys.argv[1] if len(sys.argv) > 1 else "tcp://127.0.0.1:5556"
+endpoint, wait_s = [*sys.argv[1:3], *["tcp://127.0.0.1:5556", "inf"][len(sys.argv[1:3]) :]]
 sub = zmq.Context.instance().socket(zmq.SUB)
-sub.setsockopt(zmq.RCVHWM, 100_000)  # messages kept while this program is busy
 sub.setsockopt(zmq.SUBSCRIBE, b"lpnet.v1.")
 sub.connect(endpoint)
-received, next_seq, missed = 0, 0, 0
-while True:
-    topic, payload = sub.recv_multipart()
-    message = json.loads(payload)
-    if topic.startswith(b"lpnet.v1.det."):
-        received, missed, next_seq = received + 1, missed + message["seq"] - next_seq, message["seq"] + 1
+received, missed, sessions = 0, 0, {}  # sessions: source to its session and the seq that is due
+while sub.poll(None if wait_s == "inf" else float(wait_s) * 1000):
+    topic, message = (json.loads(part) if i else part.decode() for i, part in enumerate(sub.recv_multipart()))
+    kind, source, session = topic.split(".")[2], message["source"], message["session"]
+    newest = message["last_seq" if kind == "end" else "seq"]
+    after = 0 if newest is None else newest + 1
+    first = after - (kind == "det")  # all before this one have been published
+    known, due = sessions.get(source, (session, first))
+    if source not in sessions and first:
+        print(f"{source}: joined at seq {first}")
+    missed += max(0, first - (due if known == session else 0))  # a new session begins at seq 0
+    sessions[source] = (session, after)
+    if kind == "det":
+        received += 1
         found = [f"({d['cx']:.1f}, {d['cy']:.1f}) score {d['score']:.2f}" for d in message["detections"]]
         print(f"frame {message['frame']}: {', '.join(found) or message['error'] or 'nothing'}")
-    elif topic.startswith(b"lpnet.v1.end."):
-        missed += 0 if message["last_seq"] is None else message["last_seq"] + 1 - next_seq
-        print(f"{message['source']}: {message['reason']}, {received} frames received, {missed} missed")
-        break
-sub.close()
+    elif kind == "end":
+        print(f"{source}: {message['reason']}, {received} frames received, {missed} missed")
+        sys.exit()
+sys.exit(f"nothing came from {endpoint} for {wait_s} s; {received} frames received, {missed} missed")

@@ -12,6 +12,7 @@ from lpnet_rt.engines import Candidate, candidates_for, choose_engine
 from lpnet_rt.models import find_model, packaged_models
 from lpnet_rt.processors import processor_count
 from lpnet_rt.settings import DetectorSettings
+from lpnet_rt.text import printable
 
 __all__ = ["add_arguments", "run"]
 
@@ -38,23 +39,24 @@ def run(args: argparse.Namespace) -> int:
     print(f"models       {', '.join(packaged_models())}")
     model = find_model(args.model)
     card = model.card
-    print(f"model        {card.name}: {card.network}, {card.parameters:,} parameters, threshold {card.threshold}")
-    print(f"             {model.path}")
+    name, network = printable(card.name), printable(card.network)
+    print(f"model        {name}: {network}, {card.parameters:,} parameters, threshold {card.threshold}")
+    print(f"             {printable(str(model.path))}")
     for line in [
         *card.trained_on,
         *(f"{name}: {value:g}" for name, value in card.measured.items()),
         *card.licences,
         card.notes,
     ]:
-        print(f"             {line}")
+        print(f"             {printable(line)}")
     for candidate in candidates_for(model):
-        print(f"engine       {candidate!s:26} {_told(candidate)}")
+        print(f"engine       {candidate!s:26} {_state(candidate)}")
     choice = choose_engine(model, DetectorSettings(model=args.model))
     print(f"auto takes   {choice.engine.name} {choice.engine.precision}: {choice.why}")
     return 0
 
 
-def _told(candidate: Candidate) -> str:
+def _state(candidate: Candidate) -> str:
     if candidate.missing is not None:
         return f"needs {candidate.missing}"
     return "where asked for" if candidate.on_request else "available"

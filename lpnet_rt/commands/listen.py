@@ -12,9 +12,14 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
     parser.add_argument("endpoint", nargs="?", default="tcp://127.0.0.1:5556", help="default: tcp://127.0.0.1:5556")
-    parser.add_argument("--json", action="store_true", dest="as_json", help="print the messages as they came")
+    parser.add_argument("--json", action="store_true", dest="as_json", help="print the messages as JSON, one per line")
     parser.add_argument("--count", type=int, metavar="N", help="stop after N frames")
-    parser.add_argument("--timeout", type=float, metavar="S", help="stop when nothing came for S seconds")
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        metavar="S",
+        help="stop when nothing came for S seconds; 3 is the exit code if nothing came at all",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

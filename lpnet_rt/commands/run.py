@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Sequence
 
-from lpnet_rt.settings import load_settings
+from lpnet_rt.endpoints import is_local
+from lpnet_rt.errors import SettingsError
+from lpnet_rt.settings import PublishSettings, load_settings, require_source
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["FLAGS", "add_arguments", "run"]
 
 # Flag, dotted key of Settings, options of argparse.
-_FLAGS: tuple[tuple[str, str, dict[str, object]], ...] = (
+FLAGS: tuple[tuple[str, str, dict[str, object]], ...] = (
     (
         "--source",
         "source.spec",
@@ -40,25 +44,64 @@ _FLAGS: tuple[tuple[str, str, dict[str, object]], ...] = (
         {"type": float, "metavar": "S", "help": "wait for a subscriber"},
     ),
     ("--show", "output.show", {"action": "store_true", "help": "window with overlay: q quits, space pauses, s saves"}),
-    ("--save", "output.save", {"metavar": "FILE", "help": "save the overlay as .mp4 or .mkv"}),
-    ("--jsonl", "output.jsonl", {"metavar": "FILE", "help": "one JSON object a frame (- for standard output)"}),
-    ("--masks", "output.masks", {"metavar": "DIR", "help": "one 0/255 PNG an image"}),
+    ("--save", "output.save", {"metavar": "FILE", "help": "save the overlay as .mp4 or .mkv, or in a folder/"}),
+    ("--jsonl", "output.jsonl", {"metavar": "FILE", "help": "one JSON object per frame (- for standard output)"}),
+    ("--masks", "output.masks", {"metavar": "DIR", "help": "one 0/255 PNG per image"}),
     ("--overwrite", "output.overwrite", {"action": "store_true", "help": "replace output files that exist"}),
     ("--quiet", "output.quiet", {"action": "store_true", "help": "no progress bar, no summary"}),
 )
 
 
+_ONE_SOURCE = "one source per run; start a second process for another"
+
+
+class _Once(argparse.Action):
+    """Takes a flag's value, and refuses a second one: argparse would drop the first without a word."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[object] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Store the value.
+
+        Raises:
+            SettingsError: There is one already.
+        """
+        if getattr(namespace, self.dest, None) is not None:
+            hint = _ONE_SOURCE if self.dest == "source.spec" else "leave one of them out"
+            raise SettingsError(f"{option_string}: expected it once, found it twice; {hint}")
+        setattr(namespace, self.dest, values)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags; none has a default of its own, so that the configuration file's values stand."""
-    for flag, key, options in _FLAGS:
-        parser.add_argument(flag, dest=key, default=None, **options)  # type: ignore[arg-type]
-    parser.add_argument("--config", metavar="FILE", help="TOML file with [source], [detector], [publish], [output]")
+    for flag, key, options in FLAGS:
+        once = {} if "action" in options else {"action": _Once}
+        parser.add_argument(flag, dest=key, default=None, **(once | options))  # type: ignore[arg-type]
+    parser.add_argument(
+        "--config", action=_Once, metavar="FILE", help="TOML file with [source], [detector], [publish], [output]"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the main job."""
     given = vars(args)
-    settings = load_settings(args.config, {key: given[key] for _, key, _ in _FLAGS})
+    settings = load_settings(args.config, {key: given[key] for _, key, _ in FLAGS})
+    require_source(settings)
+    _warn_of_strangers(settings.publish)
     from lpnet_rt.run import run as run_job
 
     return run_job(settings)
+
+
+def _warn_of_strangers(publish: PublishSettings) -> None:
+    """Say so where other machines can read what is published."""
+    if publish.enabled and not is_local(publish.endpoint):
+        print(
+            f"lpnet-rt: warning: {publish.endpoint} can be reached from other machines, and nothing is encrypted: "
+            "whoever reaches the port can read the detections",
+            file=sys.stderr,
+        )

@@ -2,33 +2,37 @@
 
 The socket is an XPUB: to subscribers it is a PUB, and it lets the publisher see that somebody has subscribed. Sending
 never blocks. A subscriber that does not read has up to ``high_water`` messages kept for it; what comes after that is
-dropped for this subscriber alone, which sees a gap in ``seq``.
+dropped for this subscriber only, which sees a gap in ``seq``. What peers may send is limited, see ``peers.py``.
 """
 
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import zmq
 
 from lpnet_rt.clock import Clock
+from lpnet_rt.endpoints import is_ipv6
 from lpnet_rt.errors import SinkError
 from lpnet_rt.messages import (
+    TOPIC_PREFIX,
     EndMessage,
     FrameStamper,
     Message,
     StatusMessage,
-    detection_topic,
     encode,
     topic_of,
 )
 from lpnet_rt.reports import Report
 from lpnet_rt.settings import PublishSettings
-from lpnet_rt.text import one_line
+from lpnet_rt.sinks.peers import MAX_REQUEST_BYTES, PeerGuard
+from lpnet_rt.text import one_line, redact
 
 __all__ = ["ZmqSink"]
 
@@ -37,8 +41,12 @@ _LINGER_MS = 500
 _POLL_S = 0.005
 _LAST_PORT = 65_535
 _KEEPALIVE_IDLE_S = 60
-_MAX_REQUEST_BYTES = 4096
-_REQUESTS_A_CALL = 64
+_REQUESTS_KEPT = 20
+_REQUESTS_NS = 5_000_000
+_FOREIGN_BYTES = 65_536
+_SEND_BUFFER_BYTES = 65_536
+_RECEIVE_BUFFER_BYTES = 4_096
+_NOT_FOR_OTHERS = 0o117
 
 
 class ZmqSink:
@@ -80,11 +88,16 @@ class ZmqSink:
         self._frames = self._failed = self._detections = self._dropped = 0
         self._last_seq: int | None = None
         self._has_waited = False
+        self._topics = tuple(f"{TOPIC_PREFIX}{word}.{source}.".encode() for word in ("det", "status", "end"))
+        self._subscribed: set[bytes] = set()
+        self._foreign_bytes = 0
         self._context = zmq.Context()
+        self._socket = _socket(self._context, settings)
+        self._guard = PeerGuard(self._socket)
         try:
-            self._socket = _bind(self._context, settings)
+            _bind(self._socket, settings.endpoint)
         except BaseException:
-            self._context.term()
+            self._release(linger_ms=0)
             raise
         self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
         self._started_ns = self._status_ns = clock.monotonic_ns()
@@ -129,16 +142,18 @@ class ZmqSink:
         self.tick()
 
     def tick(self) -> None:
-        """Publish the status if a second has passed; call it now and then while no frames come.
+        """Read what subscribers asked for, and publish the status if a second has passed.
+
+        Call it now and then while no frames come.
 
         Raises:
             SinkError: The socket fails.
         """
         if self._socket.closed:
             return
+        self._read_requests()
         now_ns = self._clock.monotonic_ns()
         if now_ns - self._status_ns >= _STATUS_NS:
-            self._read_requests()
             self._send(self._status(now_ns))
             self._status_ns, self._frames_at_status = now_ns, self._frames
 
@@ -162,13 +177,17 @@ class ZmqSink:
                     source=self._source,
                     last_seq=self._last_seq,
                     frames=self._frames,
-                    reason=one_line(outcome),
+                    reason=one_line(redact(outcome)),
                     t_publish_us=self._clock.unix_us(),
                 )
             )
         finally:
-            self._socket.close(linger=_LINGER_MS)
-            self._context.term()
+            self._release(_LINGER_MS)
+
+    def _release(self, linger_ms: int) -> None:
+        self._guard.close()
+        self._socket.close(linger=linger_ms)
+        self._context.term()
 
     def _status(self, now_ns: int) -> StatusMessage:
         interval_s = (now_ns - self._status_ns) / 1e9
@@ -194,35 +213,66 @@ class ZmqSink:
             raise SinkError(f"publish: {self.endpoint}: cannot send: {error.strerror}") from error
 
     def _read_requests(self) -> bool:
-        """Read what subscribers have sent, so that it does not pile up; True if one subscribed to our frames."""
-        subscribed = False
-        topic = detection_topic(self._source)
-        for _ in range(_REQUESTS_A_CALL):
-            if not self._socket.poll(0):
+        """Read what subscribers have sent, so that it does not pile up; True while one is subscribed to our frames.
+
+        Prefixes of our own topics are remembered: there are some hundred of them, whatever is sent. Of others only the
+        size is, and a peer that adds to them when there are too many is cut.
+        """
+        until_ns = time.monotonic_ns() + _REQUESTS_NS
+        while time.monotonic_ns() < until_ns:
+            try:
+                # Not asked for by EVENTS: that holds the interpreter's lock while libzmq files what came.
+                frame = self._socket.recv(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
                 break
-            request = self._socket.recv(zmq.NOBLOCK)
-            subscribed |= request[:1] == b"\x01" and topic.startswith(request[1:])
-        return subscribed
+            request = frame.bytes
+            kind, prefix = request[:1], request[1:]
+            is_ours = any(topic.startswith(prefix) for topic in self._topics)
+            if kind == b"\x01" and is_ours:
+                self._subscribed.add(prefix)
+            elif kind == b"\x01":
+                self._foreign_bytes += len(request)
+                if self._foreign_bytes > _FOREIGN_BYTES:
+                    self._guard.cut(int(frame.get(zmq.SRCFD)))
+            elif kind == b"\x00" and is_ours:
+                self._subscribed.discard(prefix)
+            elif kind == b"\x00":
+                self._foreign_bytes = max(0, self._foreign_bytes - len(request))
+        return any(self._topics[0].startswith(prefix) for prefix in self._subscribed)
 
 
-def _bind(context: zmq.Context[zmq.Socket[bytes]], settings: PublishSettings) -> zmq.Socket[bytes]:
-    endpoint = settings.endpoint
-    if endpoint.startswith("tcp://"):
-        _refuse_bad_port(endpoint)
-    if endpoint.startswith("ipc://"):
-        _refuse_taken_path(Path(endpoint.removeprefix("ipc://")), endpoint)
+def _socket(context: zmq.Context[zmq.Socket[bytes]], settings: PublishSettings) -> zmq.Socket[bytes]:
+    """Make the socket, with limits on what it keeps for peers and takes from them."""
     xpub = context.socket(zmq.XPUB)
     xpub.setsockopt(zmq.SNDHWM, settings.high_water)
-    xpub.setsockopt(zmq.MAXMSGSIZE, _MAX_REQUEST_BYTES)
+    # The system's own buffers would keep some megabytes more for a peer that does not read.
+    xpub.setsockopt(zmq.SNDBUF, _SEND_BUFFER_BYTES)
+    # Little of what a peer sends is taken in before the guard has seen how much it is.
+    xpub.setsockopt(zmq.RCVBUF, _RECEIVE_BUFFER_BYTES)
+    xpub.setsockopt(zmq.RCVHWM, _REQUESTS_KEPT)
+    xpub.setsockopt(zmq.MAXMSGSIZE, MAX_REQUEST_BYTES)
     xpub.setsockopt(zmq.TCP_KEEPALIVE, 1)
     xpub.setsockopt(zmq.TCP_KEEPALIVE_IDLE, _KEEPALIVE_IDLE_S)
     xpub.setsockopt(zmq.LINGER, 0)
+    xpub.setsockopt(zmq.IPV6, is_ipv6(settings.endpoint))
+    return xpub
+
+
+def _bind(xpub: zmq.Socket[bytes], endpoint: str) -> None:
+    is_ipc = endpoint.startswith("ipc://")
+    if endpoint.startswith("tcp://"):
+        _refuse_bad_port(endpoint)
+    if is_ipc:
+        _refuse_taken_path(Path(endpoint.removeprefix("ipc://")), endpoint)
+    # Owner and group may connect to a Unix socket: whoever may write to its file.
+    mask = os.umask(_NOT_FOR_OTHERS) if is_ipc else None
     try:
         xpub.bind(endpoint)
     except zmq.ZMQError as error:
-        xpub.close()
         raise SinkError(_bind_failure(endpoint, error)) from error
-    return xpub
+    finally:
+        if mask is not None:
+            os.umask(mask)
 
 
 def _bind_failure(endpoint: str, error: zmq.ZMQError) -> str:

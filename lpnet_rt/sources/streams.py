@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
+from lpnet_rt.credentials import expand_secrets
 from lpnet_rt.errors import LostError, SourceError, TruncatedError
 from lpnet_rt.frames import Frame
 from lpnet_rt.settings import SourceSettings
@@ -44,7 +45,7 @@ class StreamSource:
         self._frame_limit = settings.frames
         self._timeout_s = settings.open_timeout_s
         self._clock = clock
-        self._url = settings.spec
+        self._url = expand_secrets(settings.spec)
         self._container: av.container.InputContainer | None = None
         self._rate_hz: float | None = None
         self._recording = False

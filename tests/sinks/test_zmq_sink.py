@@ -34,7 +34,7 @@ def read_to_end(sub):
 
 
 def test_ten_thousand_frames_reach_a_subscriber_that_subscribed_first(make_report, subscribe):
-    sink = open_sink()
+    sink = open_sink(high_water=20_000)  # no frame rate to slow it down: the reader may fall behind by all of them
     sub = subscribe(sink.endpoint)
     assert sink.wait_for_subscriber()
     heard = []

@@ -204,6 +204,17 @@ def test_the_name_and_the_repr_hold_no_secret(write_video, grey_images) -> None:
         source.close()
 
 
+def test_a_password_by_reference_reaches_the_server(write_video, grey_images, tmp_path) -> None:
+    data = write_video("cam.ts", grey_images(2)).read_bytes()
+    (tmp_path / "token").write_text("a/b c\n")
+    asked: list[str] = []
+    with _serving(lambda handler: (asked.append(handler.path), _answer(handler, data))) as url:
+        settings = _settings(url.partition("?")[0] + f"?token=${{file:{tmp_path}/token}}")
+        assert len(list(open_source(settings))) == 2
+    assert asked[0] == "/cam.ts?token=a%2Fb%20c"
+    assert "a%2Fb" not in settings.spec
+
+
 def test_a_page_that_is_no_video() -> None:
     with (
         _serving(lambda handler: _answer(handler, b"<html>log in</html>" * 200)) as url,

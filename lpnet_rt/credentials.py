@@ -1,0 +1,62 @@
+"""Passwords that stand in the environment or in a file, and only by reference in flags and configuration files.
+
+``rtsp://user:${CAM_PASSWORD}@host/stream`` takes the environment variable ``CAM_PASSWORD``,
+``rtsp://user:${file:/run/secrets/camera}@host/stream`` the first line of that file. ``ps`` shows the
+reference only.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import quote
+
+from lpnet_rt.errors import SettingsError
+from lpnet_rt.files import read_limited
+
+__all__ = ["expand_secrets"]
+
+_REFERENCE = re.compile(r"\$\{([^{}]*)\}")
+_FILE = "file:"
+_LIMIT_BYTES = 4096
+
+
+def expand_secrets(url: str) -> str:
+    """Return a URL with the values that it refers to, percent-encoded.
+
+    Args:
+        url: URL that may hold ``${NAME}`` and ``${file:PATH}``.
+
+    Raises:
+        SettingsError: A variable is not set, a file cannot be read, or a reference is malformed. The message names the
+            variable or the file, never a value.
+    """
+    expanded = _REFERENCE.sub(lambda match: quote(_value(match.group(1)), safe=""), url)
+    if "${" in expanded:
+        raise SettingsError("source.spec: expected ${NAME} or ${file:PATH} in the URL, found ${ without its }")
+    return expanded
+
+
+def _value(reference: str) -> str:
+    if reference.startswith(_FILE):
+        return _first_line(Path(reference.removeprefix(_FILE)))
+    value = os.environ.get(reference) if reference else None
+    if not value:
+        found = "an empty one" if value == "" else "none"
+        raise SettingsError(
+            f"source.spec: expected a value in the environment variable {reference or '(no name)'}, found {found}; "
+            "set it, or name a file: ${file:/path}"
+        )
+    return value
+
+
+def _first_line(path: Path) -> str:
+    content = read_limited(path, _LIMIT_BYTES, "file with a password", SettingsError)
+    try:
+        lines = content.decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: expected a password in UTF-8, found other bytes") from error
+    if not lines or not lines[0]:
+        raise SettingsError(f"{path}: expected a password in the first line, found none")
+    return lines[0]

@@ -1,0 +1,44 @@
+"""Types of settings in plain words: for error messages and for the documentation."""
+
+from __future__ import annotations
+
+from msgspec import inspect
+
+__all__ = ["describe"]
+
+
+def describe(kind: inspect.Type) -> str:
+    """Return what a value of a type looks like, such as ``a number from over 0 to 1``; ``null`` is left out.
+
+    Args:
+        kind: Type of a field, by ``msgspec.inspect.type_info``.
+    """
+    if isinstance(kind, inspect.Metadata):
+        described = (kind.extra_json_schema or {}).get("description")
+        return str(described) if described else describe(kind.type)
+    if isinstance(kind, inspect.UnionType):
+        return " or ".join(describe(part) for part in kind.types if not isinstance(part, inspect.NoneType))
+    if isinstance(kind, inspect.IntType | inspect.FloatType):
+        return _number(kind)
+    if isinstance(kind, inspect.LiteralType):
+        return "one of " + ", ".join(str(value) for value in kind.values)
+    if isinstance(kind, inspect.TupleType):
+        return f"a list of {len(kind.item_types)} values, each {describe(kind.item_types[0])}"
+    if isinstance(kind, inspect.VarTupleType):
+        return f"a list, each value {describe(kind.item_type)}"
+    if isinstance(kind, inspect.StructType):
+        return "a table"
+    return {"BoolType": "true or false", "StrType": "text"}.get(type(kind).__name__, "another value")
+
+
+def _number(kind: inspect.IntType | inspect.FloatType) -> str:
+    text = "a whole number" if isinstance(kind, inspect.IntType) else "a number"
+    low = f"{kind.ge:g}" if kind.ge is not None else None if kind.gt is None else f"over {kind.gt:g}"
+    high = f"{kind.le:,g}" if kind.le is not None else None if kind.lt is None else f"under {kind.lt:,g}"
+    if low is not None and high is not None:
+        text += f" from {low} to {high}"
+    elif low is not None:
+        text += f" {low}" if kind.ge is None else f" of at least {low}"
+    elif high is not None:
+        text += f" up to {high}"
+    return text + (f", a multiple of {kind.multiple_of:g}" if kind.multiple_of is not None else "")

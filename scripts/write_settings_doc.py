@@ -1,0 +1,129 @@
+"""Write docs/settings.md and docs/recipes.md from the types of settings and recipes; run it after a change of them."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+from msgspec.inspect import StructType, type_info
+
+from lpnet_rt.commands.run import FLAGS
+from lpnet_rt.field_types import describe
+from lpnet_rt.settings import Settings
+from lpnet_rt.training.lpnetga_recipe import LPNetGARecipe
+from lpnet_rt.training.recipe import Recipe
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+
+_SETTINGS_HEAD = """# Settings
+
+Made by `scripts/write_settings_doc.py`; do not edit.
+
+A run takes its settings from flags and from a TOML file (`--config lpnet.toml`); flags win. Every key below stands in
+the table that its heading names. A key that is left out has its default; a key that is not known is refused.
+
+```toml
+[source]
+spec = "rtsp://operator:${CAM_PASSWORD}@camera/stream"
+name = "mast-north"
+
+[detector]
+threshold = 0.7
+
+[output]
+jsonl = "detections.jsonl"
+```
+
+## Passwords
+
+Whatever stands in a flag can be read by every user of the machine (`ps`). In a stream's URL, name a place instead:
+`${CAM_PASSWORD}` is the environment variable of that name, `${file:/run/secrets/camera}` the first line of that file
+(4 KiB at most). The value is percent-encoded, so it may hold any character. In a shell, put the URL in single quotes.
+A variable that is not set, or a file that cannot be read, ends the run with exit code 2. No message, error or `repr`
+shows the user, the password or the query of a URL.
+"""
+
+_RECIPES_HEAD = """# Recipes
+
+Made by `scripts/write_settings_doc.py`; do not edit.
+
+A recipe is a TOML file that says everything a training run depends on. `lpnet-rt train --recipe NAME` takes a packaged
+one (`training/recipes/`), `--recipe FILE` your own, and `--set optimiser.epochs=20` changes one value. A key that is
+left out has its default; a key that is not known is refused. `task` says which of the two kinds a recipe is. What
+the folders hold: [data.md](data.md).
+"""
+
+
+def settings_page() -> str:
+    """Text of docs/settings.md."""
+    flags = {key: flag for flag, key, _ in FLAGS}
+    return "\n".join([_SETTINGS_HEAD, *_tables(Settings, "", "## ", flags)])
+
+
+def recipes_page() -> str:
+    """Text of docs/recipes.md."""
+    lines = [_RECIPES_HEAD]
+    for title, kind in (("LPNet-RT", Recipe), ("LPNetGA, the paper's network", LPNetGARecipe)):
+        lines += [f"## {title}", "", *_tables(kind, "", "### ", None)]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Write both files."""
+    (DOCS / "settings.md").write_text(settings_page(), encoding="utf-8")
+    (DOCS / "recipes.md").write_text(recipes_page(), encoding="utf-8")
+
+
+def _tables(kind: type[Struct], path: str, heading: str, flags: dict[str, str] | None) -> Iterator[str]:
+    """Yield the lines of one table's own keys, then those of the tables in it."""
+    meanings = _meanings(kind)
+    info = type_info(kind)
+    assert isinstance(info, StructType)
+    inner = [field for field in info.fields if isinstance(field.type, StructType)]
+    own = [field for field in info.fields if not isinstance(field.type, StructType)]
+    if path:
+        yield f"{heading}[{path}]"
+        yield ""
+        yield inspect.cleandoc(kind.__doc__ or "").partition("\n")[0].replace("``", "`")
+        yield ""
+    if own:
+        yield "| key | value | default | " + ("flag | " if flags is not None else "") + "meaning |"
+        yield "| --- | --- | --- | " + ("--- | " if flags is not None else "") + "--- |"
+    for field in own:
+        key = f"{path}.{field.name}".lstrip(".")
+        columns = [f"`{field.name}`", describe(field.type), _default(field.default)]
+        if flags is not None:
+            columns.append(f"`{flags[key]}`" if key in flags else "")
+        yield "| " + " | ".join([*columns, meanings.get(field.name, "")]) + " |"
+    if own:
+        yield ""
+    for field in inner:
+        assert isinstance(field.type, StructType)
+        yield from _tables(field.type.cls, field.name, heading, flags)
+
+
+def _meanings(kind: type[Struct]) -> dict[str, str]:
+    """Meaning of every field, from the docstring's ``Attributes``."""
+    _, _, attributes = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")
+    found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", attributes, flags=re.MULTILINE)
+    return {name: " ".join(text.split()).replace("``", "`").replace("|", "\\|") for name, text in found}
+
+
+def _default(value: object) -> str:
+    if value is None:
+        return "none"
+    if value is msgspec.NODEFAULT:
+        return "required"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        return f"`{list(value)}`".replace("'", '"')
+    return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
+
+
+if __name__ == "__main__":
+    main()
