@@ -33,12 +33,17 @@ def describe(kind: inspect.Type) -> str:
 
 def _number(kind: inspect.IntType | inspect.FloatType) -> str:
     text = "a whole number" if isinstance(kind, inspect.IntType) else "a number"
-    low = f"{kind.ge:g}" if kind.ge is not None else None if kind.gt is None else f"over {kind.gt:g}"
-    high = f"{kind.le:,g}" if kind.le is not None else None if kind.lt is None else f"under {kind.lt:,g}"
+    low = f"{_bound(kind.ge)}" if kind.ge is not None else None if kind.gt is None else f"over {_bound(kind.gt)}"
+    high = f"{_bound(kind.le)}" if kind.le is not None else None if kind.lt is None else f"under {_bound(kind.lt)}"
     if low is not None and high is not None:
         text += f" from {low} to {high}"
     elif low is not None:
         text += f" {low}" if kind.ge is None else f" of at least {low}"
     elif high is not None:
         text += f" up to {high}"
-    return text + (f", a multiple of {kind.multiple_of:g}" if kind.multiple_of is not None else "")
+    return text + (f", a multiple of {_bound(kind.multiple_of)}" if kind.multiple_of is not None else "")
+
+
+def _bound(value: float) -> str:
+    """A bound as people write it: thousands apart, no exponent."""
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,}"

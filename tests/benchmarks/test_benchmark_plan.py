@@ -49,8 +49,8 @@ def test_lists() -> None:
         (("--batch", "two"), "--batch two: expected numbers"),
         (("--batch", "1000"), "--batch 1000: expected numbers from 1 to 30"),
         (("--only", "speed"), "--only speed: expected some of stages, end-to-end"),
-        (("--frames", "0"), "frames: expected `int` >= 1, found 0"),
-        (("--live-s", "0"), "live_s: expected `float` > 0"),
+        (("--frames", "0"), "frames: expected a whole number from 1 to 1,000,000, found 0"),
+        (("--live-s", "0"), "live_s: expected a number from over 0 to 86,400"),
     ],
 )
 def test_what_is_refused(flags: tuple[str, ...], said: str) -> None:

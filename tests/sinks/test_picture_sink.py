@@ -43,7 +43,7 @@ def test_two_images_of_one_stem_do_not_share_a_picture(tmp_path: Path, make_repo
 
 
 def test_a_source_without_files_and_a_folder_that_cannot_be_made_are_one_line(tmp_path, make_report, clock) -> None:
-    with pytest.raises(SinkError, match=r"expected a source of single images.*--save out\.mp4"):
+    with pytest.raises(SinkError, match=r"expected a source of single images"):
         PictureSink(str(tmp_path), Painter("set", clock)).write(make_report(0))
     (tmp_path / "file").touch()
     with pytest.raises(SinkError, match="cannot be made"):

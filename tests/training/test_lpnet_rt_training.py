@@ -458,9 +458,9 @@ def test_a_recipe_from_file_data_folder_and_single_values(tmp_path: Path) -> Non
     ("change", "message"),
     [
         ("optimiser.epoch=9", "unknown key optimiser.epoch; did you mean optimiser.epochs?"),
-        ("optimiser.epochs=0", "optimiser.epochs: expected `int` >= 1, found 0"),
-        ("data.crop_px=100", "data.crop_px: expected `int` that's a multiple of 16, found 100"),
-        ("precision=f8", "precision: invalid enum value 'f8', found 'f8'"),
+        ("optimiser.epochs=0", "optimiser.epochs: expected a whole number of at least 1, found 0"),
+        ("data.crop_px=100", "data.crop_px: expected a whole number of at least 64, a multiple of 16, found 100"),
+        ("precision=f8", "precision: expected one of bf16, f16, f32, found 'f8'"),
         ("epochs", "--set epochs: expected KEY=VALUE, such as optimiser.epochs=20"),
     ],
 )
