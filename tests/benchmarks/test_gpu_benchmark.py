@@ -16,6 +16,7 @@ def test_without_a_gpu_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert "expected an NVIDIA GPU that PyTorch can use, found none" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_everything_runs_on_the_processor_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--device", "cpu", "--quick", "--json", str(tmp_path / "out.json")]) == 0
     rows = json.loads((tmp_path / "out.json").read_text())["rows"]

@@ -48,6 +48,7 @@ def test_forms_take_turns_and_are_compared_with_the_first(model: LPNetGA) -> Non
     assert np.abs(timings[3].score - timings[0].score).max() < 0.02
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_openvino_computes_what_the_loop_computes(model: LPNetGA) -> None:
     image = torch.rand(1, 1, 16, 16)

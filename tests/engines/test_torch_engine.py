@@ -52,7 +52,7 @@ def load(path: Path, **settings: object) -> Detector:
         ("resize", "mean", "image", "torch"),
         ("tile", "dense", "running", "openvino"),
         ("tile", "mean", "running", "torch"),
-        ("tile", "mean", "image", "torch"),
+        pytest.param("tile", "mean", "image", "torch", marks=pytest.mark.slow),
     ],
 )
 def test_a_detector_does_what_the_networks_procedure_does(
@@ -164,7 +164,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Pat
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("mode", ["eval", "batch"])
+@pytest.mark.parametrize("mode", ["eval", pytest.param("batch", marks=pytest.mark.slow)])
 def test_the_detector_draws_the_published_maps(published: tuple[Path, Path, Path], mode: str) -> None:
     reference, sirst, models = published
     detector = load(models / f"{mode}.safetensors")

@@ -10,7 +10,18 @@ import pytest
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize(("kind", "rounds"), [("images", 1500), ("containers", 250), ("models", 60), ("cards", 300)])
+@pytest.mark.parametrize(
+    ("kind", "rounds"),
+    [
+        ("images", 400),
+        ("containers", 60),
+        ("models", 25),
+        ("cards", 100),
+        *(pytest.param(kind, 2000, marks=pytest.mark.slow) for kind in ("images", "cards")),
+        pytest.param("containers", 400, marks=pytest.mark.slow),
+        pytest.param("models", 300, marks=pytest.mark.slow),
+    ],
+)
 def test_a_damaged_file_is_read_or_refused(kind: str, rounds: int) -> None:
     child = Path(__file__).parent / "child.py"
     done = subprocess.run(

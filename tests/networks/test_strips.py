@@ -22,7 +22,7 @@ def folded(seeded: LPNetGA, grid: PatchGrid) -> LPNetGA:
 @pytest.mark.parametrize(
     ("grid", "size_hw"),
     [
-        (PatchGrid(), (120, 120)),
+        pytest.param(PatchGrid(), (120, 120), marks=pytest.mark.slow),
         (PatchGrid(8, 4, 8), (16, 24)),
         (PatchGrid(12, 5, 7), (28, 43)),  # patches that end and start amid the padding
         (PatchGrid(10, 13, 0), (36, 23)),  # gaps between patches
