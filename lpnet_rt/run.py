@@ -10,8 +10,10 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from types import FrameType
+from typing import TypeVar
 
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
 from lpnet_rt.detector import Detector
@@ -26,6 +28,8 @@ from lpnet_rt.sources import Source, open_source
 from lpnet_rt.text import printable, redact
 
 __all__ = ["run"]
+
+_T = TypeVar("_T")
 
 _WAIT_S = 0.05
 # How long a stopped job may take: while it opens things there is nothing to finish, later outputs are closed.
@@ -103,9 +107,11 @@ class _Job:
                 print(f"lpnet-rt: {printable(redact(failure))}; going on without it", file=sys.stderr, flush=True)
 
     def _work(self) -> None:
+        # The detector is loaded beside the opening of the source: both mostly wait for the disk and for libraries.
+        loading = _in_thread(lambda: Detector.load(self._settings.detector, self._clock))
         source = open_source(self._settings.source, self._clock)
         try:
-            detector = Detector.load(self._settings.detector, self._clock)
+            detector = loading.result()
             if self._stopped.is_set():
                 return
             outputs = open_sinks(self._settings, source, detector, self._clock)
@@ -167,6 +173,20 @@ class _Job:
             raise SinkError(f"{', '.join(failed)}: given up during the run; what was written before is there")
         if any(runner.wants_stop for runner in outputs.runners if runner.name == "jsonl"):
             raise BrokenPipeError
+
+
+def _in_thread(work: Callable[[], _T]) -> Future[_T]:
+    """Do something in a thread; what it returns or raises is in the future."""
+    future: Future[_T] = Future()
+
+    def do() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # raised to whoever asks for the result
+            future.set_exception(error)
+
+    threading.Thread(target=do, name="lpnet-load", daemon=True).start()
+    return future
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lpnet_rt.detections import HotPixels
 from lpnet_rt.frames import GreyImage, ModelInput
 
-__all__ = ["DeviceEngine", "Engine", "StoppableEngine"]
+__all__ = ["DeviceEngine", "Engine", "ForgetfulEngine", "StoppableEngine"]
 
 
 class Engine(Protocol):
@@ -76,4 +76,13 @@ class StoppableEngine(Protocol):
 
     def stop(self) -> None:
         """Make a running ``score`` return soon, with EngineError; from another thread. Harmless otherwise."""
+        ...
+
+
+@runtime_checkable
+class ForgetfulEngine(Protocol):
+    """An engine that keeps something in memory for every size of input."""
+
+    def forget(self) -> None:
+        """Let go of what is kept; the next ``score`` makes it again."""
         ...

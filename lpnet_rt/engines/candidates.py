@@ -71,7 +71,8 @@ def list_candidates(precision: str = "f32") -> list[Candidate]:
     """
     no_gpu = _needs_gpu()
     no_torch = _needs("torch", _NO_TORCH) or _needs("onnx", _NO_TORCH)
-    found = [*_openvino(), Candidate("onnxruntime", precision, _broken("onnxruntime", _NO_ONNXRUNTIME))]
+    # Not imported here, because that takes a tenth of a second at every start: opening it says what is broken.
+    found = [*_openvino(), Candidate("onnxruntime", precision, _needs("onnxruntime", _NO_ONNXRUNTIME))]
     if precision == "f32":
         found += [
             Candidate("torch", "f16", no_torch or no_gpu),

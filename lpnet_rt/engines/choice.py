@@ -142,7 +142,7 @@ def _open(candidate: Candidate, model: ModelFile, settings: DetectorSettings) ->
     """
     try:
         return _load(candidate, model, settings)
-    except (ImportError, OSError) as error:
+    except (ImportError, OSError, RuntimeError) as error:
         raise EngineError(f"{candidate.engine}: cannot be loaded ({reason(error)}); install it again") from error
 
 

@@ -88,6 +88,11 @@ class OpenVINOEngine:
         if request is not None:
             request.cancel()
 
+    def forget(self) -> None:
+        """See :class:`lpnet_rt.engines.base.ForgetfulEngine`."""
+        self._running = None
+        self._requests.clear()
+
     def _compile(self, shape: tuple[int, ...]) -> ov.InferRequest:
         model = self._model.clone()
         model.reshape(list(shape))

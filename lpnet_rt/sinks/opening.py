@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,17 +16,17 @@ from lpnet_rt.clock import Clock
 from lpnet_rt.detector import Detector
 from lpnet_rt.errors import SinkError
 from lpnet_rt.messages import FrameStamper
-from lpnet_rt.overlay import Painter
 from lpnet_rt.settings import OutputSettings, Settings
 from lpnet_rt.sinks.base import SinkRunner
 from lpnet_rt.sinks.jsonl import JsonlSink
 from lpnet_rt.sinks.masks import MaskSink
-from lpnet_rt.sinks.pictures import PictureSink
 from lpnet_rt.sinks.runner import DirectSink, QueuedSink
-from lpnet_rt.sinks.video import VideoSink
-from lpnet_rt.sinks.window import open_window
 from lpnet_rt.sinks.zmq import ZmqSink
 from lpnet_rt.sources import Source
+
+if TYPE_CHECKING:
+    from lpnet_rt.overlay import Painter
+    from lpnet_rt.sinks.base import Sink
 
 __all__ = ["Outputs", "free_name", "open_sinks"]
 
@@ -66,9 +67,11 @@ def open_sinks(settings: Settings, source: Source, detector: Detector, clock: Cl
     publisher: ZmqSink | None = None
 
     def painter() -> Painter:
+        from lpnet_rt.overlay import Painter
+
         return Painter(source.name, clock, detector.threshold)  # one a sink: each draws in a thread of its own
 
-    def queued(sink: JsonlSink | MaskSink | PictureSink | VideoSink, name: str) -> None:
+    def queued(sink: Sink, name: str) -> None:
         runners.append(QueuedSink(sink, name, clock, lossy=source.live))
 
     try:
@@ -83,9 +86,12 @@ def open_sinks(settings: Settings, source: Source, detector: Detector, clock: Cl
             queued(MaskSink(output.masks, detector.threshold, names, output.overwrite), "masks")
         if output.save:
             queued(_picture_sink(output.save, output.overwrite, source, painter()), "save")
-        window = open_window("lpnet-rt", painter(), clock) if output.show else None
-        if window is not None:
-            runners.append(QueuedSink(window, "window", clock, lossy=True))
+        if output.show:
+            from lpnet_rt.sinks.window import open_window
+
+            window = open_window("lpnet-rt", painter(), clock)
+            if window is not None:
+                runners.append(QueuedSink(window, "window", clock, lossy=True))
     except BaseException:
         for runner in runners:
             runner.close("error: an output could not be opened", in_haste=True)
@@ -115,10 +121,14 @@ def _with_free_names(output: OutputSettings, source: Source, clock: Clock) -> Ou
     return msgspec.structs.replace(output, **changes)
 
 
-def _picture_sink(save: str, overwrite: bool, source: Source, painter: Painter) -> VideoSink | PictureSink:
-    """A folder gets a picture for each image, any other name a video."""
+def _picture_sink(save: str, overwrite: bool, source: Source, painter: Painter) -> Sink:
+    """A folder gets a picture for each image, any other name a video; FFmpeg is only imported for the latter."""
     if _is_folder(save):
+        from lpnet_rt.sinks.pictures import PictureSink
+
         return PictureSink(save, painter, overwrite)
+    from lpnet_rt.sinks.video import VideoSink
+
     return VideoSink(save, source.rate_hz, painter, overwrite)
 
 

@@ -6,9 +6,6 @@ import sys
 import threading
 from typing import TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
 from lpnet_rt.clock import Clock
 from lpnet_rt.reports import Report
 from lpnet_rt.statistics import DurationHistogram
@@ -67,6 +64,10 @@ class Tally:
             self._drawer = None
 
     def _draw(self, title: str, frame_count: int | None) -> None:
+        # Imported here, because it takes as long as opening a video, and most runs draw no bar.
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
         columns = (TextColumn(title), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
         with Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
             task = bar.add_task("", total=frame_count)

@@ -63,3 +63,18 @@ def test_a_broken_openvino_leaves_onnx_runtime(tmp_path: Path, error: str) -> No
     assert done.returncode == 0, done.stderr
     assert "pip install --force-reinstall openvino (importing it fails: no libtbb.so)" in done.stdout
     assert "auto takes   onnxruntime f32: " in done.stdout
+
+
+def test_a_broken_onnx_runtime_leaves_openvino(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    (tmp_path / "onnxruntime").mkdir()
+    (tmp_path / "onnxruntime" / "__init__.py").write_text("raise ImportError('no libonnxruntime.so')\n")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "LPNET_CACHE": str(tmp_path / "cache")}
+    command = [sys.executable, "-m", "lpnet_rt", "run", "--source", "demo", "--frames", "2", "--no-publish"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "openvino" in done.stdout
+    command += ["--engine", "onnxruntime"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    assert done.returncode == EngineError.exit_code
+    assert "onnxruntime: cannot be loaded (no libonnxruntime.so); install it again" in done.stderr
