@@ -36,8 +36,9 @@ from lpnet_rt.engines.torch_lpnet_rt import TorchLPNetRTEngine
 from lpnet_rt.errors import EngineError, LpnetError
 from lpnet_rt.frames import Frame
 from lpnet_rt.models import find_model
+from lpnet_rt.models.lpnetga_card import INPUT_PX
 from lpnet_rt.networks.folding import fold_batch_norm
-from lpnet_rt.networks.lpnetga import INPUT_PX, LPNetGA
+from lpnet_rt.networks.lpnetga import LPNetGA
 from lpnet_rt.networks.strips import Strips
 from lpnet_rt.networks.weights import load_lpnetga
 from lpnet_rt.sources.demo import DemoScene

@@ -18,11 +18,12 @@ from torch import Tensor, nn
 from lpnet_rt.errors import EngineError, SettingsError
 from lpnet_rt.frames import ModelInput
 from lpnet_rt.models import ModelFile
+from lpnet_rt.models.lpnetga_card import Fusing, read_card
 from lpnet_rt.networks.folding import fold_batch_norm
-from lpnet_rt.networks.lpnetga import Fusing, LPNetGA, fused
+from lpnet_rt.networks.lpnetga import LPNetGA, fused
 from lpnet_rt.networks.merging import merge_local_view
 from lpnet_rt.networks.strips import StripParts, Strips
-from lpnet_rt.networks.weights import load_lpnetga, read_card
+from lpnet_rt.networks.weights import load_lpnetga
 from lpnet_rt.processors import processor_count
 
 __all__ = ["ConvertedLPNetGA", "OpenVINOLPNetGAEngine"]

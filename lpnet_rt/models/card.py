@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,18 +9,13 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from lpnet_rt.errors import ModelError, reason
-from lpnet_rt.files import read_limited
 from lpnet_rt.models.built import Built
-from lpnet_rt.models.onnx_check import onnx_problem
 
-__all__ = ["InputRule", "ModelCard", "ModelFile", "SelfTest", "find_model", "packaged_models", "write_card"]
+__all__ = ["InputRule", "ModelCard", "ModelFile", "SelfTest", "write_card"]
 
 
 MODEL_BYTES = 1 << 30
 CARD_BYTES = 4 << 20
-_SUFFIXES = (".onnx", ".xml", ".engine", ".safetensors")
-_NO_PICKLE = {".pt2", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"}
 
 # Wide enough for any sensible network; a card beyond them would end in a traceback or take all memory.
 _Name = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -58,7 +52,7 @@ class InputRule(Struct, frozen=True, kw_only=True):
             raise ValueError(f"expected least to be a multiple of {self.multiple}, found {self.least}")
 
 
-class _LPNetRTShape(Struct, frozen=True, kw_only=True):
+class LPNetRTShape(Struct, frozen=True, kw_only=True):
     """What a card of LPNet-RT says of the network; ``lpnet_rt.networks.lpnet_rt`` explains it."""
 
     channels: tuple[_Width, _Width, _Width]
@@ -137,70 +131,6 @@ class ModelFile:
     card: ModelCard
 
 
-def packaged_models() -> list[str]:
-    """Names of the models that come with the package."""
-    return sorted(path.stem for path in Path(__file__).parent.glob("*.onnx"))
-
-
-def find_model(spec: str) -> ModelFile:
-    """Find a packaged model by name or a model file by path, and check it against its card.
-
-    Raises:
-        DependencyError: It is a weights file (``.safetensors``), and PyTorch is not installed.
-        ModelError: There is no such model, or the file or its card is damaged.
-    """
-    if spec.endswith(".safetensors"):
-        from lpnet_rt.models.weights import find_weights  # knows this module, and needs PyTorch
-
-        return find_weights(Path(spec))
-    path = Path(__file__).parent / f"{spec}.onnx" if spec in packaged_models() else Path(spec)
-    if not path.is_file() and not path.is_fifo():
-        known = ", ".join(packaged_models()) or "none"
-        raise ModelError(f"{spec}: expected a model file or a packaged model ({known}), found none")
-    _check_suffix(path)
-    content = read_limited(path, MODEL_BYTES, "model file", ModelError)
-    card = _read_card(path, content)
-    if hashlib.sha256(content).hexdigest() != card.file_sha256:
-        raise ModelError(f"{path}: the file is not the one its card describes (damaged?); export it again")
-    # The engine of an .xml checks it together with its weights.
-    problem = onnx_problem(content) if path.suffix == ".onnx" else None
-    if problem is not None:
-        raise ModelError(f"{path}: expected an ONNX file of finite weights and plain operators, found {problem}")
-    return ModelFile(path, content, card)
-
-
-def _check_suffix(path: Path) -> None:
-    """Only formats that cannot run code of their own by being read are opened."""
-    if path.suffix in _SUFFIXES:
-        return
-    if path.suffix in _NO_PICKLE:
-        raise ModelError(
-            f"{path}: expected one of {', '.join(_SUFFIXES)}, found {path.suffix}, which can run code when it is read; "
-            "export the model to ONNX ('lpnet-rt export --format onnx')"
-        )
-    raise ModelError(
-        f"{path}: expected one of {', '.join(_SUFFIXES)}, found {path.suffix or 'no ending'!r}; "
-        "export the model to ONNX ('lpnet-rt export --format onnx')"
-    )
-
-
 def write_card(path: Path, card: ModelCard) -> None:
     """Write a card as JSON."""
     path.write_bytes(msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n")
-
-
-def _read_card(path: Path, content: bytes) -> ModelCard:
-    beside = path.with_suffix(".json")
-    if not beside.exists():
-        kind = "an empty file" if not content else "no card"
-        raise ModelError(
-            f"{path}: expected a model with its card {beside.name} beside it, found {kind}; "
-            "export it with 'lpnet-rt export'"
-        )
-    try:
-        card = msgspec.json.decode(read_limited(beside, CARD_BYTES, "model card", ModelError), type=ModelCard)
-        if card.network == "LPNetRT":
-            msgspec.convert(card.config, _LPNetRTShape)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise ModelError(f"{beside}: not a model card: {reason(error)}") from error
-    return card

@@ -6,8 +6,9 @@ import hashlib
 from pathlib import Path
 from typing import Literal
 
-from lpnet_rt.errors import DependencyError, ModelError, reason
+from lpnet_rt.errors import ModelError
 from lpnet_rt.models.card import InputRule, ModelCard, ModelFile, SelfTest
+from lpnet_rt.models.lpnetga_card import read_card, read_weights
 
 __all__ = ["find_weights"]
 
@@ -19,16 +20,8 @@ def find_weights(path: Path) -> ModelFile:
         path: ``.safetensors`` file with its card beside it, as ``lpnet-rt import-weights`` writes them.
 
     Raises:
-        DependencyError: PyTorch is not installed.
         ModelError: A file is missing, damaged or of another network.
     """
-    try:
-        from lpnet_rt.networks.weights import read_card, read_weights
-    except (ImportError, OSError) as error:
-        raise DependencyError(
-            f"{path}: a weights file needs {getattr(error, 'name', None) or 'torch'} ({reason(error)}); "
-            "pip install '.[train]' in a checkout of lpnet-rt, or name an .onnx"
-        ) from error
     card = read_card(path)
     content = read_weights(path)
     if hashlib.sha256(content).hexdigest() != card.sha256:

@@ -9,21 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from lpnet_rt.errors import SettingsError
+from lpnet_rt.models.lpnetga_card import Fusing, Statistics
 from lpnet_rt.networks.patches import PatchGrid, fuse, split
 
-__all__ = ["INPUT_PX", "Fusing", "LPNetGA", "Norm", "Statistics", "fused", "min_max"]
-
-INPUT_PX = 120
-
-Fusing = Literal["sum_minmax", "mean", "dense"]
-Statistics = Literal["running", "image"]
+__all__ = ["LPNetGA", "Norm", "fused", "min_max"]
 
 
 class Norm(nn.BatchNorm2d):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -14,12 +13,11 @@ from torch import Tensor
 from lpnet_rt.errors import SettingsError
 from lpnet_rt.frames import GreyImage
 from lpnet_rt.inputs import unit_range
-from lpnet_rt.networks.lpnetga import INPUT_PX, Fusing, LPNetGA, Statistics, min_max
+from lpnet_rt.models.lpnetga_card import INPUT_PX, Fitting, Fusing, Statistics
+from lpnet_rt.networks.lpnetga import LPNetGA, min_max
 from lpnet_rt.networks.tiling import TileGrid, blend, cut
 
-__all__ = ["Fitting", "Procedure", "predict", "resample", "unit_range"]
-
-Fitting = Literal["resize", "tile"]
+__all__ = ["Procedure", "predict", "resample", "unit_range"]
 
 
 @dataclass(frozen=True, slots=True)

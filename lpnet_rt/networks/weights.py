@@ -12,84 +12,29 @@ import pickle
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 import safetensors.torch
 import torch
-from msgspec import Meta, Struct
 from safetensors import SafetensorError
 from torch import Tensor
 
-from lpnet_rt.errors import ModelError, SettingsError, SinkError, reason
-from lpnet_rt.files import read_limited
-from lpnet_rt.models.card import CARD_BYTES
+from lpnet_rt.errors import ModelError, SettingsError, SinkError
+from lpnet_rt.models.lpnetga_card import LPNETGA, LPNetGACard, Statistics, card_path, read_card, read_weights
 from lpnet_rt.networks.checkpoint_check import check_checkpoint
-from lpnet_rt.networks.lpnetga import INPUT_PX, Fusing, LPNetGA, Statistics
-from lpnet_rt.networks.lpnetga_predict import Fitting
+from lpnet_rt.networks.lpnetga import LPNetGA
 from lpnet_rt.networks.patches import PatchGrid
 
 __all__ = [
     "LICENCE_NOTE",
-    "LPNetGACard",
-    "card_path",
     "import_weights",
     "load_lpnetga",
     "network_of",
-    "read_card",
     "read_tensors",
-    "read_weights",
     "save_lpnetga",
 ]
 
 LICENCE_NOTE = "no licence is stated for the published weights"
-
-_NETWORK = "LPNetGA"
-# The network has 0.1 million values; a header of the format says little more than their names.
-_WEIGHTS_BYTES = 256 << 20
-_HEADER_BYTES = 1 << 20
-
-# Wide enough for any sensible network, and narrow enough for its memory.
-_Name = Annotated[str, Meta(min_length=1, max_length=200)]
-_SidePx = Annotated[int, Meta(ge=8, le=4096)]
-_PatchPx = Annotated[int, Meta(le=512)]
-_INPUT_RULE = "grey frame resized to input_hw, 8-bit counts divided by 255"
-
-
-class LPNetGACard(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What stands beside the weights: FILE.json beside FILE.safetensors.
-
-    Attributes:
-        name: Name of the model.
-        network: ``LPNetGA``.
-        input: How counts become input, in words.
-        input_hw: Height and width of the input, in pixels.
-        patch_px: Side of a patch.
-        stride_px: Distance of patches.
-        padding_px: Zeros around the map that is cut into patches.
-        statistics: ``running`` or ``image``: what batch norm goes by.
-        fusing: How patch scores become a score map.
-        fitting: ``resize``: a frame is resized to the input. ``tile``: it is cut into tiles of the input's size.
-        parameters: Number of trained values.
-        threshold: Score over which a pixel is a detection.
-        sha256: Of the weights file, in hexadecimal.
-        licence: What is known about the licence of the weights.
-    """
-
-    name: _Name
-    sha256: str
-    licence: str
-    network: str = _NETWORK
-    input: str = _INPUT_RULE
-    input_hw: tuple[_SidePx, _SidePx] = (INPUT_PX, INPUT_PX)
-    patch_px: _PatchPx = 30
-    stride_px: _PatchPx = 10
-    padding_px: _PatchPx = 30
-    statistics: Statistics = "running"
-    fusing: Fusing = "sum_minmax"
-    fitting: Fitting = "resize"
-    parameters: Annotated[int, Meta(ge=0)] = 0
-    threshold: Annotated[float, Meta(gt=0, le=1)] = 0.5
 
 
 def import_weights(
@@ -139,7 +84,7 @@ def save_lpnetga(model: LPNetGA, out: Path, card: LPNetGACard) -> LPNetGACard:
     if not 0 < card.threshold <= 1:
         raise SettingsError(f"threshold: expected over 0 and at most 1, found {card.threshold}")
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    content = safetensors.torch.save(state, metadata={"network": _NETWORK})
+    content = safetensors.torch.save(state, metadata={"network": LPNETGA})
     grid = model.grid
     card = msgspec.structs.replace(
         card,
@@ -184,40 +129,6 @@ def load_lpnetga(path: Path) -> LPNetGA:
         raise ModelError(f"{card_path(path)}: {error}") from error
     model.load_state_dict(_checked(state, path))
     return model.eval()
-
-
-def read_card(path: Path) -> LPNetGACard:
-    """Read the card beside a ``.safetensors`` file.
-
-    Raises:
-        ModelError: The card is missing, malformed or that of another network.
-    """
-    file = card_path(path)
-    try:
-        card = msgspec.json.decode(read_limited(file, CARD_BYTES, "model card file", ModelError), type=LPNetGACard)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise ModelError(f"{file}: expected a model card of {_NETWORK}, found: {reason(error)}") from error
-    if card.network != _NETWORK:
-        raise ModelError(f"{file}: expected a model card of {_NETWORK}, found one of {card.network!r}")
-    return card
-
-
-def read_weights(path: Path) -> bytes:
-    """Read a ``.safetensors`` file under limits; its values are checked by :func:`load_lpnetga`.
-
-    Raises:
-        ModelError: It is missing, no regular file, too large or damaged.
-    """
-    content = read_limited(path, _WEIGHTS_BYTES, "weights file", ModelError)
-    header_bytes = int.from_bytes(content[:8], "little")
-    if len(content) < 8 or header_bytes > min(len(content) - 8, _HEADER_BYTES):
-        raise ModelError(f"{path}: expected safetensors, found a damaged file: a header of {header_bytes:,} bytes")
-    return content
-
-
-def card_path(path: Path) -> Path:
-    """Where the card of a weights file stands."""
-    return path.with_suffix(".json")
 
 
 def network_of(content: object, path: Path) -> LPNetGA:
@@ -270,7 +181,7 @@ def _checked(content: object, path: Path) -> dict[str, Tensor]:
     missing = [key for key in expected if key not in state]
     if unexpected or missing:
         found = [f"{kind} {_some(keys)}" for kind, keys in (("unexpected", unexpected), ("missing", missing)) if keys]
-        raise ModelError(f"{path}: expected the {len(expected)} keys of {_NETWORK}, found {'; '.join(found)}")
+        raise ModelError(f"{path}: expected the {len(expected)} keys of {LPNETGA}, found {'; '.join(found)}")
     for key, value in expected.items():
         if state[key].shape != value.shape:
             raise ModelError(f"{path}: {key}: expected shape {tuple(value.shape)}, found {tuple(state[key].shape)}")

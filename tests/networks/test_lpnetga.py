@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from lpnet_rt.errors import SettingsError
-from lpnet_rt.networks.lpnetga import LPNetGA, Statistics, min_max
+from lpnet_rt.models.lpnetga_card import Statistics
+from lpnet_rt.networks.lpnetga import LPNetGA, min_max
 from lpnet_rt.networks.patches import PatchGrid, split
 
 SEEDED = Path(__file__).parent / "data" / "seeded.npz"

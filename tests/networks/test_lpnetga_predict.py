@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from lpnet_rt.errors import SettingsError
-from lpnet_rt.networks.lpnetga import LPNetGA, Statistics
+from lpnet_rt.models.lpnetga_card import Statistics
+from lpnet_rt.networks.lpnetga import LPNetGA
 from lpnet_rt.networks.lpnetga_predict import Procedure, predict, resample, unit_range
 from lpnet_rt.networks.patches import PatchGrid
 from lpnet_rt.networks.tiling import TileGrid

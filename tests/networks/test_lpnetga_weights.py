@@ -11,9 +11,10 @@ import safetensors.torch
 import torch
 
 from lpnet_rt.errors import ModelError, SettingsError, SinkError
+from lpnet_rt.models.lpnetga_card import LPNetGACard, card_path, read_card
 from lpnet_rt.networks.lpnetga import LPNetGA
 from lpnet_rt.networks.patches import PatchGrid
-from lpnet_rt.networks.weights import LPNetGACard, card_path, import_weights, load_lpnetga, read_card, save_lpnetga
+from lpnet_rt.networks.weights import import_weights, load_lpnetga, save_lpnetga
 
 
 class Runs:
