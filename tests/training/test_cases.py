@@ -1,6 +1,6 @@
 import numpy as np
 
-from lpnet_rt.training.cases import CaseCollector
+from lpnet_rt.training.evaluation.cases import CaseCollector
 
 
 def disc(*spots: tuple[int, int, int, float]) -> np.ndarray:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from lpnet_rt.errors import DataError
-from lpnet_rt.training.check import check, target_contrast
-from lpnet_rt.training.components import components
-from lpnet_rt.training.data_command import add_arguments, run
+from lpnet_rt.training.commands.data import add_arguments, run
+from lpnet_rt.training.data.check import check, target_contrast
+from lpnet_rt.training.evaluation.components import components
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SIRST = Path(os.environ.get("LPNET_DATA", REPOSITORY.parent / "shared" / "data")) / "sirst"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lpnet_rt.errors import DataError
-from lpnet_rt.training.components import binarise, components, match, truth_mask
+from lpnet_rt.training.evaluation.components import binarise, components, match, truth_mask
 
 
 def test_diagonal_pixels_are_one_component_with_its_centroid_and_box():

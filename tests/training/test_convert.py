@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from lpnet_rt.errors import DataError, SettingsError
-from lpnet_rt.training.check import check
-from lpnet_rt.training.convert import ConvertOptions, add_arguments, binary_mask, convert, run
-from lpnet_rt.training.layouts import recognise
+from lpnet_rt.training.data.check import check
+from lpnet_rt.training.data.convert import ConvertOptions, add_arguments, binary_mask, convert, run
+from lpnet_rt.training.data.layouts import recognise
 
 
 def write(path: Path, image: np.ndarray) -> None:

@@ -14,10 +14,10 @@ import pytest
 from small_data import frame
 
 from lpnet_rt.errors import DataError, SettingsError, SinkError
-from lpnet_rt.training.check import check
-from lpnet_rt.training.convert import ConvertOptions, convert
-from lpnet_rt.training.data import load_video, read_boxes
-from lpnet_rt.training.data_command import add_arguments, run
+from lpnet_rt.training.commands.data import add_arguments, run
+from lpnet_rt.training.data.check import check
+from lpnet_rt.training.data.convert import ConvertOptions, convert
+from lpnet_rt.training.data.samples import load_video, read_boxes
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def huge_png(path: Path, side_px: int) -> None:
 _CHECK = """
 import resource, sys
 from pathlib import Path
-from lpnet_rt.training.check import check
+from lpnet_rt.training.data.check import check
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 print(*(problem.detail for problem in check(Path(sys.argv[1])).problems), sep="\\n")

@@ -10,7 +10,7 @@ import pytest
 from lpnet_rt.detections import detect
 from lpnet_rt.detector import Detector
 from lpnet_rt.settings import DetectorSettings
-from lpnet_rt.training.evaluate import EvaluateOptions, judge
+from lpnet_rt.training.commands.evaluate import EvaluateOptions, judge
 
 DATA = Path(os.environ.get("LPNET_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 FRAMES = ("20210725-S1-401", "other-11")

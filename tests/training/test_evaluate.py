@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 from lpnet_rt.errors import DataError, SettingsError, SinkError
-from lpnet_rt.training.evaluate import EvaluateOptions, add_arguments, evaluate, main, run
-from lpnet_rt.training.plots import _f1
-from lpnet_rt.training.summary import print_summary
+from lpnet_rt.training.commands.evaluate import EvaluateOptions, add_arguments, evaluate, main, run
+from lpnet_rt.training.evaluation.plots import _f1
+from lpnet_rt.training.evaluation.summary import print_summary
 
 PLOTS = ["f1.png", "gallery.png", "precision_recall.png", "roc.png"]
 

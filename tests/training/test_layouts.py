@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lpnet_rt.errors import DataError
-from lpnet_rt.training.layouts import open_data_set, recognise
+from lpnet_rt.training.data.layouts import open_data_set, recognise
 
 PIXEL = np.zeros((4, 4), np.uint8)
 

@@ -16,14 +16,21 @@ import pytest
 import torch
 
 from lpnet_rt.errors import DataError, ModelError, SettingsError, SinkError
-from lpnet_rt.training.augment import cut_crop, lay_targets
-from lpnet_rt.training.crops import CropDataset
-from lpnet_rt.training.data import IGNORE, Sample, clip_is_held_back, load_masked, load_training_samples, load_video
-from lpnet_rt.training.loop import load_checkpoint, train
-from lpnet_rt.training.losses import detection_loss, soft_iou_loss, views_loss
-from lpnet_rt.training.recipe import DataRecipe, NetworkRecipe, OptimiserRecipe, Recipe
-from lpnet_rt.training.train import load_recipe
-from lpnet_rt.training.validate import ValidationSet, find_false_alarms, validate
+from lpnet_rt.training.commands.train import load_recipe
+from lpnet_rt.training.crops.augment import cut_crop, lay_targets
+from lpnet_rt.training.crops.lpnet_rt import CropDataset
+from lpnet_rt.training.data.samples import (
+    IGNORE,
+    Sample,
+    clip_is_held_back,
+    load_masked,
+    load_training_samples,
+    load_video,
+)
+from lpnet_rt.training.loop.loop import load_checkpoint, train
+from lpnet_rt.training.recipes.lpnet_rt import DataRecipe, NetworkRecipe, OptimiserRecipe, Recipe
+from lpnet_rt.training.tasks.losses import detection_loss, soft_iou_loss, views_loss
+from lpnet_rt.training.tasks.validate import ValidationSet, find_false_alarms, validate
 
 SIZE = 96
 

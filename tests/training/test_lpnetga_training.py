@@ -18,17 +18,17 @@ import torch
 from lpnet_rt.errors import DataError, ModelError, SettingsError
 from lpnet_rt.networks.lpnetga import LPNetGA
 from lpnet_rt.networks.patches import PatchGrid, split
-from lpnet_rt.training.checkpoints import load_checkpoint, load_lpnetga_checkpoint
-from lpnet_rt.training.layouts import open_data_set
-from lpnet_rt.training.logs import RunLog
-from lpnet_rt.training.loop import train
-from lpnet_rt.training.lpnetga_data import PaperCrops, load_frames, shrink, split_entries
-from lpnet_rt.training.lpnetga_recipe import LPNetGADataRecipe, LPNetGALossRecipe, LPNetGARecipe
-from lpnet_rt.training.lpnetga_task import LPNetGATask, attention_loss, patch_loss
-from lpnet_rt.training.place import Place, ShardedBatches
-from lpnet_rt.training.recipe import Recipe
-from lpnet_rt.training.spread import spread_map
-from lpnet_rt.training.train import load_recipe, named_recipes
+from lpnet_rt.training.commands.train import load_recipe, named_recipes
+from lpnet_rt.training.crops.lpnetga import PaperCrops, load_frames, shrink, split_entries
+from lpnet_rt.training.data.layouts import open_data_set
+from lpnet_rt.training.loop.checkpoints import load_checkpoint, load_lpnetga_checkpoint
+from lpnet_rt.training.loop.logs import RunLog
+from lpnet_rt.training.loop.loop import train
+from lpnet_rt.training.loop.ranks import ShardedBatches, TrainingProcess
+from lpnet_rt.training.recipes.lpnet_rt import Recipe
+from lpnet_rt.training.recipes.lpnetga import LPNetGADataRecipe, LPNetGALossRecipe, LPNetGARecipe
+from lpnet_rt.training.tasks.lpnetga import LPNetGATask, attention_loss, patch_loss
+from lpnet_rt.training.tasks.spread_maps import spread_map
 
 
 def frame(seed: int, size_hw: tuple[int, int] = (60, 90)) -> tuple[np.ndarray, np.ndarray]:
@@ -296,13 +296,13 @@ def test_fewer_patches_estimate_the_same_loss(plain: Path) -> None:
 
 
 def test_half_precision_computes_about_the_same_loss(plain: Path) -> None:
-    task, place = LPNetGATask(small(plain)), Place(torch.device("cpu"))
+    task, process = LPNetGATask(small(plain)), TrainingProcess(torch.device("cpu"))
     torch.manual_seed(0)
     network = task.build().to(memory_format=torch.channels_last).train()
     image, truth = batch_of(task)
     losses = []
     for precision in ("f32", "bf16"):
-        with place.autocast(precision), torch.no_grad():
+        with process.autocast(precision), torch.no_grad():
             view = task.view(network, image, truth, 0)
         losses.append(float(task.loss(view, truth, 0)))
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
@@ -339,8 +339,8 @@ def test_a_run_leaves_weights_log_and_events(plain: Path, unbroken: Path) -> Non
 _KILLED = """
 import os, sys
 from pathlib import Path
-from lpnet_rt.training.loop import Run, train
-from lpnet_rt.training.checkpoints import decode_recipe
+from lpnet_rt.training.loop.loop import Run, train
+from lpnet_rt.training.loop.checkpoints import decode_recipe
 steps, real = 0, Run._step
 def step(self, *arguments):
     global steps
@@ -430,22 +430,22 @@ def test_precisions_and_devices_that_cannot_be_had(plain: Path, tmp_path: Path) 
 
 def test_every_process_gets_its_part_of_every_batch() -> None:
     cpu = torch.device("cpu")
-    assert list(ShardedBatches(9, 4, Place(cpu))) == [[0, 1, 2, 3], [4, 5, 6, 7]]
-    assert list(ShardedBatches(9, 4, Place(cpu, 0, 2))) == [[0, 1], [4, 5]]
-    assert list(ShardedBatches(9, 4, Place(cpu, 1, 2))) == [[2, 3], [6, 7]]
+    assert list(ShardedBatches(9, 4, TrainingProcess(cpu))) == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert list(ShardedBatches(9, 4, TrainingProcess(cpu, 0, 2))) == [[0, 1], [4, 5]]
+    assert list(ShardedBatches(9, 4, TrainingProcess(cpu, 1, 2))) == [[2, 3], [6, 7]]
     with pytest.raises(SettingsError, match="batch: expected a multiple of the 3 processes, found 4"):
-        ShardedBatches(9, 4, Place(cpu, 0, 3))
+        ShardedBatches(9, 4, TrainingProcess(cpu, 0, 3))
 
 
 _SEVERAL = """
 import hashlib, sys
 from pathlib import Path
-from lpnet_rt.training.checkpoints import decode_recipe
-from lpnet_rt.training.loop import Run, make_task
-from lpnet_rt.training.place import training_place
+from lpnet_rt.training.loop.checkpoints import decode_recipe
+from lpnet_rt.training.loop.loop import Run, make_task
+from lpnet_rt.training.loop.ranks import join_run
 recipe, folder = decode_recipe(Path(sys.argv[1]).read_bytes()), Path(sys.argv[2])
-with training_place("cpu") as place:
-    run = Run(recipe, make_task(recipe), folder, place)
+with join_run("cpu") as process:
+    run = Run(recipe, make_task(recipe), folder, process)
     run.one_epoch()
     run.close()
     values = b"".join(value.detach().numpy().tobytes() for value in run.network.parameters())

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lpnet_rt.errors import DataError
-from lpnet_rt.training.metrics import (
+from lpnet_rt.training.evaluation.field_measures import (
     BoxAccumulator,
     FieldAccumulator,
     box_measures,

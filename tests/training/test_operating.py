@@ -3,8 +3,8 @@ import pytest
 
 from lpnet_rt.detections import detect
 from lpnet_rt.errors import DataError
-from lpnet_rt.training.metrics import field_measures
-from lpnet_rt.training.operating import OPERATING_THRESHOLDS, OperatingAccumulator
+from lpnet_rt.training.evaluation.field_measures import field_measures
+from lpnet_rt.training.evaluation.operating import OPERATING_THRESHOLDS, OperatingAccumulator
 
 
 def score(*blobs: tuple[int, int, float]) -> np.ndarray:

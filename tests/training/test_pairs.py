@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lpnet_rt.errors import DataError
-from lpnet_rt.training.pairs import (
+from lpnet_rt.training.data.pairs import (
     files_by_stem,
     pair_files,
     read_grey,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lpnet_rt.errors import DataError
-from lpnet_rt.training.paper_measures import (
+from lpnet_rt.training.evaluation.paper_measures import (
     PAPER_THRESHOLDS,
     PLAIN,
     PUBLISHED,

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from lpnet_rt.errors import SinkError
-from lpnet_rt.training.evaluation import Evaluation, Evaluator
-from lpnet_rt.training.plots import PLOT_NAMES, _precision_recall, _roc, staircase, write_plots
+from lpnet_rt.training.evaluation.evaluator import Evaluation, Evaluator
+from lpnet_rt.training.evaluation.plots import PLOT_NAMES, _precision_recall, _roc, staircase, write_plots
 
 
 @pytest.fixture(scope="module")

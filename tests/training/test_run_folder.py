@@ -16,9 +16,9 @@ import torch
 from small_data import small_recipe, write_set
 
 from lpnet_rt.errors import DataError, ModelError, SinkError
-from lpnet_rt.training.checkpoints import load_checkpoint
-from lpnet_rt.training.loop import train
-from lpnet_rt.training.recipe import NetworkRecipe, Recipe
+from lpnet_rt.training.loop.checkpoints import load_checkpoint
+from lpnet_rt.training.loop.loop import train
+from lpnet_rt.training.recipes.lpnet_rt import NetworkRecipe, Recipe
 from lpnet_rt.training.states import read_state, write_state
 
 

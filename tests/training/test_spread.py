@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lpnet_rt.errors import SettingsError
-from lpnet_rt.training.spread import spread_map
+from lpnet_rt.training.tasks.spread_maps import spread_map
 
 
 def by_definition(mask: np.ndarray, sigma: float) -> np.ndarray:

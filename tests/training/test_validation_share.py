@@ -11,12 +11,12 @@ import pytest
 from rich.console import Console
 from small_data import small_recipe, write_set
 
-from lpnet_rt.training.data import spread_over
-from lpnet_rt.training.lpnetga_data import load_frames
-from lpnet_rt.training.lpnetga_recipe import LPNetGADataRecipe
-from lpnet_rt.training.recipe import Recipe, ValidationRecipe
-from lpnet_rt.training.train import load_recipe
-from lpnet_rt.training.validate import ValidationSet, validate
+from lpnet_rt.training.commands.train import load_recipe
+from lpnet_rt.training.crops.lpnetga import load_frames
+from lpnet_rt.training.data.samples import spread_over
+from lpnet_rt.training.recipes.lpnet_rt import Recipe, ValidationRecipe
+from lpnet_rt.training.recipes.lpnetga import LPNetGADataRecipe
+from lpnet_rt.training.tasks.validate import ValidationSet, validate
 
 
 @pytest.fixture(scope="module")
