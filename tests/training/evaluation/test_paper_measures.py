@@ -17,7 +17,7 @@ from lpnet_rt.training.evaluation.paper_measures import (
     paper_measures,
 )
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 DATA = Path(os.environ.get("LPNET_DATA", REPOSITORY.parent / "shared" / "data"))
 REFERENCE = DATA.parent / "reference" / "lpnetga"
 COLUMNS = {

@@ -12,7 +12,7 @@ from lpnet_rt.training.commands.data import add_arguments, run
 from lpnet_rt.training.data.check import check, target_contrast
 from lpnet_rt.training.evaluation.components import components
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 SIRST = Path(os.environ.get("LPNET_DATA", REPOSITORY.parent / "shared" / "data")) / "sirst"
 
 

@@ -5,14 +5,7 @@ import numpy as np
 import pytest
 
 from lpnet_rt.errors import DataError
-from lpnet_rt.training.data.pairs import (
-    files_by_stem,
-    pair_files,
-    read_grey,
-    read_mask,
-    read_prediction,
-    read_split,
-)
+from lpnet_rt.training.data.pairs import files_by_stem, pair_files, read_grey, read_mask, read_prediction, read_split
 
 
 def write(path: Path, image: np.ndarray | None = None) -> Path:
