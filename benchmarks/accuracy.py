@@ -22,8 +22,8 @@ from lpnet_rt.errors import LpnetError
 from lpnet_rt.frames import Frame
 from lpnet_rt.settings import DetectorSettings, SourceSettings
 from lpnet_rt.sources import open_source
-from lpnet_rt.training.data import Boxes, clip_is_held_back, load_masked, read_boxes
-from lpnet_rt.training.metrics import (
+from lpnet_rt.training.data.samples import Boxes, clip_is_held_back, load_masked, read_boxes
+from lpnet_rt.training.evaluation.field_measures import (
     BoxAccumulator,
     BoxMeasures,
     EmptyFrameAccumulator,

@@ -15,7 +15,7 @@ from lpnet_rt.export.shapes import Shapes, read_shapes
 from lpnet_rt.models.built import Precision
 from lpnet_rt.staging import refuse_inputs, refuse_outputs
 from lpnet_rt.text import printable
-from lpnet_rt.training.loop import load_checkpoint
+from lpnet_rt.training.loop.loop import load_checkpoint
 
 __all__ = ["add_arguments", "run"]
 

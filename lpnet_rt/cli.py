@@ -25,11 +25,14 @@ _VERBS = {
     "run": ("lpnet_rt.commands.run", "detect targets in a source (the default verb)"),
     "listen": ("lpnet_rt.commands.listen", "subscribe to a running detector and print what arrives"),
     "info": ("lpnet_rt.commands.info", "versions, engines, the model's card, and which engine auto takes"),
-    "train": ("lpnet_rt.training.train", "train LPNet-RT, or go on with a run"),
-    "import-weights": ("lpnet_rt.training.import_weights", "turn a checkpoint of the paper's network into a model"),
+    "train": ("lpnet_rt.training.commands.train", "train LPNet-RT, or go on with a run"),
+    "import-weights": (
+        "lpnet_rt.training.commands.import_weights",
+        "turn a checkpoint of the paper's network into a model",
+    ),
     "export": ("lpnet_rt.export.export", "turn a checkpoint into an ONNX model with its card"),
-    "evaluate": ("lpnet_rt.training.evaluate", "judge a model or any detector's predictions"),
-    "data": ("lpnet_rt.training.data_command", "convert and check data sets"),
+    "evaluate": ("lpnet_rt.training.commands.evaluate", "judge a model or any detector's predictions"),
+    "data": ("lpnet_rt.training.commands.data", "convert and check data sets"),
     "benchmark": ("lpnet_rt.benchmarks.benchmark", "how fast this machine is, stage by stage and from file to message"),
 }
 

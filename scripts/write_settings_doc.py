@@ -14,8 +14,8 @@ from msgspec.inspect import StructType, type_info
 from lpnet_rt.commands.run import FLAGS
 from lpnet_rt.field_types import describe
 from lpnet_rt.settings import Settings
-from lpnet_rt.training.lpnetga_recipe import LPNetGARecipe
-from lpnet_rt.training.recipe import Recipe
+from lpnet_rt.training.recipes.lpnet_rt import Recipe
+from lpnet_rt.training.recipes.lpnetga import LPNetGARecipe
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 

@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from lpnet_rt.commands.run import FLAGS
-from lpnet_rt.training.layouts import LAYOUTS
+from lpnet_rt.training.data.layouts import LAYOUTS
 
 ROOT = Path(__file__).resolve().parent.parent
 

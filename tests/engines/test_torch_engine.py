@@ -23,7 +23,7 @@ from lpnet_rt.networks.lpnetga import LPNetGA
 from lpnet_rt.networks.lpnetga_predict import Procedure, predict
 from lpnet_rt.networks.weights import load_lpnetga, save_lpnetga
 from lpnet_rt.settings import DetectorSettings
-from lpnet_rt.training.evaluate import EvaluateOptions, evaluate
+from lpnet_rt.training.commands.evaluate import EvaluateOptions, evaluate
 
 SHARED = Path(__file__).parents[3] / "shared"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lpnet_rt.training.recipe import DataRecipe, NetworkRecipe, OptimiserRecipe, Recipe
+from lpnet_rt.training.recipes.lpnet_rt import DataRecipe, NetworkRecipe, OptimiserRecipe, Recipe
 
 SIDE_PX = 96
 

@@ -12,12 +12,12 @@ from small_data import SIDE_PX, frame, small_recipe, write_set
 
 from lpnet_rt.errors import DataError
 from lpnet_rt.frames import STD_FLOOR_RAW, model_input
-from lpnet_rt.training.augment import count_unit, cut_crop
-from lpnet_rt.training.check import check
-from lpnet_rt.training.data import Sample, load_masked, load_training_samples
-from lpnet_rt.training.loop import train
-from lpnet_rt.training.lpnetga_data import load_frames
-from lpnet_rt.training.lpnetga_recipe import LPNetGADataRecipe
+from lpnet_rt.training.crops.augment import count_unit, cut_crop
+from lpnet_rt.training.crops.lpnetga import load_frames
+from lpnet_rt.training.data.check import check
+from lpnet_rt.training.data.samples import Sample, load_masked, load_training_samples
+from lpnet_rt.training.loop.loop import train
+from lpnet_rt.training.recipes.lpnetga import LPNetGADataRecipe
 
 
 class Calm:

@@ -1,0 +1,1 @@
+"""Crops of samples, with augmentation: what a network sees in training."""

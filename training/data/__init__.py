@@ -1,0 +1,1 @@
+"""Data sets on disk: their layouts, images with their masks, checks, conversion, samples in memory."""

@@ -1,0 +1,1 @@
+"""Measures of detections against truth, and their tables and plots."""

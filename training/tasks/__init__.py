@@ -1,0 +1,1 @@
+"""What training differs in from network to network: losses, optimisers, validation."""

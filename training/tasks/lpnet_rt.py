@@ -1,0 +1,128 @@
+"""How LPNet-RT is trained: crops of masks, empty skies and video; AdamW; an average of the weights; hard negatives."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import cast
+
+import msgspec
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW
+
+from lpnet_rt.errors import ModelError
+from lpnet_rt.networks.lpnet_rt import LPNetRT, LPNetRTConfig
+from lpnet_rt.training.crops.lpnet_rt import CropDataset, FalseAlarms
+from lpnet_rt.training.data.samples import load_training_samples
+from lpnet_rt.training.recipes.lpnet_rt import NetworkRecipe, Recipe
+from lpnet_rt.training.states import read_state
+from lpnet_rt.training.tasks.base import Findings
+from lpnet_rt.training.tasks.losses import Background, views_loss
+from lpnet_rt.training.tasks.validate import Validation, ValidationSet, find_false_alarms, scorer, validate
+
+__all__ = ["LPNetRTTask", "build_network", "take_weights"]
+
+
+def build_network(recipe: NetworkRecipe) -> LPNetRT:
+    """Make the network that a recipe describes."""
+    return LPNetRT(LPNetRTConfig(**msgspec.structs.asdict(recipe)))
+
+
+def take_weights(network: LPNetRT, path: Path) -> None:
+    """Take the averaged weights of a checkpoint, as far as they fit; the rest stays as it was made.
+
+    Raises:
+        ModelError: The file is missing or damaged, or nothing in it fits.
+    """
+    found = cast("dict[str, Tensor]", read_state(path)["average"])
+    ours = network.state_dict()
+    fitting = {key: value for key, value in found.items() if key in ours and ours[key].shape == value.shape}
+    if not fitting:
+        raise ModelError(f"{path}: expected weights of LPNet-RT to start from, found none that fit")
+    network.load_state_dict(fitting, strict=False)
+
+
+class LPNetRTTask:
+    """See :class:`lpnet_rt.training.tasks.base.Task`."""
+
+    columns = ("false_alarms", "fitness", *Validation.__slots__)
+
+    def __init__(self, recipe: Recipe) -> None:
+        """Read the data.
+
+        Raises:
+            DataError: They are incomplete.
+        """
+        self._recipe = recipe
+        self.average: float | None = recipe.optimiser.average
+        self.clip_norm: float | None = recipe.optimiser.clip_norm
+        masked, empty, video = load_training_samples(recipe.data)
+        self.crops = CropDataset(recipe.data, masked, empty, video, recipe.seed)
+        self._validation = ValidationSet.load(recipe)
+
+    def build(self) -> LPNetRT:
+        """Make the network, with the weights it starts from.
+
+        Raises:
+            ModelError: The checkpoint to start from is missing or damaged.
+        """
+        network = build_network(self._recipe.network)
+        if self._recipe.optimiser.start:
+            take_weights(network, Path(self._recipe.optimiser.start))
+        return network
+
+    def make_optimiser(self, network: nn.Module) -> AdamW:
+        """AdamW with weight decay on convolution kernels only."""
+        recipe = self._recipe.optimiser
+        kernels = [p for p in network.parameters() if p.ndim == 4]
+        others = [p for p in network.parameters() if p.ndim != 4]
+        groups = [{"params": kernels, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        return AdamW(groups, lr=recipe.rate)
+
+    def rate(self, step: int, steps: int) -> float:
+        """Linear warm-up, then a cosine to zero."""
+        recipe = self._recipe.optimiser
+        warm = min(1.0, (step + 1) / max(1, recipe.warmup_steps))
+        return recipe.rate * warm * 0.5 * (1.0 + math.cos(math.pi * step / steps))
+
+    def view(self, network: nn.Module, image: Tensor, truth: Tensor, step: int) -> tuple[Tensor, ...]:
+        """Logits of both views and of the global view alone, each (B, 1, S, S)."""
+        fine, coarse = network(image, _priority(truth, step))
+        return fine, coarse
+
+    def loss(self, view: tuple[Tensor, ...], truth: Tensor, step: int) -> Tensor:
+        """Loss of both views."""
+        recipe = self._recipe.optimiser
+        return views_loss(view[0], view[1], truth, Background(recipe.background, recipe.focus))
+
+    def finish_epoch(self, network: nn.Module, epoch: int) -> dict[str, float]:
+        """Look for false alarms on the target-free frames, now and then: the next epochs' hard negatives."""
+        if epoch % self._recipe.optimiser.hard_every == 0:
+            score = scorer(cast("LPNetRT", network), self._recipe.precision)
+            self.crops.false_alarms = find_false_alarms(score, self.crops.empty)
+        return {"false_alarms": len(self.crops.false_alarms)}
+
+    def validate(self, network: nn.Module) -> Findings:
+        """Masks, silence and video."""
+        found = validate(scorer(cast("LPNetRT", network), self._recipe.precision), self._validation)
+        return Findings(found.fitness, asdict(found))
+
+    def state(self) -> dict[str, object]:
+        """Where the network last fired on target-free frames."""
+        return {"false_alarms": self.crops.false_alarms}
+
+    def restore(self, state: dict[str, object]) -> None:
+        """Take it back."""
+        self.crops.false_alarms = [(i, x, y) for i, x, y in cast("FalseAlarms", state["false_alarms"])]
+
+
+def _priority(truth: Tensor, step: int) -> Tensor:
+    """Bring cells with targets into the local view in three batches of four, so that it learns from all of them.
+
+    In the fourth, and at run time, the global view alone chooses.
+    """
+    target = (truth == 255).float()
+    cells = torch.nn.functional.max_pool2d(target, 16).flatten(1)
+    return cells * (100.0 if step % 4 else 0.0)

@@ -1,0 +1,141 @@
+"""Validation of LPNet-RT: masks, silence and video in one pass over score maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lpnet_rt.detections import detect
+from lpnet_rt.frames import GreyImage, model_input
+from lpnet_rt.networks.lpnet_rt import CELL_PX, LPNetRT
+from lpnet_rt.training.crops.lpnet_rt import FalseAlarms
+from lpnet_rt.training.data.samples import Sample, load_masked, load_video, spread_over
+from lpnet_rt.training.evaluation.field_measures import BoxAccumulator, EmptyFrameAccumulator, FieldAccumulator
+from lpnet_rt.training.progress import watched
+from lpnet_rt.training.recipes.lpnet_rt import Recipe
+
+__all__ = ["Scorer", "Validation", "ValidationSet", "find_false_alarms", "scorer", "validate"]
+
+Scorer = Callable[[GreyImage], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationSet:
+    """What a model is judged on while it is trained; none of it is trained on.
+
+    Attributes:
+        masked: Frames with pixel masks and targets (SIRST v1, validation part).
+        empty: Target-free frames (SIRST v2, validation part).
+        video: Frames of the clips held back.
+    """
+
+    masked: list[Sample]
+    empty: list[Sample]
+    video: list[Sample]
+
+    @classmethod
+    def load(cls, recipe: Recipe) -> ValidationSet:
+        """Read it from the recipe's folders, as much of it as the recipe says.
+
+        Raises:
+            DataError: A file is missing or damaged.
+        """
+        part = recipe.validation
+        root = Path(recipe.data.sirst)
+        held_back = (recipe.data.held_back, recipe.data.held_back_of)
+        video = []
+        if recipe.data.video:
+            video = load_video(Path(recipe.data.video), part.video_stride, held_back, True, part.clips)
+        empty = [sample for sample in load_masked(root, ("v2_val",)) if not sample.has_target]
+        masked = load_masked(root, ("v1_val",))
+        return cls(spread_over(masked, part.frames), spread_over(empty, part.frames), video)
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """The measures, at one threshold; shares in percent.
+
+    Attributes:
+        miou: Pooled IoU on ``masked``.
+        niou: Mean IoU of the frames of ``masked``.
+        pd: Targets found on ``masked``.
+        fa_per_million: Pixels of false detections per million pixels on ``masked``.
+        empty_false: False detections a target-free frame.
+        video_hit: Labelled video frames with a detection in the grown box.
+        video_false: Detections outside the boxes, a labelled frame.
+    """
+
+    miou: float
+    niou: float
+    pd: float
+    fa_per_million: float
+    empty_false: float
+    video_hit: float
+    video_false: float
+
+    @property
+    def fitness(self) -> float:
+        """One number to choose by: shape, targets found, and what is wrongly reported."""
+        shape = 0.5 * (self.miou + self.niou)
+        false = (
+            0.2 * min(self.fa_per_million, 100.0) + 20.0 * min(self.empty_false, 1.0) + 30.0 * min(self.video_false, 1)
+        )
+        return shape + self.pd + self.video_hit - false
+
+
+def scorer(network: LPNetRT, precision: str) -> Scorer:
+    """Wrap a network, on any device, as a function from a frame to its score map."""
+    device = next(network.parameters()).device
+    half = torch.float16 if precision == "f16" else torch.bfloat16
+
+    def score(image: GreyImage) -> NDArray[np.float32]:
+        height, width = image.shape
+        batch = torch.from_numpy(model_input(image, CELL_PX, network.config.least_px))
+        batch = batch.to(device, memory_format=torch.channels_last)
+        with torch.inference_mode(), torch.autocast(device.type, half, enabled=precision != "f32"):
+            logits, _ = network(batch)
+        scores: NDArray[np.float32] = torch.sigmoid(logits.float())[0, 0, :height, :width].cpu().contiguous().numpy()
+        return scores
+
+    return score
+
+
+def validate(score: Scorer, data: ValidationSet, threshold: float = 0.5) -> Validation:
+    """Judge a scorer; masks are always taken at a score of 0.5, detections at ``threshold``."""
+    masked, empty, video = FieldAccumulator(0.5), EmptyFrameAccumulator(threshold), BoxAccumulator()
+    kinds = (*(["masked"] * len(data.masked)), *(["empty"] * len(data.empty)), *(["video"] * len(data.video)))
+    samples = (*data.masked, *data.empty, *data.video)
+    for kind, sample in watched(list(zip(kinds, samples, strict=True)), "validation"):
+        scores = score(sample.image)
+        if kind == "masked":
+            masked.add(scores, sample.truth)
+        elif kind == "empty":
+            empty.add(scores)
+        else:
+            video.add(detect(scores, sample.image, threshold).centroid_xy, sample.boxes)
+    shapes, boxes = masked.result(), video.result()
+    return Validation(
+        miou=100 * (shapes.miou or 0.0),
+        niou=100 * (shapes.niou or 0.0),
+        pd=100 * (shapes.pd or 0.0),
+        fa_per_million=shapes.fa_per_million or 0.0,
+        empty_false=empty.result().false_per_frame or 0.0,
+        video_hit=100 * (boxes.hit_rate or 0.0),
+        video_false=boxes.false_per_frame or 0.0,
+    )
+
+
+def find_false_alarms(
+    score: Scorer, empty: list[Sample], threshold: float = 0.1, max_per_frame: int = 6
+) -> FalseAlarms:
+    """Where a scorer fires on target-free frames: the strongest few of each, as hard negatives."""
+    places: FalseAlarms = []
+    for index, sample in watched(list(enumerate(empty)), "hard negatives"):
+        found = detect(score(sample.image), sample.image, threshold)
+        places.extend((index, float(x), float(y)) for x, y in found.centroid_xy[:max_per_frame])
+    return places
