@@ -58,6 +58,7 @@ def contents(folder: Path) -> dict[str, bytes]:
         ("--source", "images", "--masks", "images"),
         ("--source", "images", "--jsonl", "images/b.png"),
         ("--source", "images/a.png", "--jsonl", "images/a.png"),
+        ("--source", "images", "--jsonl", "images/new.png"),
         ("--source", "images/a.png", "--masks", "linked"),
     ],
 )

@@ -23,6 +23,7 @@ from lpnet_rt.sinks.masks import MaskSink
 from lpnet_rt.sinks.runner import DirectSink, QueuedSink
 from lpnet_rt.sinks.zmq import ZmqSink
 from lpnet_rt.sources import Source
+from lpnet_rt.sources.images import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     from lpnet_rt.overlay import Painter
@@ -144,7 +145,10 @@ def _refuse_shared(output: OutputSettings, source: Source) -> None:
     for flag, folder in (("--masks", output.masks), ("--save", output.save)):
         if folder and (flag == "--masks" or _is_folder(folder)):
             paths += [(flag, Path(folder) / f"{path.stem}.png") for path in source.files]
+    folders = {os.path.realpath(path.parent) for path in source.files}
     for flag, path in paths:
+        if flag == "--jsonl" and path.suffix.lower() in IMAGE_SUFFIXES and os.path.realpath(path.parent) in folders:
+            raise SinkError(f"{flag} {path}: expected no image's name in the source's folder; end it in .jsonl")
         for identity in _identities(path):
             if identity in taken:
                 raise SinkError(f"{flag} {path}: expected a file of its own, found {taken[identity]}; give another")
