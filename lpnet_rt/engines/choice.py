@@ -21,10 +21,12 @@ import msgspec
 import numpy as np
 
 from lpnet_rt.cache import CacheFolder, cache_folder
+from lpnet_rt.detections import least_score
 from lpnet_rt.engines.base import Engine
 from lpnet_rt.engines.candidates import Candidate, candidates_for
 from lpnet_rt.engines.installed import gpu
-from lpnet_rt.engines.trial import score_once, self_test
+from lpnet_rt.engines.scorer import make_scorer
+from lpnet_rt.engines.trial import self_test
 from lpnet_rt.errors import EngineError, LpnetError, reason
 from lpnet_rt.models import ModelFile
 from lpnet_rt.processors import processor_count
@@ -207,12 +209,13 @@ def _try(candidate: Candidate, model: ModelFile, settings: DetectorSettings) -> 
         problem = self_test(engine, model)
         if problem is not None:
             return _Outcome(str(candidate), None, f"fails the self-test: {problem}")
-        blank = np.zeros(_timed_hw(model), np.uint8)
-        score_once(engine, model, blank)
+        least = least_score(model.card.threshold)
+        scorer, blank = make_scorer(engine, model.card), [np.zeros(_timed_hw(model), np.uint8)]
+        scorer.find(blank, least)
         times_ns = []
         for _ in range(_TIMED_RUNS):
             began = time.perf_counter_ns()
-            score_once(engine, model, blank)
+            scorer.find(blank, least)
             times_ns.append(time.perf_counter_ns() - began)
     except LpnetError as error:
         return _Outcome(str(candidate), None, str(error))
