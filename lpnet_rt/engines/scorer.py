@@ -114,7 +114,8 @@ class HostScorer:
         self._engine, self._card, self._clock = engine, card, clock
         # Frames of a network without a reach become small squares, whatever their size.
         reach_px = _reach_px(card)
-        self._scoring: Engine = engine if reach_px is None else TiledEngine(engine, reach_px)
+        tiled = None if reach_px is None else TiledEngine(engine, reach_px, grid_px=card.grid_px)
+        self._scoring: Engine = tiled or engine
         self.turn = threading.Lock()
 
     def find(self, frames: Sequence[GreyImage], least_score: float) -> list[HotPixels]:
@@ -223,4 +224,6 @@ def _hot(scores: NDArray[np.float32], least_score: float) -> HotPixels:
 
 def _reach_px(card: ModelCard) -> int | None:
     """How far the network sees, in pixels; None where its input has one size whatever the frame's."""
-    return seen_px(card.config) if "blocks" in card.config else None
+    if card.reach_px is not None or "blocks" not in card.config:
+        return card.reach_px
+    return seen_px(card.config)  # cards written before they had a field for it
