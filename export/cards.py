@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from lpnet_rt.detections import Detections, detect
+from lpnet_rt.engines.tiled import seen_px
 from lpnet_rt.errors import ModelError
 from lpnet_rt.frames import model_input
 from lpnet_rt.models import InputRule, ModelCard, SelfTest
@@ -70,6 +71,8 @@ def make_card(network: LPNetRT, facts: CardFacts, built: Built) -> ModelCard:
         ),
         **{field: getattr(facts, field) for field in ("trained_on", "measured", "licences", "notes")},
         built=built,
+        reach_px=seen_px(network.config.as_dict()),
+        grid_px=CELL_PX,
     )
 
 

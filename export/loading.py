@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
-from lpnet_rt.engines.onnxruntime import OnnxRuntimeEngine
+from lpnet_rt.engines.registry import specs_for
+from lpnet_rt.errors import EngineError
 from lpnet_rt.export.parity import Score
 from lpnet_rt.models import ModelCard, ModelFile
 
@@ -26,19 +26,17 @@ def load_exported(path: Path, card: ModelCard) -> dict[str, Score]:
         EngineError: The engine of that format is missing.
         ModelError: The file is damaged.
     """
-    if card.built.format == "openvino":
-        from lpnet_rt.engines.openvino import OpenVINOEngine
-
-        # The reference is f32; what was quantised runs in int8 whatever is asked for.
-        return {"openvino": OpenVINOEngine(ModelFile(path, path.read_bytes(), card), "f32", None, None).score}
-    if card.built.format == "tensorrt":
-        from lpnet_rt.engines.tensorrt import TensorRTEngine
-
-        return {"tensorrt": TensorRTEngine(ModelFile(path, path.read_bytes(), card), None).score}
     model = ModelFile(path, path.read_bytes(), card)
-    engines: dict[str, Score] = {"onnxruntime": OnnxRuntimeEngine(model, None).score}
-    if importlib.util.find_spec("openvino") is not None:
-        from lpnet_rt.engines.openvino import OpenVINOEngine
-
-        engines["openvino"] = OpenVINOEngine(model, "f32", None, None).score
+    engines: dict[str, Score] = {}
+    lacking = []
+    for spec in specs_for(path.suffix):
+        if spec.open_for_gate is None:
+            continue
+        missing = spec.needs("f32")
+        if missing is None:
+            engines[spec.name] = spec.open_for_gate(model).score
+        else:
+            lacking.append(f"{spec.name} needs {missing}")
+    if not engines:
+        raise EngineError(f"{path.name}: expected an engine that reads it, found none ({'; '.join(lacking)})")
     return engines

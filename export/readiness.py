@@ -6,15 +6,15 @@ not. A file that only passes the first would be written and then refused.
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
 
-from lpnet_rt.detections import detect
 from lpnet_rt.engines.choice import choose_engine
+from lpnet_rt.engines.trial import self_test
 from lpnet_rt.errors import EngineError, ModelError
 from lpnet_rt.export.parity import Score
-from lpnet_rt.inputs import prepare, restore
+from lpnet_rt.inputs import prepare
 from lpnet_rt.models import ModelFile
-from lpnet_rt.selftest import SELF_TEST_THRESHOLD, disagreement, self_test_frame
+from lpnet_rt.selftest import self_test_frame
 from lpnet_rt.settings import DetectorSettings
 
 __all__ = ["refuse_unrunnable"]
@@ -47,16 +47,20 @@ def refuse_unrunnable(model: ModelFile, engines: dict[str, Score]) -> None:
 
 def _self_test(score: Score, model: ModelFile) -> str | None:
     """What differs from the card, in one line; None where they agree, or where the file takes another size."""
-    image, card = self_test_frame(), model.card
-    given = prepare(image, card.input)
-    least, most = card.built.least, card.built.most
+    built = model.card.built
+    given = prepare(self_test_frame(), model.card.input)
+    least, most = built.least, built.most
     if least is not None and most is not None:
         size = (given.shape[0], given.shape[2], given.shape[3])
         if not all(low <= side <= high for low, side, high in zip(least, size, most, strict=True)):
             return None
-    height, width = image.shape
-    scores = restore(score(given), (height, width), card.input)
-    if not np.isfinite(scores).all():
-        return "expected finite scores, found NaN or infinity"
-    found = detect(scores, image, SELF_TEST_THRESHOLD)
-    return disagreement(found, card.self_test.centroid_xy, card.self_test.score, card.built.precision)
+    return self_test(_TorchExport(score, built.precision), model)
+
+
+@dataclass(frozen=True, slots=True)
+class _TorchExport:
+    """A file that no verb opens, as an engine."""
+
+    score: Score
+    precision: str
+    name: str = "torch-export"

@@ -8,20 +8,17 @@ for detection in detector.detect(image).centroid_xy: ...
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
-from lpnet_rt.detections import Detections, HotPixels, detect_hot, hot_pixels, least_score
-from lpnet_rt.engines import Choice, DeviceEngine, Engine, choose_engine
-from lpnet_rt.engines.base import StoppableEngine
-from lpnet_rt.engines.tiled import UNTILED_PX, TiledEngine, seen_px
+from lpnet_rt.detections import Detections, HotPixels, detect_hot, least_score
+from lpnet_rt.engines import Choice, choose_engine
+from lpnet_rt.engines.scorer import Scored, make_scorer
 from lpnet_rt.errors import EngineError
-from lpnet_rt.frames import Frame, GreyImage, ModelInput, to_grey
-from lpnet_rt.inputs import prepare, restore
+from lpnet_rt.frames import Frame, GreyImage, to_grey
 from lpnet_rt.models import ModelCard, find_model
 from lpnet_rt.reports import Latency, Report
 from lpnet_rt.settings import DetectorSettings
@@ -41,10 +38,7 @@ class Detector:
         self.choice = choice
         self.threshold = threshold
         self._clock = clock
-        self._turn = threading.Lock()
-        # LPNet-RT's frames stay at native resolution; those of the paper's network become small squares.
-        is_ours = card.network == "LPNetRT"
-        self._engine: Engine = TiledEngine(choice.engine, seen_px(card.config)) if is_ours else choice.engine
+        self._scorer = make_scorer(choice.engine, card, clock)
 
     @classmethod
     def load(cls, settings: DetectorSettings | None = None, clock: Clock = SYSTEM_CLOCK) -> Detector:
@@ -95,21 +89,8 @@ class Detector:
             EngineError: The engine failed, or its scores are not finite.
         """
         greys = [_grey(image) for image in images]
-        found: list[HotPixels | None] = [None] * len(greys)
-        engine = self.choice.engine
-        if isinstance(engine, DeviceEngine):
-            for places in _alike(greys):
-                with self._turn:
-                    hots = engine.find([greys[place] for place in places], least_score(self.threshold))
-                for place, hot in zip(places, hots, strict=True):
-                    found[place] = hot
-        detections = []
-        for grey, on_device in zip(greys, found, strict=True):
-            hot = self._hot(self._scores(self._prepared(grey), grey.shape)) if on_device is None else on_device
-            if not hot.finite:
-                raise EngineError(f"{engine.name}: {_NOT_FINITE}")
-            detections.append(detect_hot(hot, grey, self.threshold))
-        return detections
+        found = self._scorer.find(greys, least_score(self.threshold))
+        return [self._detections(hot, grey) for hot, grey in zip(found, greys, strict=True)]
 
     def score_map(self, image: GreyImage) -> NDArray[np.float32]:
         """Score every pixel of one grey image.
@@ -125,8 +106,7 @@ class Detector:
             ValueError: The image has another shape or dtype, or is too small.
             EngineError: The engine failed.
         """
-        grey = _grey(image)
-        return self._scores(self._prepared(grey), grey.shape)
+        return self._scorer.score_map(_grey(image))
 
     def stop(self) -> None:
         """Make the engine give up what it is at soon, from another thread or a signal handler.
@@ -134,15 +114,12 @@ class Detector:
         Whoever waits for the result gets an EngineError; where nothing runs, or the engine cannot be stopped, nothing
         happens. The detector can be used again.
         """
-        engine = self.choice.engine
-        if isinstance(engine, StoppableEngine):
-            engine.stop()
+        self._scorer.stop()
 
     @property
     def most_frames(self) -> int:
         """Frames that are worth giving :meth:`reports` at once; 1 where the engine has no device of its own."""
-        engine = self.choice.engine
-        return engine.most_frames if isinstance(engine, DeviceEngine) else 1
+        return self._scorer.most_frames
 
     def report(self, frame: Frame) -> Report:
         """Do a frame and note where the time went; never changes the frame.
@@ -161,26 +138,19 @@ class Detector:
         Raises:
             EngineError: The engine failed.
         """
-        engine = self.choice.engine
         done: dict[int, Report] = {}
+        left = []
         for place, frame in enumerate(frames):
             if frame.damage is not None:
                 done[place] = self._failed(frame, f"damaged: {frame.damage}")
             elif min(frame.size_hw) < LEAST_SIDE_PX:
                 done[place] = self._failed(frame, _too_small(frame.size_hw))
-            elif not isinstance(engine, DeviceEngine) or frame.image.size > UNTILED_PX:
-                done[place] = self._report(frame)
-        if not isinstance(engine, DeviceEngine):
-            return [done[place] for place in range(len(frames))]
-        left = [place for place in range(len(frames)) if place not in done]
-        for group in _alike([frames[place].image for place in left]):
-            places = [left[index] for index in group]
-            began = self._clock.monotonic_ns()
-            with self._turn:
-                found = engine.find([frames[place].image for place in places], least_score(self.threshold))
-            inferred = self._clock.monotonic_ns()
-            for place, hot in zip(places, found, strict=True):
-                done[place] = self._finish(frames[place], hot, (began, began, inferred), hot.score_map())
+            else:
+                left.append(place)
+        free_ns = 0  # since when this thread has had nothing else to detect
+        images = [frames[place].image for place in left]
+        for index, scored in self._scorer.score_each(images, least_score(self.threshold)):
+            done[left[index]], free_ns = self._finish(frames[left[index]], scored, free_ns)
         return [done[place] for place in range(len(frames))]
 
     def _failed(self, frame: Frame, problem: str) -> Report:
@@ -195,56 +165,33 @@ class Detector:
             error=f"frame {frame.index}: {problem}",
         )
 
-    def _report(self, frame: Frame) -> Report:
-        """One frame through an engine that takes model inputs."""
-        began = self._clock.monotonic_ns()
-        batch = self._prepared(frame.image)
-        prepared = self._clock.monotonic_ns()
-        scores = self._scores(batch, frame.size_hw)
-        inferred = self._clock.monotonic_ns()
-        return self._finish(frame, self._hot(scores), (began, prepared, inferred), scores)
+    def _finish(self, frame: Frame, scored: Scored, free_ns: int) -> tuple[Report, int]:
+        """Make the report of a scored frame; also the time at which it was ready.
 
-    def _scores(self, batch: ModelInput, size_hw: tuple[int, int]) -> NDArray[np.float32]:
-        """(H, W) scores; copied before the next thread's turn, whose scores may lie in the same place."""
-        with self._turn:
-            return restore(self._engine.score(batch), size_hw, self.card.input).copy()
-
-    def _prepared(self, image: GreyImage) -> ModelInput:
-        """A frame as the model's input.
-
-        Raises:
-            EngineError: The model file takes another size alone.
+        In a batch, the frames before this one are detected after its scores are there: until ``free_ns``, it waits.
         """
-        batch = prepare(image, self.card.input)
-        wrong = self.card.built.wrong_size(batch.shape)
-        if wrong is not None:
-            raise EngineError(f"{self.card.name}: {wrong}")
-        return batch
-
-    def _hot(self, scores: NDArray[np.float32]) -> HotPixels:
-        if not _is_finite(scores):
-            return HotPixels.failed((scores.shape[0], scores.shape[1]))
-        return hot_pixels(scores, self.threshold)
-
-    def _finish(
-        self, frame: Frame, hot: HotPixels, times_ns: tuple[int, int, int], scores: NDArray[np.float32]
-    ) -> Report:
-        """Hot pixels to the report; times: begun, prepared, scored."""
-        began, prepared, inferred = times_ns
+        scores = scored.score_map()
         detections, error = Detections.empty(), None
-        if hot.finite:
-            detections = detect_hot(hot, frame.image, self.threshold)
+        if scored.hot.finite:
+            detections = detect_hot(scored.hot, frame.image, self.threshold)
         else:
             error = f"frame {frame.index}: {_NOT_FINITE}"
-        done = self._clock.monotonic_ns()
+        done_ns = self._clock.monotonic_ns()
+        waited_ns = max(free_ns - scored.scored_ns, 0)
         latency = Latency(
-            queue_ms=(began - frame.t_read_ns) / 1e6,
-            prepare_ms=(prepared - began) / 1e6,
-            infer_ms=(inferred - prepared) / 1e6,
-            detect_ms=(done - inferred) / 1e6,
-            total_ms=(done - frame.t_read_ns) / 1e6,
+            queue_ms=(scored.began_ns - frame.t_read_ns + waited_ns) / 1e6,
+            prepare_ms=(scored.prepared_ns - scored.began_ns) / 1e6,
+            infer_ms=(scored.scored_ns - scored.prepared_ns) / 1e6,
+            detect_ms=(done_ns - scored.scored_ns - waited_ns) / 1e6,
+            total_ms=(done_ns - frame.t_read_ns) / 1e6,
         )
-        return Report(frame=frame, detections=detections, latency=latency, score_map=scores, error=error)
+        report = Report(frame=frame, detections=detections, latency=latency, score_map=scores, error=error)
+        return report, done_ns
+
+    def _detections(self, hot: HotPixels, image: GreyImage) -> Detections:
+        if not hot.finite:
+            raise EngineError(f"{self.choice.engine.name}: {_NOT_FINITE}")
+        return detect_hot(hot, image, self.threshold)
 
 
 def _grey(image: object) -> GreyImage:
@@ -264,17 +211,3 @@ def _grey(image: object) -> GreyImage:
 
 def _too_small(shape: tuple[int, ...]) -> str:
     return f"expected at least {LEAST_SIDE_PX}x{LEAST_SIDE_PX} pixels, found {shape[1]}x{shape[0]} (width x height)"
-
-
-def _alike(images: Sequence[GreyImage]) -> list[list[int]]:
-    """Places of images of one size and depth, for those that are not tiled."""
-    groups: dict[tuple[object, ...], list[int]] = {}
-    for place, image in enumerate(images):
-        if image.size <= UNTILED_PX:
-            groups.setdefault((image.shape, image.dtype), []).append(place)
-    return list(groups.values())
-
-
-def _is_finite(scores: NDArray[np.float32]) -> bool:
-    """Whether every score is a finite number: NaN would be both the highest and the lowest."""
-    return bool(np.isfinite(scores.max()) and np.isfinite(scores.min()))

@@ -17,12 +17,14 @@ __all__ = ["Latency", "Report"]
 class Latency:
     """Milliseconds that one frame spent in each stage.
 
+    Every frame of a batch has the batch's time in the engine; then one after the other becomes detections.
+
     Attributes:
-        queue_ms: Waiting between the source and the detector.
+        queue_ms: Waiting between the source and the detector, and in a batch for the detections of frames before it.
         prepare_ms: Raw pixels to model input.
         infer_ms: Inside the engine.
         detect_ms: Score map to detections.
-        total_ms: From the moment the frame was available to the moment its report was ready.
+        total_ms: From the moment the frame was available to the moment its report was ready; the sum of the others.
     """
 
     queue_ms: float

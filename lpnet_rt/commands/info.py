@@ -9,6 +9,7 @@ import platform
 
 from lpnet_rt import __version__
 from lpnet_rt.engines import Candidate, candidates_for, choose_engine
+from lpnet_rt.engines.registry import all_specs
 from lpnet_rt.models import find_model, packaged_models
 from lpnet_rt.processors import processor_count
 from lpnet_rt.settings import DetectorSettings
@@ -16,7 +17,7 @@ from lpnet_rt.text import printable
 
 __all__ = ["add_arguments", "run"]
 
-_LIBRARIES = ("numpy", "opencv-python", "av", "pyzmq", "msgspec", "openvino", "onnxruntime", "torch")
+_LIBRARIES = ("numpy", "opencv-python", "av", "pyzmq", "msgspec")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,10 +33,11 @@ def run(args: argparse.Namespace) -> int:
         EngineError: No engine can run it.
     """
     cameras = ", ".join(sorted(glob.glob("/dev/video*"))) or "none"
+    libraries = dict.fromkeys([*_LIBRARIES, *(spec.package for spec in all_specs())])
     print(f"lpnet-rt     {__version__}, Python {platform.python_version()}, {platform.platform()}")
     print(f"processors   {processor_count()} for this process, {platform.machine()}")
     print(f"cameras      {cameras}")
-    print("libraries    " + ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES))
+    print("libraries    " + ", ".join(f"{name} {_version(name)}" for name in libraries))
     print(f"models       {', '.join(packaged_models())}")
     model = find_model(args.model)
     card = model.card

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import get_args
 
 from lpnet_rt.endpoints import is_local
+from lpnet_rt.engines.registry import EngineName, Precision
 from lpnet_rt.errors import SettingsError
 from lpnet_rt.settings import PublishSettings, load_settings, require_source
 
@@ -28,8 +30,8 @@ FLAGS: tuple[tuple[str, str, dict[str, object]], ...] = (
     ),
     ("--seed", "source.seed", {"type": int, "metavar": "N", "help": "seed of the demo scene"}),
     ("--model", "detector.model", {"metavar": "M", "help": "packaged model, or an exported file with its card"}),
-    ("--engine", "detector.engine", {"metavar": "E", "help": "auto, openvino, onnxruntime, torch, ...; see info"}),
-    ("--precision", "detector.precision", {"metavar": "P", "help": "auto, f32, bf16, f16 or int8"}),
+    ("--engine", "detector.engine", {"metavar": "E", "help": f"auto, {', '.join(get_args(EngineName))}; see info"}),
+    ("--precision", "detector.precision", {"metavar": "P", "help": f"auto, {', '.join(get_args(Precision))}"}),
     (
         "--threshold",
         "detector.threshold",

@@ -1,8 +1,22 @@
-"""What turns a batch of model inputs into score maps."""
+"""What turns a batch of model inputs into score maps.
 
-from lpnet_rt.engines.base import DeviceEngine, Engine
-from lpnet_rt.engines.candidates import Candidate, candidates_for, list_candidates, weights_candidates
-from lpnet_rt.engines.choice import Choice, choose_engine
+Names are imported when they are used: settings read the registry, and need nothing else of this package.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lpnet_rt.engines.base import DeviceEngine as DeviceEngine
+    from lpnet_rt.engines.base import Engine as Engine
+    from lpnet_rt.engines.candidates import Candidate as Candidate
+    from lpnet_rt.engines.candidates import candidates_for as candidates_for
+    from lpnet_rt.engines.candidates import list_candidates as list_candidates
+    from lpnet_rt.engines.candidates import weights_candidates as weights_candidates
+    from lpnet_rt.engines.choice import Choice as Choice
+    from lpnet_rt.engines.choice import choose_engine as choose_engine
 
 __all__ = [
     "Candidate",
@@ -14,3 +28,20 @@ __all__ = [
     "list_candidates",
     "weights_candidates",
 ]
+
+_HOMES = {
+    "Candidate": "candidates",
+    "Choice": "choice",
+    "DeviceEngine": "base",
+    "Engine": "base",
+    "candidates_for": "candidates",
+    "choose_engine": "choice",
+    "list_candidates": "candidates",
+    "weights_candidates": "candidates",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

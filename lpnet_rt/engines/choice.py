@@ -21,9 +21,12 @@ import msgspec
 import numpy as np
 
 from lpnet_rt.cache import CacheFolder, cache_folder
+from lpnet_rt.detections import least_score
 from lpnet_rt.engines.base import Engine
-from lpnet_rt.engines.candidates import Candidate, candidates_for, gpu
-from lpnet_rt.engines.trial import score_once, self_test
+from lpnet_rt.engines.candidates import Candidate, candidates_for
+from lpnet_rt.engines.installed import gpu
+from lpnet_rt.engines.scorer import make_scorer
+from lpnet_rt.engines.trial import self_test
 from lpnet_rt.errors import EngineError, LpnetError, reason
 from lpnet_rt.models import ModelFile
 from lpnet_rt.processors import processor_count
@@ -78,7 +81,7 @@ def choose_engine(model: ModelFile, settings: DetectorSettings) -> Choice:
 
 def _asked_for(candidate: Candidate, model: ModelFile, settings: DetectorSettings) -> Choice:
     engine = _open(candidate, model, settings)
-    if candidate.builds:
+    if candidate.spec.builds:
         return Choice(engine, "asked for; no self-test, for which it would build an engine of its own")
     problem = self_test(engine, model)
     if problem is not None:
@@ -141,41 +144,9 @@ def _open(candidate: Candidate, model: ModelFile, settings: DetectorSettings) ->
         EngineError: What the engine needs is installed and fails to be imported.
     """
     try:
-        return _load(candidate, model, settings)
+        return candidate.spec.open(model, candidate.precision, settings.threads)
     except (ImportError, OSError, RuntimeError) as error:
         raise EngineError(f"{candidate.engine}: cannot be loaded ({reason(error)}); install it again") from error
-
-
-def _load(candidate: Candidate, model: ModelFile, settings: DetectorSettings) -> Engine:
-    """What an engine needs is imported here and nowhere else."""
-    threads, kind = settings.threads, (candidate.engine, model.path.suffix)
-    if kind == ("openvino", ".safetensors"):
-        from lpnet_rt.engines.openvino_lpnetga import OpenVINOLPNetGAEngine
-
-        return OpenVINOLPNetGAEngine(model, candidate.precision, threads)
-    if kind == ("torch", ".safetensors"):
-        from lpnet_rt.engines.torch_lpnetga import TorchLPNetGAEngine
-
-        return TorchLPNetGAEngine(model, candidate.precision, threads)
-    if candidate.engine == "openvino":
-        from lpnet_rt.engines.openvino import OpenVINOEngine
-
-        return OpenVINOEngine(model, candidate.precision, threads, cache_folder() / "openvino")
-    if candidate.engine == "torch":
-        from lpnet_rt.engines.torch_lpnet_rt import TorchLPNetRTEngine
-
-        return TorchLPNetRTEngine(model, candidate.precision, threads)
-    if candidate.engine == "tensorrt":
-        from lpnet_rt.engines.tensorrt import TensorRTEngine
-
-        return TensorRTEngine(model, cache_folder() / "tensorrt")
-    from lpnet_rt.engines.onnxruntime import OnnxRuntimeEngine
-
-    provider = candidate.engine.partition("-")[2] or "cpu"
-    folder = CacheFolder(cache_folder() / "onnxruntime")
-    # ONNX Runtime believes what lies there without a look.
-    kept = folder.path if provider == "tensorrt" and folder.make() else None
-    return OnnxRuntimeEngine(model, threads, provider, kept)
 
 
 def _fastest(able: list[Candidate], model: ModelFile, settings: DetectorSettings) -> Choice:
@@ -238,12 +209,13 @@ def _try(candidate: Candidate, model: ModelFile, settings: DetectorSettings) -> 
         problem = self_test(engine, model)
         if problem is not None:
             return _Outcome(str(candidate), None, f"fails the self-test: {problem}")
-        blank = np.zeros(_timed_hw(model), np.uint8)
-        score_once(engine, model, blank)
+        least = least_score(model.card.threshold)
+        scorer, blank = make_scorer(engine, model.card), [np.zeros(_timed_hw(model), np.uint8)]
+        scorer.find(blank, least)
         times_ns = []
         for _ in range(_TIMED_RUNS):
             began = time.perf_counter_ns()
-            score_once(engine, model, blank)
+            scorer.find(blank, least)
             times_ns.append(time.perf_counter_ns() - began)
     except LpnetError as error:
         return _Outcome(str(candidate), None, str(error))
@@ -252,19 +224,19 @@ def _try(candidate: Candidate, model: ModelFile, settings: DetectorSettings) -> 
 
 def _key(able: list[Candidate], model: ModelFile, settings: DetectorSettings) -> str:
     """Everything that the outcome of a measurement depends on."""
-    versions = [f"{name} {_version(name)}" for name in sorted({c.engine.partition("-")[0] for c in able})]
+    versions = [f"{name} {_version(name)}" for name in sorted({c.spec.package for c in able})]
     machine = f"{platform.machine()} {_processor()} {processor_count()} {settings.threads} {gpu()}"
     machine += f" {os.environ.get('CUDA_VISIBLE_DEVICES')}"
     text = "\n".join([model.card.file_sha256, machine, *versions, *map(str, able)])
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def _version(engine: str) -> str:
+def _version(package: str) -> str:
     try:
-        return importlib.metadata.version(engine)
+        return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         # The module can come from a package of another name, such as onnxruntime-gpu.
-        return str(importlib.import_module(engine).__version__)
+        return str(importlib.import_module(package).__version__)
 
 
 def _processor() -> str:

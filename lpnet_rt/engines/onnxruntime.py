@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
+from lpnet_rt.cache import CacheFolder, cache_folder
+from lpnet_rt.engines.base import Engine
+from lpnet_rt.engines.installed import needs_gpu, needs_package, needs_working_package
+from lpnet_rt.engines.registry import Precision
+from lpnet_rt.engines.spec import AS_THE_FILE, EngineSpec
 from lpnet_rt.errors import EngineError, ModelError
 from lpnet_rt.frames import ModelInput
 from lpnet_rt.models import ModelFile
 from lpnet_rt.processors import processor_count
 
-__all__ = ["PROVIDERS", "OnnxRuntimeEngine"]
+__all__ = ["PROVIDERS", "SPECS", "OnnxRuntimeEngine"]
+
+_INSTALL = "pip install onnxruntime"
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -38,6 +45,8 @@ class OnnxRuntimeEngine:
             EngineError: This ONNX Runtime comes without that provider.
             ModelError: ONNX Runtime cannot read the model.
         """
+        import onnxruntime as ort  # a tenth of a second, which a start with another engine saves
+
         if PROVIDERS[provider] not in ort.get_available_providers():
             raise EngineError(f"onnxruntime: expected the provider {provider}, found none; pip install onnxruntime-gpu")
         self.name = "onnxruntime" if provider == "cpu" else f"onnxruntime-{provider}"
@@ -60,11 +69,12 @@ class OnnxRuntimeEngine:
         if PROVIDERS[provider] not in self._session.get_providers():
             raise EngineError(f"onnxruntime: the provider {provider} could not be loaded; install CUDA and cuDNN")
         self._input = self._session.get_inputs()[0].name
+        self._run_options = ort.RunOptions
         self._running = ort.RunOptions()
 
     def score(self, batch: ModelInput) -> NDArray[np.float32]:
         """See :class:`lpnet_rt.engines.base.Engine`."""
-        self._running = options = ort.RunOptions()  # of this run only: what is stopped stays stopped
+        self._running = options = self._run_options()  # of this run only: what is stopped stays stopped
         try:
             (scores,) = self._session.run(None, {self._input: batch}, options)
         except Exception as error:  # onnxruntime's exceptions share no base class of their own
@@ -84,3 +94,59 @@ def _providers(provider: str, cache: Path | None) -> list[str | tuple[str, dict[
         options = {"trt_engine_cache_enable": "True", "trt_engine_cache_path": str(cache)}
     chosen: list[str | tuple[str, dict[str, str]]] = [(PROVIDERS[provider], options)]
     return chosen if provider == "cpu" else [*chosen, PROVIDERS["cpu"]]
+
+
+def _needs(_precision: Precision) -> str | None:
+    """Does not import it: opening it says what is broken."""
+    return needs_package("onnxruntime", _INSTALL)
+
+
+def _needs_provider(provider: str, _precision: Precision) -> str | None:
+    """A GPU, and an ONNX Runtime that comes with a way to it."""
+    missing = needs_gpu()
+    if missing is not None:
+        return missing
+    if needs_working_package("onnxruntime", _INSTALL) is None:
+        import onnxruntime
+
+        if PROVIDERS[provider] in onnxruntime.get_available_providers():
+            return None
+    return "pip install onnxruntime-gpu"
+
+
+def _open(provider: str, model: ModelFile, _precision: Precision, threads: int | None) -> Engine:
+    folder = CacheFolder(cache_folder() / "onnxruntime")
+    # ONNX Runtime believes what lies there without a look.
+    kept = folder.path if provider == "tensorrt" and folder.make() else None
+    return OnnxRuntimeEngine(model, threads, provider, kept)
+
+
+SPECS = (
+    EngineSpec(
+        name="onnxruntime",
+        package="onnxruntime",
+        formats=(".onnx",),
+        precisions=AS_THE_FILE,
+        needs=_needs,
+        open=partial(_open, "cpu"),
+        open_for_gate=lambda model: OnnxRuntimeEngine(model, None),
+    ),
+    EngineSpec(
+        name="onnxruntime-cuda",
+        package="onnxruntime",
+        formats=(".onnx",),
+        precisions=AS_THE_FILE,
+        needs=partial(_needs_provider, "cuda"),
+        open=partial(_open, "cuda"),
+    ),
+    EngineSpec(
+        name="onnxruntime-tensorrt",
+        package="onnxruntime",
+        formats=(".onnx",),
+        precisions=AS_THE_FILE,
+        needs=partial(_needs_provider, "tensorrt"),
+        open=partial(_open, "tensorrt"),
+        on_request=("f32", "f16", "int8"),
+        builds=True,
+    ),
+)

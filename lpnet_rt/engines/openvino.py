@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
 
+from lpnet_rt.cache import cache_folder
+from lpnet_rt.engines.base import Engine
 from lpnet_rt.engines.batches import Recent
 from lpnet_rt.engines.built_cache import BuiltCache, BuiltFor
+from lpnet_rt.engines.installed import has_gpu, needs_reinstall, needs_working_package
+from lpnet_rt.engines.pytorch import needs_torch
+from lpnet_rt.engines.registry import Precision
+from lpnet_rt.engines.spec import EngineSpec
 from lpnet_rt.errors import EngineError, ModelError
 from lpnet_rt.files import read_limited
 from lpnet_rt.frames import ModelInput
@@ -21,7 +29,10 @@ from lpnet_rt.models.card import MODEL_BYTES
 from lpnet_rt.models.openvino_check import openvino_problem
 from lpnet_rt.processors import processor_count
 
-__all__ = ["WEIGHTS_KEY", "OpenVINOEngine", "checked_weights", "has_bf16"]
+if TYPE_CHECKING:
+    import openvino as ov
+
+__all__ = ["SPECS", "WEIGHTS_KEY", "OpenVINOEngine", "checked_weights", "has_bf16"]
 
 # Where a .xml of this project says what its .bin hashes to.
 WEIGHTS_KEY = "lpnet_rt_weights_sha256"
@@ -29,8 +40,11 @@ WEIGHTS_KEY = "lpnet_rt_weights_sha256"
 _KEPT_SIZES = 4
 
 
+@functools.cache
 def has_bf16() -> bool:
     """Whether this processor computes in bf16 by itself."""
+    import openvino as ov
+
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
@@ -51,7 +65,10 @@ class OpenVINOEngine:
         Raises:
             ModelError: OpenVINO cannot read the model, or its .bin is missing or damaged.
         """
+        import openvino as ov
+
         self.precision = precision
+        self._tensor, self._version = ov.Tensor, ov.__version__
         self._core = ov.Core()
         self._options: dict[str, object] = {
             "INFERENCE_PRECISION_HINT": "f32" if precision == "int8" else precision,
@@ -75,7 +92,7 @@ class OpenVINOEngine:
         try:
             self._running = request = self._requests[batch.shape]
             # infer() could not be cancelled.
-            request.start_async([ov.Tensor(batch, shared_memory=True)], share_inputs=True)
+            request.start_async([self._tensor(batch, shared_memory=True)], share_inputs=True)
             request.wait()
             scores: NDArray[np.float32] = request.get_output_tensor(0).data
         except RuntimeError as error:
@@ -109,7 +126,7 @@ class OpenVINOEngine:
             weights_sha256=self._sha256,
             precision=self.precision,
             shape=shape,
-            versions={"openvino": ov.__version__},
+            versions={"openvino": self._version},
             device=str(self._core.get_property("CPU", "FULL_DEVICE_NAME")),
         )
         content = self._cache.get(wanted, build)
@@ -142,3 +159,73 @@ def checked_weights(path: Path, content: bytes) -> bytes:
 def _last_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1][:200] if lines else type(error).__name__
+
+
+def _needs(precision: Precision) -> str | None:
+    """OpenVINO; for bf16 also a processor that has it."""
+    missing = needs_working_package("openvino", "pip install openvino (x86-64 and Arm Linux)")
+    if missing is not None:
+        return missing
+    try:
+        there = has_bf16()
+    except Exception as error:  # an installation that is incomplete fails in as many ways as it has parts
+        return needs_reinstall("openvino", error)
+    return "a processor with AVX512-BF16 or AMX" if precision == "bf16" and not there else None
+
+
+def _needs_for_weights(precision: Precision) -> str | None:
+    return needs_torch() or _needs(precision)
+
+
+def _suits_weights(config: Mapping[str, object]) -> bool:
+    """It knows running averages only; where there is a GPU, PyTorch is the way."""
+    return config.get("statistics", "running") == "running" and not has_gpu()
+
+
+def _open(model: ModelFile, precision: Precision, threads: int | None) -> Engine:
+    return OpenVINOEngine(model, precision, threads, cache_folder() / "openvino")
+
+
+def _open_weights(model: ModelFile, precision: Precision, threads: int | None) -> Engine:
+    from lpnet_rt.engines.openvino_lpnetga import OpenVINOLPNetGAEngine
+
+    return OpenVINOLPNetGAEngine(model, precision, threads)
+
+
+def _open_for_gate(model: ModelFile) -> Engine:
+    """The reference is f32; what was quantised runs in int8 whatever is asked for."""
+    return OpenVINOEngine(model, "f32", None, None)
+
+
+_BOTH: tuple[Precision, ...] = ("bf16", "f32")
+
+SPECS = (
+    EngineSpec(
+        name="openvino",
+        package="openvino",
+        formats=(".onnx",),
+        precisions={"f32": _BOTH, "f16": _BOTH, "int8": _BOTH},
+        needs=_needs,
+        open=_open,
+        open_for_gate=_open_for_gate,
+    ),
+    EngineSpec(
+        name="openvino",
+        package="openvino",
+        formats=(".xml",),
+        precisions={"f32": _BOTH, "f16": _BOTH, "int8": ("int8",)},
+        needs=_needs,
+        open=_open,
+        open_for_gate=_open_for_gate,
+    ),
+    EngineSpec(
+        name="openvino",
+        package="openvino",
+        formats=(".safetensors",),
+        precisions={"f32": ("f32", "bf16")},
+        needs=_needs_for_weights,
+        open=_open_weights,
+        on_request=("bf16",),
+        suits=_suits_weights,
+    ),
+)

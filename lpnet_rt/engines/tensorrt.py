@@ -18,13 +18,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lpnet_rt.cache import cache_folder
+from lpnet_rt.engines.base import Engine
 from lpnet_rt.engines.batches import Recent
 from lpnet_rt.engines.built_cache import BuiltCache, BuiltFor
+from lpnet_rt.engines.installed import needs_gpu, needs_package
+from lpnet_rt.engines.registry import Precision
+from lpnet_rt.engines.spec import AS_THE_FILE, EngineSpec
 from lpnet_rt.errors import EngineError, ModelError
 from lpnet_rt.frames import ModelInput
 from lpnet_rt.models import ModelFile
 
-__all__ = ["TensorRTEngine", "build_from_onnx", "gpu_name", "tied_versions"]
+__all__ = ["SPECS", "TensorRTEngine", "build_from_onnx", "gpu_name", "tied_versions"]
 
 _KEPT_SIZES = 4
 _WORKSPACE_BYTES = 4 << 30
@@ -220,3 +225,36 @@ def _strongly_typed(trt: ModuleType) -> int:
     """The flag that makes the graph decide on precision; where it is gone, every network is so."""
     flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     return 0 if flag is None else 1 << int(flag)
+
+
+def _needs(_precision: Precision) -> str | None:
+    """TensorRT, a GPU, and PyTorch, which holds its buffers."""
+    install = "pip install '.[tensorrt]' in a checkout of lpnet-rt"
+    return needs_package("tensorrt", install) or needs_gpu() or needs_package("torch", install)
+
+
+def _open(model: ModelFile, _precision: Precision, _threads: int | None) -> Engine:
+    return TensorRTEngine(model, cache_folder() / "tensorrt")
+
+
+SPECS = (
+    EngineSpec(
+        name="tensorrt",
+        package="tensorrt",
+        formats=(".onnx",),
+        precisions=AS_THE_FILE,
+        needs=_needs,
+        open=_open,
+        on_request=("f32", "f16", "int8"),
+        builds=True,
+    ),
+    EngineSpec(
+        name="tensorrt",
+        package="tensorrt",
+        formats=(".engine",),
+        precisions=AS_THE_FILE,
+        needs=_needs,
+        open=_open,
+        open_for_gate=lambda model: TensorRTEngine(model, None),
+    ),
+)

@@ -32,22 +32,31 @@ _SCENE_REACH_PX = 7 * 16
 class TiledEngine:
     """An engine for LPNet-RT that tiles what is large and passes on what is not."""
 
-    def __init__(self, engine: Engine, seen_px: int, untiled_px: int = UNTILED_PX, tile_px: int = TILE_PX) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        seen_px: int,
+        untiled_px: int = UNTILED_PX,
+        tile_px: int = TILE_PX,
+        grid_px: int = _GRID_PX,
+    ) -> None:
         """Wrap an engine.
 
         Args:
             engine: Gets tiles of one size, one after the other: memory is what they are for.
-            seen_px: How far scores depend on what is around, see :func:`seen_px`; a multiple of 16.
+            seen_px: How far scores depend on what is around, see :func:`seen_px`; a multiple of the grid.
             untiled_px: Pixels of a frame up to which it is scored at once.
-            tile_px: Largest side of a tile, in pixels; a multiple of 16 and over twice ``seen_px``.
+            tile_px: Largest side of a tile, in pixels; a multiple of the grid and over twice ``seen_px``.
+            grid_px: Tiles start at multiples of this many pixels.
 
         Raises:
-            ValueError: The tile keeps nothing, or a size is no multiple of 16.
+            ValueError: The tile keeps nothing, or a size is no multiple of the grid.
         """
-        if tile_px % _GRID_PX or seen_px % _GRID_PX or tile_px <= 2 * seen_px:
-            raise ValueError(f"tiles: expected multiples of 16 and tile > 2 * seen, found {tile_px} and {seen_px}")
+        if tile_px % grid_px or seen_px % grid_px or tile_px <= 2 * seen_px:
+            wanted = f"multiples of {grid_px} and tile > 2 * seen"
+            raise ValueError(f"tiles: expected {wanted}, found {tile_px} and {seen_px}")
         self._engine = engine
-        self._untiled_px, self._tile_px, self._seen_px = untiled_px, tile_px, seen_px
+        self._untiled_px, self._tile_px, self._seen_px, self._grid_px = untiled_px, tile_px, seen_px, grid_px
 
     @property
     def name(self) -> str:
@@ -64,13 +73,13 @@ class TiledEngine:
         return size_hw[0] * size_hw[1] <= self._untiled_px
 
     def score(self, batch: ModelInput) -> NDArray[np.float32]:
-        """See :class:`lpnet_rt.engines.base.Engine`; sides of the input are multiples of 16."""
+        """See :class:`lpnet_rt.engines.base.Engine`; sides of the input are multiples of the grid."""
         frames, _, height, width = batch.shape
         if self.takes_whole((height, width)):
             return self._engine.score(batch)
         scores = np.empty((frames, 1, height, width), np.float32)
-        for top, bottom, first, last in spans(height, self._tile_px, self._seen_px):
-            for left, right, begin, end in spans(width, self._tile_px, self._seen_px):
+        for top, bottom, first, last in spans(height, self._tile_px, self._seen_px, self._grid_px):
+            for left, right, begin, end in spans(width, self._tile_px, self._seen_px, self._grid_px):
                 tile = np.ascontiguousarray(batch[:, :, top:bottom, left:right])
                 found = self._engine.score(tile)
                 scores[:, :, first:last, begin:end] = found[:, :, first - top : last - top, begin - left : end - left]
@@ -93,13 +102,14 @@ def seen_px(config: Mapping[str, object]) -> int:
     return -(-reach // _GRID_PX) * _GRID_PX
 
 
-def spans(size_px: int, tile_px: int, seen_px: int) -> list[tuple[int, int, int, int]]:
+def spans(size_px: int, tile_px: int, seen_px: int, grid_px: int = _GRID_PX) -> list[tuple[int, int, int, int]]:
     """Where tiles lie along one axis.
 
     Args:
-        size_px: Of the frame; a multiple of 16.
+        size_px: Of the frame; a multiple of the grid.
         tile_px: Largest side of a tile.
         seen_px: What a kept pixel must have around it inside its tile, where the frame does not end before.
+        grid_px: Tiles start at multiples of this many pixels.
 
     Returns:
         First pixel of each tile and the one after its last, then first pixel that is kept and the one after the last
@@ -110,7 +120,7 @@ def spans(size_px: int, tile_px: int, seen_px: int) -> list[tuple[int, int, int,
     number = -(-(size_px - 2 * seen_px) // (tile_px - 2 * seen_px))
     # As small as so many tiles can be.
     side = -(-(size_px + (number - 1) * 2 * seen_px) // number)
-    side = -(-side // _GRID_PX) * _GRID_PX
+    side = -(-side // grid_px) * grid_px
     starts = [min(i * (side - 2 * seen_px), size_px - side) for i in range(number)]
     kept = [start + seen_px for start in starts[1:]]
     return [

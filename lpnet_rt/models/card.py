@@ -104,6 +104,10 @@ class ModelCard(Struct, frozen=True, kw_only=True):
         licences: Of the data it was trained on.
         notes: Anything a user should know.
         built: Format, precision and sizes of the file.
+        reach_px: How far from a pixel its score depends on the frame, in pixels, a multiple of ``grid_px``: tiles of
+            large frames overlap by twice as much. None: what ``config`` says; a network without either is never tiled.
+        grid_px: Tiles start at multiples of this many pixels, so that the network's grids lie in a tile as they lie in
+            the frame.
     """
 
     name: _Name
@@ -120,6 +124,20 @@ class ModelCard(Struct, frozen=True, kw_only=True):
     licences: list[str] = []
     notes: str = ""
     built: Built = Built()
+    reach_px: Annotated[int, Meta(ge=0, le=1280)] | None = None
+    grid_px: Literal[16, 32, 64, 128] = 16
+
+    def __post_init__(self) -> None:
+        """Refuse a reach or an input that does not keep to the grid.
+
+        Raises:
+            ValueError: ``reach_px``, or the input's ``multiple`` where there is a reach, is no multiple of the grid.
+        """
+        if self.reach_px is None:
+            return
+        for name, value in (("reach_px", self.reach_px), ("input.multiple", self.input.multiple)):
+            if value % self.grid_px:
+                raise ValueError(f"expected {name} to be a multiple of grid_px, {self.grid_px}, found {value}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ from torch.nn import functional
 
 __all__ = ["CELL_PX", "PATCH_PX", "LPNetRT", "LPNetRTConfig"]
 
-CELL_PX = 16
+CELL_PX: Final = 16
 PATCH_PX = 32
 _BLOCK_PX = 4
 _INPUTS = 2

@@ -14,6 +14,7 @@ import torch
 from lpnet_rt.detector import Detector
 from lpnet_rt.engines.openvino import OpenVINOEngine
 from lpnet_rt.engines.tensorrt import TensorRTEngine, build_from_onnx, gpu_name
+from lpnet_rt.engines.tiled import seen_px
 from lpnet_rt.errors import EngineError, LpnetError, ModelError, SettingsError
 from lpnet_rt.export import onnx as onnx_file
 from lpnet_rt.export import openvino as openvino_file
@@ -95,6 +96,7 @@ def test_the_card_is_beside_and_inside(half_onnx: tuple[Path, Exported], facts: 
     assert card == exported.card
     assert (card.built.format, card.built.precision, card.built.most) == ("onnx", "f16", (4, 256, 320))
     assert card.built.versions["torch"] == torch.__version__
+    assert (card.reach_px, card.grid_px) == (seen_px(card.config), 16)
     assert card.file_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     check_embedded(onnx_file.embedded_card(path), card)
     assert sorted(file.name for file in path.parent.iterdir()) == ["tiny.json", "tiny.onnx"]

@@ -395,3 +395,28 @@ def test_without_a_display_it_says_so_in_one_line_and_goes_on(clock, monkeypatch
     assert told.startswith("no window: ")
     assert reason in told
     assert told.count("\n") == 1
+
+
+@needs_display
+def test_a_paused_window_holds_neither_detection_nor_files(tmp_path: Path, display: str) -> None:
+    lines = tmp_path / "out.jsonl"
+    flags = ["--source", "demo", "--realtime", "--frames", "100000", "--show", "--no-publish", "--quiet"]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "lpnet_rt", "run", *flags, "--jsonl", str(lines)],
+        cwd=tmp_path,
+        env=os.environ | {"DISPLAY": display},
+        stderr=subprocess.PIPE,
+    )
+    try:
+        press(display, "space")
+        time.sleep(0.5)  # the pause is under way
+        before = lines.read_bytes().count(b"\n")
+        ends_at = time.monotonic() + 20
+        while lines.read_bytes().count(b"\n") < before + 40 and time.monotonic() < ends_at:
+            time.sleep(0.05)
+        assert lines.read_bytes().count(b"\n") >= before + 40
+        press(display, "q")
+        assert run.wait(20) == 0
+    finally:
+        run.kill()
+        run.communicate(timeout=20)
