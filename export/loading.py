@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lpnet_rt.engines.registry import specs_for
+from lpnet_rt.engine_registry import specs_for
 from lpnet_rt.errors import EngineError
 from lpnet_rt.export.parity import Score
 from lpnet_rt.models import ModelCard, ModelFile

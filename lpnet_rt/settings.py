@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeVar, get_args
 import msgspec
 from msgspec import Struct
 
-from lpnet_rt.engines.registry import EngineName, Precision
+from lpnet_rt.engine_registry import EngineName, Precision
 from lpnet_rt.errors import SettingsError, reason
 from lpnet_rt.field_types import describe
 from lpnet_rt.text import redact

@@ -8,8 +8,8 @@ import importlib.metadata
 import platform
 
 from lpnet_rt import __version__
+from lpnet_rt.engine_registry import all_specs
 from lpnet_rt.engines import Candidate, candidates_for, choose_engine
-from lpnet_rt.engines.registry import all_specs
 from lpnet_rt.models import find_model, packaged_models
 from lpnet_rt.processors import processor_count
 from lpnet_rt.settings import DetectorSettings

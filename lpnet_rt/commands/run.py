@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import get_args
 
 from lpnet_rt.endpoints import is_local
-from lpnet_rt.engines.registry import EngineName, Precision
+from lpnet_rt.engine_registry import EngineName, Precision
 from lpnet_rt.errors import SettingsError
 from lpnet_rt.settings import PublishSettings, load_settings, require_source
 

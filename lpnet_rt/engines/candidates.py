@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lpnet_rt.engines.registry import EngineName, Precision, specs_for
+from lpnet_rt.engine_registry import EngineName, Precision, specs_for
 from lpnet_rt.engines.spec import EngineSpec
 from lpnet_rt.models import ModelFile
 from lpnet_rt.models.built import Precision as FilePrecision

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lpnet_rt.cache import CacheFolder, cache_folder
+from lpnet_rt.engine_registry import Precision
 from lpnet_rt.engines.base import Engine
 from lpnet_rt.engines.installed import needs_gpu, needs_package, needs_working_package
-from lpnet_rt.engines.registry import Precision
 from lpnet_rt.engines.spec import AS_THE_FILE, EngineSpec
 from lpnet_rt.errors import EngineError, ModelError
 from lpnet_rt.frames import ModelInput

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from lpnet_rt.engine_registry import Precision
 from lpnet_rt.engines.base import Engine
 from lpnet_rt.engines.installed import needs_gpu, needs_package
-from lpnet_rt.engines.registry import Precision
 from lpnet_rt.engines.spec import EngineSpec
 from lpnet_rt.models import ModelFile
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from lpnet_rt.engine_registry import EngineName, Precision
 from lpnet_rt.engines.base import Engine
-from lpnet_rt.engines.registry import EngineName, Precision
 from lpnet_rt.models import ModelFile
 from lpnet_rt.models.built import Precision as FilePrecision
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from lpnet_rt.detector import Detector
+from lpnet_rt.engine_registry import EngineName, Precision, all_specs, specs_for
 from lpnet_rt.engines import candidates_for, choose_engine, registry
-from lpnet_rt.engines.registry import EngineName, Precision, all_specs, specs_for
 from lpnet_rt.models import find_model
 from lpnet_rt.selftest import SCORE_LIMIT, self_test_frame
 from lpnet_rt.settings import DetectorSettings
@@ -63,7 +63,7 @@ def test_the_registry_imports_no_engine() -> None:
         "import sys\n"
         "from lpnet_rt import settings\n"
         "light = [name for name in ('numpy', 'cv2', 'lpnet_rt.engines.choice') if name in sys.modules]\n"
-        "from lpnet_rt.engines.registry import all_specs\n"
+        "from lpnet_rt.engine_registry import all_specs\n"
         "all_specs()\n"
         "print(light, [name for name in ('openvino', 'onnxruntime', 'torch', 'tensorrt') if name in sys.modules])\n"
         "from lpnet_rt.engines import list_candidates\n"
