@@ -226,6 +226,11 @@ class FrameStamper:
         """Number of the last frame stamped, or None before the first."""
         return self._next_seq - 1 if self._next_seq else None
 
+    def number(self, report: Report) -> Report:
+        """Give a report its number now, whichever output asks for its message first; return the report."""
+        self.stamp(report)
+        return report
+
     def stamp(self, report: Report) -> FrameMessage:
         """Return the message of a report: a new one, or the one that it was given before."""
         with self._lock:

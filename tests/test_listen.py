@@ -11,16 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zmq
+from published import PublishedSink
 
-from lpnet_rt.clock import SYSTEM_CLOCK
 from lpnet_rt.detections import Detections, detect
 from lpnet_rt.errors import SettingsError, SourceError
 from lpnet_rt.frames import Frame
 from lpnet_rt.listen import listen
 from lpnet_rt.messages import EndMessage, Message, StatusMessage, encode, frame_message, topic_of
 from lpnet_rt.reports import Latency, Report
-from lpnet_rt.settings import PublishSettings
-from lpnet_rt.sinks.zmq import ZmqSink
 
 EXAMPLE = Path(__file__).parent.parent / "docs" / "examples" / "subscriber.py"
 
@@ -184,12 +182,11 @@ def test_nothing_that_comes_can_steer_the_terminal(publisher) -> None:
 
 
 def test_it_hears_a_whole_run_of_the_publisher() -> None:
-    sink = ZmqSink(
-        PublishSettings(endpoint="tcp://127.0.0.1:*", wait_subscriber_s=5.0), "clip", "lpnet-rt", "e", SYSTEM_CLOCK
-    )
+    sink = PublishedSink(wait_subscriber_s=5.0)
     out = io.StringIO()
     listener = threading.Thread(target=lambda: listen(sink.endpoint, timeout_s=0.3, out=out))
     listener.start()
+    assert sink.wait()
     for i in range(300):
         sink.write(report(i))
     sink.close()
@@ -216,10 +213,9 @@ def test_a_bad_argument_is_one_clear_line(endpoint, arguments) -> None:
 
 
 def test_the_example_subscriber_hears_every_frame_and_stops_at_the_end() -> None:
-    sink = ZmqSink(
-        PublishSettings(endpoint="tcp://127.0.0.1:*", wait_subscriber_s=10.0), "clip", "lpnet-rt", "e", SYSTEM_CLOCK
-    )
+    sink = PublishedSink(wait_subscriber_s=10.0)
     example = subprocess.Popen([sys.executable, str(EXAMPLE), sink.endpoint], stdout=subprocess.PIPE, text=True)
+    assert sink.wait()
     for i in range(300):
         sink.write(report(i))
     sink.close()

@@ -169,7 +169,7 @@ def test_a_source_that_never_opens_does_not_hold_ctrl_c(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "never.mp4")
     (tmp_path / "linked.jsonl").symlink_to("never.mp4")
     script = (
-        "import sys, lpnet_rt.run as job\n"
+        "import sys, lpnet_rt.app as job\n"
         "from lpnet_rt.leaving import leave\n"
         "from lpnet_rt.settings import Settings, SourceSettings\n"
         "job.open_source = lambda *_: open('never.mp4')\n"

@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     settings = load_settings(args.config, {key: given[key] for _, key, _ in FLAGS})
     require_source(settings)
     _warn_of_strangers(settings.publish)
-    from lpnet_rt.run import run as run_job
+    from lpnet_rt.app import run as run_job
 
     return run_job(settings)
 

@@ -57,7 +57,7 @@ class Controls(Protocol):
 
 
 class SinkRunner(Protocol):
-    """Drives one sink; ``offer``, ``tick`` and ``close`` are called from one thread and never raise.
+    """Drives one sink; its methods are called from one thread and never raise. Only ``close`` waits.
 
     Attributes:
         name: Of the output, for messages.
@@ -79,11 +79,15 @@ class SinkRunner(Protocol):
     def wants_stop(self) -> bool: ...
 
     def offer(self, report: Report) -> bool:
-        """Hand a report over; False where the sink has to be waited for: offer it again."""
+        """Hand a report over; False where the sink is full: offer it again later."""
         ...
 
     def tick(self) -> None:
         """Do what is due while no frames come."""
+        ...
+
+    def try_close(self, outcome: str, in_haste: bool = False) -> bool:
+        """Begin to finish the output, or go on with it; True once it is released. Never waits."""
         ...
 
     def close(self, outcome: str, in_haste: bool = False) -> None:

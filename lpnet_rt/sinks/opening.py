@@ -21,7 +21,7 @@ from lpnet_rt.sinks.base import SinkRunner
 from lpnet_rt.sinks.jsonl import JsonlSink
 from lpnet_rt.sinks.masks import MaskSink
 from lpnet_rt.sinks.runner import DirectSink, QueuedSink
-from lpnet_rt.sinks.zmq import ZmqSink
+from lpnet_rt.sinks.zmq import Publisher, ZmqSink
 from lpnet_rt.sources import Source
 from lpnet_rt.sources.images import IMAGE_SUFFIXES
 
@@ -37,25 +37,26 @@ class Outputs:
     """What was opened.
 
     Attributes:
-        runners: Every output, the publisher first.
-        publisher: The publisher, or None.
-        stamper: Numbers the frames, for every output that writes messages.
-        writes_messages: Whether one does.
+        runners: Every output, the one that publishes first.
+        published: The output that publishes, or None.
+        stamper: Numbers the frames for the outputs that write messages; None where none does.
     """
 
     runners: list[SinkRunner]
-    publisher: ZmqSink | None
-    stamper: FrameStamper
-    writes_messages: bool
+    published: ZmqSink | None
+    stamper: FrameStamper | None
 
 
-def open_sinks(settings: Settings, source: Source, detector: Detector, clock: Clock) -> Outputs:
+def open_sinks(
+    settings: Settings, source: Source, detector: Detector, publisher: Publisher | None, clock: Clock
+) -> Outputs:
     """Open the outputs of a source; what was opened is closed again if one fails.
 
     Args:
         settings: What to open.
         source: Its name, rate and files matter: no output may be one of them.
         detector: Its model, engine and threshold are written.
+        publisher: The socket that every source publishes on, or None; it stays open.
         clock: Tells the time.
 
     Raises:
@@ -65,7 +66,7 @@ def open_sinks(settings: Settings, source: Source, detector: Detector, clock: Cl
     _refuse_shared(output, source)
     stamper = FrameStamper(detector.card.name, clock)
     runners: list[SinkRunner] = []
-    publisher: ZmqSink | None = None
+    published: ZmqSink | None = None
 
     def painter() -> Painter:
         from lpnet_rt.overlay import Painter
@@ -76,10 +77,10 @@ def open_sinks(settings: Settings, source: Source, detector: Detector, clock: Cl
         runners.append(QueuedSink(sink, name, clock, lossy=source.live))
 
     try:
-        if settings.publish.enabled:
+        if publisher is not None:
             engine = f"{detector.choice.engine.name} {detector.choice.engine.precision}"
-            publisher = ZmqSink(settings.publish, source.name, detector.card.name, engine, clock, stamper)
-            runners.append(DirectSink(publisher, "publish"))
+            published = ZmqSink(publisher, source.name, engine, clock, stamper)
+            runners.append(DirectSink(published, "publish"))
         if output.jsonl:
             queued(JsonlSink(output.jsonl, stamper, output.overwrite), "jsonl")
         if output.masks:
@@ -97,7 +98,7 @@ def open_sinks(settings: Settings, source: Source, detector: Detector, clock: Cl
         for runner in runners:
             runner.close("error: an output could not be opened", in_haste=True)
         raise
-    return Outputs(runners, publisher, stamper, settings.publish.enabled or output.jsonl is not None)
+    return Outputs(runners, published, stamper if published or output.jsonl else None)
 
 
 def free_name(path: str, unix_us: int) -> str:

@@ -58,6 +58,11 @@ class DirectSink:
             except Exception as error:  # as in offer
                 self._give_up(error)
 
+    def try_close(self, outcome: str, in_haste: bool = False) -> bool:
+        """Close the sink at once."""
+        self.close(outcome, in_haste)
+        return True
+
     def close(self, outcome: str, in_haste: bool = False) -> None:
         """See :class:`SinkRunner`."""
         if self._is_closed:
@@ -119,7 +124,6 @@ class QueuedSink:
                 len(self._queue) > 0 and self._bytes + size > _QUEUED_BYTES
             )
             if is_full and not self._lossy:
-                self._changed.wait(_TICK_S)  # a moment, so that whoever offers again does not spin
                 return False
             if is_full:
                 self.missed += 1
@@ -134,18 +138,21 @@ class QueuedSink:
         with self._changed:
             self._notice_stall()
 
-    def close(self, outcome: str, in_haste: bool = False) -> None:
-        """Let the sink write what is queued, as long as it goes on, and close it."""
+    def try_close(self, outcome: str, in_haste: bool = False) -> bool:
+        """Let the sink write what is queued, as long as it goes on, and close it; never waits."""
         patience_s = _HASTE_S if in_haste else STALL_S
         with self._changed:
             self._outcome = self._outcome or outcome
+            self._notice_stall(patience_s)
             self._changed.notify_all()
-        while self._thread.is_alive():
+            is_left_behind = self._failure is not None and self._is_stuck(patience_s)
+        # A thread that is left behind is in a call that does not return.
+        return is_left_behind or not self._thread.is_alive()
+
+    def close(self, outcome: str, in_haste: bool = False) -> None:
+        """See :class:`SinkRunner`."""
+        while not self.try_close(outcome, in_haste):
             self._thread.join(_TICK_S)
-            with self._changed:
-                self._notice_stall(patience_s)
-                if self._failure is not None and self._is_stuck(patience_s):
-                    return  # the thread stays behind in a call that does not return
 
     def _is_stuck(self, patience_s: float) -> bool:
         since = self._busy_since_ns

@@ -26,6 +26,7 @@ from lpnet_rt.messages import (
     FrameStamper,
     Message,
     StatusMessage,
+    detection_topic,
     encode,
     topic_of,
 )
@@ -34,7 +35,7 @@ from lpnet_rt.settings import PublishSettings
 from lpnet_rt.sinks.peers import MAX_REQUEST_BYTES, PeerGuard
 from lpnet_rt.text import one_line, redact
 
-__all__ = ["ZmqSink"]
+__all__ = ["Publisher", "ZmqSink"]
 
 _STATUS_NS = 1_000_000_000
 _LINGER_MS = 500
@@ -49,46 +50,23 @@ _RECEIVE_BUFFER_BYTES = 4_096
 _NOT_FOR_OTHERS = 0o117
 
 
-class ZmqSink:
-    """Publishes every report, a status once a second and an end-of-stream message.
-
-    Used from one thread.
+class Publisher:
+    """The socket, for any number of sources; used from one thread.
 
     Attributes:
-        endpoint: Where the socket is bound; the real port where ``*`` was asked for.
+        endpoint: Where it is bound; the real port where ``*`` was asked for.
     """
 
-    def __init__(
-        self,
-        settings: PublishSettings,
-        source: str,
-        model: str,
-        engine: str,
-        clock: Clock,
-        stamper: FrameStamper | None = None,
-    ) -> None:
+    def __init__(self, settings: PublishSettings) -> None:
         """Bind the socket.
 
         Args:
-            settings: Endpoint, waiting and high-water mark.
-            source: Name of the source, as in its frames.
-            model: Name of the model.
-            engine: What runs the model.
-            clock: Tells the time.
-            stamper: Shared with other outputs of the same run, so that all write the same message for a frame.
+            settings: Endpoint and high-water mark.
 
         Raises:
             SinkError: The endpoint is malformed, in use or not permitted.
         """
-        self._settings = settings
-        self._source = source
-        self._engine = one_line(engine)
-        self._clock = clock
-        self._stamper = stamper or FrameStamper(model, clock)
-        self._frames = self._failed = self._detections = self._dropped = 0
-        self._last_seq: int | None = None
-        self._has_waited = False
-        self._topics = tuple(f"{TOPIC_PREFIX}{word}.{source}.".encode() for word in ("det", "status", "end"))
+        self._topics: tuple[bytes, ...] = ()
         self._subscribed: set[bytes] = set()
         self._foreign_bytes = 0
         self._context = zmq.Context()
@@ -97,123 +75,38 @@ class ZmqSink:
         try:
             _bind(self._socket, settings.endpoint)
         except BaseException:
-            self._release(linger_ms=0)
+            self.close(linger_ms=0)
             raise
         self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
-        self._started_ns = self._status_ns = clock.monotonic_ns()
-        self._frames_at_status = 0
 
-    def wait_for_subscriber(self, should_stop: Callable[[], bool] = lambda: False) -> bool:
-        """Wait up to ``wait_subscriber_s`` for somebody to subscribe to the frames of this source.
+    @property
+    def is_closed(self) -> bool:
+        """True after :meth:`close`."""
+        return bool(self._socket.closed)
 
-        The first ``write`` does this where nobody has; call it yourself to be able to stop it.
+    def add_source(self, name: str) -> None:
+        """Announce a source: subscriptions to its topics are remembered."""
+        self._topics += tuple(f"{TOPIC_PREFIX}{word}.{name}.".encode() for word in ("det", "status", "end"))
 
-        Args:
-            should_stop: Asked every few milliseconds; True ends the waiting.
-
-        Returns:
-            True if there is a subscriber.
-        """
-        self._has_waited = True
-        deadline_ns = self._clock.monotonic_ns() + int(self._settings.wait_subscriber_s * 1e9)
-        while not self._read_requests():
-            if self._clock.monotonic_ns() >= deadline_ns or should_stop():
-                return False
-            self._clock.sleep(_POLL_S)
-        return True
-
-    def write(self, report: Report) -> None:
-        """Publish one frame; never blocks on a subscriber.
+    def send(self, message: Message) -> None:
+        """Send a message under its topic; never blocks on a subscriber.
 
         Raises:
-            SinkError: The sink is closed or the socket fails.
+            SinkError: The socket is closed or fails.
         """
-        if self._socket.closed:
+        if self.is_closed:
             raise SinkError(f"publish: {self.endpoint}: expected an open socket, found it closed; open a new sink")
-        if not self._has_waited and self._settings.wait_subscriber_s:
-            self.wait_for_subscriber()
-        message = self._stamper.stamp(report)
-        self._send(message)
-        self._last_seq = message.seq
-        self._frames += 1
-        self._failed += message.error is not None
-        self._detections += len(message.detections)
-        self._dropped = message.dropped
-        self.tick()
-
-    def tick(self) -> None:
-        """Read what subscribers asked for, and publish the status if a second has passed.
-
-        Call it now and then while no frames come.
-
-        Raises:
-            SinkError: The socket fails.
-        """
-        if self._socket.closed:
-            return
-        self._read_requests()
-        now_ns = self._clock.monotonic_ns()
-        if now_ns - self._status_ns >= _STATUS_NS:
-            self._send(self._status(now_ns))
-            self._status_ns, self._frames_at_status = now_ns, self._frames
-
-    def close(self, outcome: str = "end") -> None:
-        """Publish the end of the stream and release the port; harmless when called twice.
-
-        Takes half a second at most, for subscribers that have yet to be sent what was published.
-
-        Args:
-            outcome: ``end``, ``interrupted`` or ``error: ...``.
-
-        Raises:
-            SinkError: The socket fails.
-        """
-        if self._socket.closed:
-            return
-        try:
-            self._send(
-                EndMessage(
-                    session=self._stamper.session,
-                    source=self._source,
-                    last_seq=self._last_seq,
-                    frames=self._frames,
-                    reason=one_line(redact(outcome)),
-                    t_publish_us=self._clock.unix_us(),
-                )
-            )
-        finally:
-            self._release(_LINGER_MS)
-
-    def _release(self, linger_ms: int) -> None:
-        self._guard.close()
-        self._socket.close(linger=linger_ms)
-        self._context.term()
-
-    def _status(self, now_ns: int) -> StatusMessage:
-        interval_s = (now_ns - self._status_ns) / 1e9
-        return StatusMessage(
-            session=self._stamper.session,
-            source=self._source,
-            seq=self._last_seq,
-            frames=self._frames,
-            dropped=self._dropped,
-            failed=self._failed,
-            fps=round((self._frames - self._frames_at_status) / interval_s, 2),
-            detections=self._detections,
-            uptime_s=round((now_ns - self._started_ns) / 1e9, 3),
-            model=self._stamper.model,
-            engine=self._engine,
-            t_publish_us=self._clock.unix_us(),
-        )
-
-    def _send(self, message: Message) -> None:
         try:
             self._socket.send_multipart((topic_of(message), encode(message)), zmq.NOBLOCK)
         except zmq.ZMQError as error:
             raise SinkError(f"publish: {self.endpoint}: cannot send: {error.strerror}") from error
 
-    def _read_requests(self) -> bool:
-        """Read what subscribers have sent, so that it does not pile up; True while one is subscribed to our frames.
+    def has_subscriber(self, topic: bytes) -> bool:
+        """Tell whether somebody is subscribed to a topic."""
+        return any(topic.startswith(prefix) for prefix in self._subscribed)
+
+    def read_requests(self) -> None:
+        """Read what subscribers have sent, so that it does not pile up.
 
         Prefixes of our own topics are remembered: there are some hundred of them, whatever is sent. Of others only the
         size is, and a peer that adds to them when there are too many is cut.
@@ -238,7 +131,135 @@ class ZmqSink:
                 self._subscribed.discard(prefix)
             elif kind == b"\x00":
                 self._foreign_bytes = max(0, self._foreign_bytes - len(request))
-        return any(self._topics[0].startswith(prefix) for prefix in self._subscribed)
+
+    def close(self, linger_ms: int = _LINGER_MS) -> None:
+        """Release the port; harmless when called twice.
+
+        Args:
+            linger_ms: How long subscribers may take to be sent what was published.
+        """
+        if not self._socket.closed:
+            self._guard.close()
+            self._socket.close(linger=linger_ms)
+            self._context.term()
+
+
+class ZmqSink:
+    """Publishes every report of a source, a status once a second and an end-of-stream message.
+
+    Used from the publisher's thread.
+    """
+
+    def __init__(self, publisher: Publisher, source: str, engine: str, clock: Clock, stamper: FrameStamper) -> None:
+        """Announce the source.
+
+        Args:
+            publisher: The socket; sinks of several sources share it, and it stays open.
+            source: Name of the source, as in its frames.
+            engine: What runs the model.
+            clock: Tells the time.
+            stamper: Shared with other outputs of the source, so that all write the same message for a frame.
+        """
+        self._publisher = publisher
+        self._source, self._engine = source, one_line(engine)
+        self._clock, self._stamper = clock, stamper
+        self._frames = self._failed = self._detections = self._dropped = 0
+        self._last_seq: int | None = None
+        self._is_closed = False
+        publisher.add_source(source)
+        self._started_ns = self._status_ns = clock.monotonic_ns()
+        self._frames_at_status = 0
+
+    def wait_for_subscriber(self, wait_s: float, should_stop: Callable[[], bool] = lambda: False) -> bool:
+        """Wait for somebody to subscribe to the frames of this source.
+
+        Args:
+            wait_s: Wait up to this long, seconds.
+            should_stop: Asked every few milliseconds; True ends the waiting.
+
+        Returns:
+            True if there is a subscriber.
+        """
+        deadline_ns = self._clock.monotonic_ns() + int(wait_s * 1e9)
+        topic = detection_topic(self._source)
+        while True:
+            self._publisher.read_requests()
+            if self._publisher.has_subscriber(topic):
+                return True
+            if self._clock.monotonic_ns() >= deadline_ns or should_stop():
+                return False
+            self._clock.sleep(_POLL_S)
+
+    def write(self, report: Report) -> None:
+        """Publish one frame; never blocks on a subscriber.
+
+        Raises:
+            SinkError: The publisher is closed or the socket fails.
+        """
+        message = self._stamper.stamp(report)
+        self._publisher.send(message)
+        self._last_seq = message.seq
+        self._frames += 1
+        self._failed += message.error is not None
+        self._detections += len(message.detections)
+        self._dropped = message.dropped
+        self.tick()
+
+    def tick(self) -> None:
+        """Read what subscribers asked for, and publish the status if a second has passed.
+
+        Call it now and then while no frames come.
+
+        Raises:
+            SinkError: The socket fails.
+        """
+        if self._publisher.is_closed:
+            return
+        self._publisher.read_requests()
+        now_ns = self._clock.monotonic_ns()
+        if now_ns - self._status_ns >= _STATUS_NS:
+            self._publisher.send(self._status(now_ns))
+            self._status_ns, self._frames_at_status = now_ns, self._frames
+
+    def close(self, outcome: str = "end") -> None:
+        """Publish the end of the stream; harmless when called twice.
+
+        Args:
+            outcome: ``end``, ``interrupted`` or ``error: ...``.
+
+        Raises:
+            SinkError: The socket fails.
+        """
+        if self._is_closed or self._publisher.is_closed:
+            return
+        self._is_closed = True
+        self._publisher.send(
+            EndMessage(
+                session=self._stamper.session,
+                source=self._source,
+                last_seq=self._last_seq,
+                frames=self._frames,
+                reason=one_line(redact(outcome)),
+                t_publish_us=self._clock.unix_us(),
+            )
+        )
+
+    def _status(self, now_ns: int) -> StatusMessage:
+        interval_s = (now_ns - self._status_ns) / 1e9
+        return StatusMessage(
+            session=self._stamper.session,
+            source=self._source,
+            seq=self._last_seq,
+            frames=self._frames,
+            dropped=self._dropped,
+            failed=self._failed,
+            fps=round((self._frames - self._frames_at_status) / interval_s, 2),
+            detections=self._detections,
+            uptime_s=round((now_ns - self._started_ns) / 1e9, 3),
+            model=self._stamper.model,
+            engine=self._engine,
+            t_publish_us=self._clock.unix_us(),
+        )
 
 
 def _socket(context: zmq.Context[zmq.Socket[bytes]], settings: PublishSettings) -> zmq.Socket[bytes]:

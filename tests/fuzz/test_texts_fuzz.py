@@ -9,12 +9,11 @@ import pytest
 import zmq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from published import PublishedSink
 
-from lpnet_rt.clock import SYSTEM_CLOCK
 from lpnet_rt.errors import LpnetError, MessageError, SettingsError
 from lpnet_rt.messages import EndMessage, FrameMessage, StatusMessage, decode
-from lpnet_rt.settings import PublishSettings, Settings, load_settings, merge
-from lpnet_rt.sinks.zmq import ZmqSink
+from lpnet_rt.settings import Settings, load_settings, merge
 
 FUZZ = settings(max_examples=200, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 KEYS = st.sampled_from(["source", "detector", "publish", "output", "spec", "threshold", "frames", "endpoint", "nope"])
@@ -70,7 +69,7 @@ def test_bytes_are_a_message_or_refused(payload: bytes) -> None:
 
 
 def test_a_publisher_outlives_whatever_is_subscribed_to() -> None:
-    sink = ZmqSink(PublishSettings(endpoint="tcp://127.0.0.1:*"), "clip", "m", "e", SYSTEM_CLOCK)
+    sink = PublishedSink()
     context = zmq.Context()
 
     @settings(FUZZ, max_examples=100)

@@ -14,11 +14,10 @@ from pathlib import Path
 
 import pytest
 import zmq
+from published import PublishedSink
 
-from lpnet_rt.clock import SYSTEM_CLOCK
 from lpnet_rt.errors import SinkError
 from lpnet_rt.messages import EndMessage, decode
-from lpnet_rt.settings import PublishSettings
 from lpnet_rt.sinks.peers import MAX_PEERS
 from lpnet_rt.sinks.zmq import ZmqSink
 
@@ -27,8 +26,8 @@ READY = b"\x05READY\x0bSocket-Type\x00\x00\x00\x03SUB"
 RATE_S = 0.01
 
 
-def open_sink(endpoint: str = "tcp://127.0.0.1:*", **settings) -> ZmqSink:
-    return ZmqSink(PublishSettings(endpoint=endpoint, **settings), "clip", "lpnet-rt", "e", SYSTEM_CLOCK)
+def open_sink(endpoint: str = "tcp://127.0.0.1:*", **settings) -> PublishedSink:
+    return PublishedSink(endpoint=endpoint, **settings)
 
 
 def subscription(topic: bytes) -> bytes:
@@ -105,7 +104,7 @@ def test_subscriptions_without_end_take_neither_memory_nor_time(sink, make_repor
 
 def test_a_subscriber_is_served_while_others_flood(sink, make_report, subscribe) -> None:
     sub = subscribe(sink.endpoint, b"lpnet.v1.det.")
-    while not sink.wait_for_subscriber():
+    while not sink.wait():
         pass
     payload = b"".join(subscription(os.urandom(100)) for _ in range(20_000))
     with Flood(sink.endpoint, 5, payload):
@@ -120,7 +119,7 @@ def test_an_ordinary_subscriber_may_ask_for_forty_topics_come_and_go(sink, make_
     for index in range(40):
         sub.setsockopt(zmq.SUBSCRIBE, f"lpnet.v1.det.{'camera' * 10}-{index}.".encode())
     until_s = time.monotonic() + 5
-    while not sink.wait_for_subscriber() and time.monotonic() < until_s:
+    while not sink.wait() and time.monotonic() < until_s:
         time.sleep(RATE_S)
     for index in range(20):
         sink.write(make_report(index))
@@ -128,11 +127,11 @@ def test_an_ordinary_subscriber_may_ask_for_forty_topics_come_and_go(sink, make_
         time.sleep(RATE_S)
     assert [decode(*sub.recv_multipart()).seq for _ in range(20)] == list(range(20))
     sub.setsockopt(zmq.UNSUBSCRIBE, b"lpnet.v1.det.clip.")
-    while sink.wait_for_subscriber() and time.monotonic() < until_s:
+    while sink.wait() and time.monotonic() < until_s:
         time.sleep(RATE_S)
-    assert not sink.wait_for_subscriber()
+    assert not sink.wait()
     sub.setsockopt(zmq.SUBSCRIBE, b"")
-    while not sink.wait_for_subscriber() and time.monotonic() < until_s:
+    while not sink.wait() and time.monotonic() < until_s:
         time.sleep(RATE_S)
     sink.close()
     assert isinstance(decode(*sub.recv_multipart()), EndMessage)
@@ -183,6 +182,7 @@ def test_an_ipv6_address_can_be_bound_and_reached(make_report) -> None:
         sub.setsockopt(zmq.RCVTIMEO, 5000)
         sub.setsockopt(zmq.SUBSCRIBE, b"lpnet.v1.det.")
         sub.connect(sink.endpoint)
+        assert sink.wait()
         sink.write(make_report(0))
         assert decode(*sub.recv_multipart()).seq == 0
     sink.close()
@@ -191,9 +191,9 @@ def test_an_ipv6_address_can_be_bound_and_reached(make_report) -> None:
 def test_the_end_of_a_stream_names_no_password(subscribe) -> None:
     sink = open_sink(wait_subscriber_s=5.0)
     sub = subscribe(sink.endpoint, b"lpnet.v1.end.")
-    assert not sink.wait_for_subscriber(lambda: True)
+    assert not sink.wait(lambda: True)
     until_s = time.monotonic() + 5
-    while not sink._subscribed and time.monotonic() < until_s:
+    while not sink.publisher._subscribed and time.monotonic() < until_s:
         sink.tick()
         time.sleep(RATE_S)
     sink.close("error: rtsp://user:s3cret@camera/stream: no answer")

@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 import zmq
+from published import PublishedSink
 
 from lpnet_rt.clock import SYSTEM_CLOCK
 from lpnet_rt.errors import SinkError
 from lpnet_rt.messages import EndMessage, FrameMessage, FrameStamper, StatusMessage, decode
 from lpnet_rt.settings import PublishSettings
 from lpnet_rt.sinks.jsonl import JsonlSink
-from lpnet_rt.sinks.zmq import ZmqSink
+from lpnet_rt.sinks.zmq import Publisher, ZmqSink
 
 ANY_PORT = "tcp://127.0.0.1:*"
 
 
-def open_sink(clock=SYSTEM_CLOCK, stamper=None, **settings) -> ZmqSink:
-    settings = PublishSettings(**({"endpoint": ANY_PORT, "wait_subscriber_s": 5.0} | settings))
-    return ZmqSink(settings, "clip", "lpnet-rt", "openvino bf16", clock, stamper)
+def open_sink(clock=SYSTEM_CLOCK, stamper=None, **settings) -> PublishedSink:
+    return PublishedSink(clock, stamper, **({"wait_subscriber_s": 5.0} | settings))
 
 
 def read(sub):
@@ -37,7 +37,7 @@ def read_to_end(sub):
 def test_ten_thousand_frames_reach_a_subscriber_that_subscribed_first(make_report, subscribe):
     sink = open_sink(high_water=20_000)  # no frame rate to slow it down: the reader may fall behind by all of them
     sub = subscribe(sink.endpoint)
-    assert sink.wait_for_subscriber()
+    assert sink.wait()
     heard = []
     reader = threading.Thread(target=lambda: heard.extend(read_to_end(sub)))
     reader.start()
@@ -55,11 +55,12 @@ def test_ten_thousand_frames_reach_a_subscriber_that_subscribed_first(make_repor
     assert heard[-1].session == frames[0].session
 
 
-def test_the_first_write_waits_for_a_subscriber(make_report, subscribe):
+def test_a_subscriber_that_is_waited_for_hears_the_first_frame(make_report, subscribe):
     sink = open_sink()
     late = threading.Timer(0.2, lambda: subscribers.append(subscribe(sink.endpoint, b"lpnet.v1.det.clip.")))
     subscribers: list = []
     late.start()
+    assert sink.wait()
     sink.write(make_report(0))
     late.join()
     assert read(subscribers[0]).seq == 0
@@ -69,10 +70,10 @@ def test_the_first_write_waits_for_a_subscriber(make_report, subscribe):
 def test_waiting_ends_at_its_time_or_when_it_is_told_to(clock, subscribe):
     sink = open_sink(clock, wait_subscriber_s=2.0)
     started_ns = clock.monotonic_ns()
-    assert not sink.wait_for_subscriber()
+    assert not sink.wait()
     assert clock.monotonic_ns() - started_ns == pytest.approx(2e9, rel=0.01)
     started_ns = clock.monotonic_ns()
-    assert not sink.wait_for_subscriber(should_stop=lambda: True)
+    assert not sink.wait(should_stop=lambda: True)
     assert clock.monotonic_ns() == started_ns
     sink.close()
 
@@ -80,9 +81,9 @@ def test_waiting_ends_at_its_time_or_when_it_is_told_to(clock, subscribe):
 def test_a_subscriber_of_another_source_is_not_waited_for(subscribe):
     sink = open_sink(wait_subscriber_s=0.3)
     subscribe(sink.endpoint, b"lpnet.v1.det.other.")
-    assert not sink.wait_for_subscriber()
+    assert not sink.wait()
     subscribe(sink.endpoint, b"lpnet.v1.")
-    assert sink.wait_for_subscriber()
+    assert sink.wait()
     sink.close()
 
 
@@ -90,7 +91,7 @@ def test_status_comes_once_a_second_with_and_without_frames(clock, make_report, 
     sink = open_sink(clock, wait_subscriber_s=0.0)
     sub = subscribe(sink.endpoint, b"lpnet.v1.status.clip.")
     time_out = time.monotonic() + 5
-    while not sink._socket.poll(50):
+    while not sink.publisher._socket.poll(50):
         assert time.monotonic() < time_out
     for i in range(30):
         clock.sleep(0.1)
@@ -114,7 +115,7 @@ def test_status_comes_once_a_second_with_and_without_frames(clock, make_report, 
 def test_an_unread_subscriber_neither_blocks_nor_grows_and_sees_a_gap(make_report, subscribe):
     sink = open_sink(high_water=100)
     sub = subscribe(sink.endpoint, high_water=1)
-    assert sink.wait_for_subscriber()
+    assert sink.wait()
     pair = [make_report(i, error="x" * 400) for i in range(2)]
     sink.write(pair[1])
     before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -140,6 +141,7 @@ def test_an_unread_subscriber_neither_blocks_nor_grows_and_sees_a_gap(make_repor
 def test_end_of_stream_frees_the_port_and_tells_why(make_report, subscribe):
     sink = open_sink()
     sub = subscribe(sink.endpoint)
+    assert sink.wait()
     sink.write(make_report(0))
     sink.close("error: the disk is full")
     sink.close()
@@ -154,7 +156,7 @@ def test_end_of_stream_frees_the_port_and_tells_why(make_report, subscribe):
 def test_the_end_of_a_stream_without_frames_has_no_last_seq(subscribe):
     sink = open_sink()
     sub = subscribe(sink.endpoint)
-    assert sink.wait_for_subscriber()
+    assert sink.wait()
     sink.close()
     assert read_to_end(sub)[-1].last_seq is None
 
@@ -196,6 +198,7 @@ def test_a_line_of_the_file_is_the_object_on_the_wire(tmp_path: Path, make_repor
     stamper = FrameStamper("lpnet-rt", SYSTEM_CLOCK)
     sink, lines = open_sink(stamper=stamper), JsonlSink(str(tmp_path / "out.jsonl"), stamper)
     sub = subscribe(sink.endpoint)
+    assert sink.wait()
     for i in range(3):
         report = make_report(i)
         sink.write(report)
@@ -205,3 +208,33 @@ def test_a_line_of_the_file_is_the_object_on_the_wire(tmp_path: Path, make_repor
     wire = [payload for topic, payload in (sub.recv_multipart() for _ in range(4)) if b".det." in topic]
     assert (tmp_path / "out.jsonl").read_bytes().splitlines() == wire
     assert [json.loads(line)["seq"] for line in wire] == [0, 1, 2]
+
+
+def test_two_sources_share_one_socket_and_have_numbers_of_their_own(make_report, subscribe):
+    publisher = Publisher(PublishSettings(endpoint=ANY_PORT))
+    stampers = [FrameStamper("lpnet-rt", SYSTEM_CLOCK) for _ in range(2)]
+    east, west = (
+        ZmqSink(publisher, name, "e", SYSTEM_CLOCK, stamper)
+        for name, stamper in zip(("east", "west"), stampers, strict=True)
+    )
+    everything, only_west = subscribe(publisher.endpoint), subscribe(publisher.endpoint, b"lpnet.v1.det.west.")
+    assert east.wait_for_subscriber(5.0)
+    assert west.wait_for_subscriber(5.0)
+    while not publisher.has_subscriber(b"lpnet.v1.end.east."):
+        east.tick()
+    for index in range(3):
+        east.write(make_report(index, source="east"))
+    west.write(make_report(7, source="west"))
+    east.close("error: the camera fell off")
+    west.write(make_report(8, source="west"))
+    west.close()
+    publisher.close()
+    heard = [read(everything) for _ in range(7)]
+    assert [(m.source, m.seq) for m in heard if isinstance(m, FrameMessage)] == [
+        ("east", 0), ("east", 1), ("east", 2), ("west", 0), ("west", 1),
+    ]  # fmt: skip
+    assert [(m.source, m.last_seq, m.reason) for m in heard if isinstance(m, EndMessage)] == [
+        ("east", 2, "error: the camera fell off"), ("west", 1, "end"),
+    ]  # fmt: skip
+    assert len({m.session for m in heard}) == 2
+    assert [read(only_west).frame for _ in range(2)] == [7, 8]

@@ -3,7 +3,9 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -11,11 +13,11 @@ from lpnet_rt.detector import Detector
 from lpnet_rt.errors import EngineError, SinkError, TruncatedError
 from lpnet_rt.frames import Frame
 from lpnet_rt.models import ModelCard
-from lpnet_rt.pipeline import Pipeline
+from lpnet_rt.pipeline import Pipeline, Session
 from lpnet_rt.reports import Report
 from lpnet_rt.settings import DetectorSettings, SourceSettings
 from lpnet_rt.sinks.runner import DirectSink
-from lpnet_rt.sources import Source
+from lpnet_rt.sources import Source, open_source
 from lpnet_rt.sources.demo import DemoScene, DemoSource
 
 WAIT_S = 20.0  # an upper bound for what should be quick; nothing waits this long unless it is broken
@@ -24,7 +26,7 @@ WAIT_S = 20.0  # an upper bound for what should be quick; nothing waits this lon
 class Frames:
     """A source of small frames, live or not, that can break and can be held."""
 
-    name, rate_hz, frame_count = "frames", None, None
+    name, rate_hz, frame_count, files = "frames", None, None, ()
 
     def __init__(self, count: int, live: bool = False, error: BaseException | None = None) -> None:
         self.live = live
@@ -70,7 +72,7 @@ class Recorder:
 
 def run(source: Source, detector: Detector, *sinks: Recorder, frames: int | None = None) -> list[DirectSink]:
     runners = [DirectSink(sink, f"sink {number}") for number, sink in enumerate(sinks)]
-    Pipeline(source, detector, runners, frames).run()
+    Pipeline([Session(source, runners, max_frames=frames)], detector).run()
     return runners
 
 
@@ -177,7 +179,7 @@ def test_a_sink_that_has_to_be_waited_for_holds_a_file_and_not_the_other_sinks_t
             self.ticks += 1
 
     slow, ticking = Recorder(), Ticking()
-    Pipeline(Frames(4), detector, [Slow(slow, "slow"), DirectSink(ticking, "ticking")]).run()
+    Pipeline([Session(Frames(4), [Slow(slow, "slow"), DirectSink(ticking, "ticking")])], detector).run()
     assert slow.indices == ticking.indices == [0, 1, 2, 3]
     assert ticking.ticks >= 3
 
@@ -243,7 +245,7 @@ def test_drops_of_the_source_and_of_the_queue_are_added_up(detector: Detector) -
 def test_stop_ends_the_run_from_another_thread(detector: Detector) -> None:
     source, seen = Frames(1_000_000), threading.Event()
     sink = Recorder(lambda report: seen.set())
-    pipeline = Pipeline(source, detector, [DirectSink(sink, "sink")])
+    pipeline = Pipeline([Session(source, [DirectSink(sink, "sink")])], detector)
     thread = threading.Thread(target=pipeline.run)
     thread.start()
     assert seen.wait(WAIT_S)
@@ -256,7 +258,7 @@ def test_stop_ends_the_run_from_another_thread(detector: Detector) -> None:
 
 def test_stop_before_the_run_writes_nothing(detector: Detector) -> None:
     sink = Recorder()
-    pipeline = Pipeline(Frames(1_000_000), detector, [DirectSink(sink, "sink")])
+    pipeline = Pipeline([Session(Frames(1_000_000), [DirectSink(sink, "sink")])], detector)
     pipeline.stop()
     pipeline.run()
     assert sink.reports == []
@@ -282,3 +284,101 @@ def test_sinks_tick_while_nothing_comes_and_can_end_the_run(detector: Detector) 
     run(source, detector, sink)
     assert sink.ticks == 3
     source.close()
+
+
+def write_clip(path: Path, size_hw: tuple[int, int], count: int) -> None:
+    scene = DemoScene(seed=5, size_hw=size_hw)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=30)
+        stream.height, stream.width, stream.pix_fmt = *size_hw, "gray"
+        for index in range(count):
+            image = scene.frame(index)
+            grey = image if image.dtype == np.uint8 else (image >> 6).astype(np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, "gray")))
+        container.mux(stream.encode(None))
+
+
+def session(source: Source, sink: Recorder, **options: object) -> Session:
+    return Session(source, [DirectSink(sink, "sink")], **options)  # type: ignore[arg-type]
+
+
+def test_two_files_in_one_process_give_what_each_gives_alone(detector: Detector, tmp_path: Path) -> None:
+    sizes_hw = {"small.mkv": (64, 96), "large.mkv": (96, 128)}
+    paths = [tmp_path / name for name in sizes_hw]
+    for path in paths:
+        write_clip(path, sizes_hw[path.name], 9)
+    alone = {}
+    for path in paths:
+        sink = Recorder()
+        run(open_source(SourceSettings(spec=str(path))), detector, sink)
+        alone[path] = sink.reports
+    sinks = [Recorder(), Recorder()]
+    sessions = [
+        session(open_source(SourceSettings(spec=str(path))), sink) for path, sink in zip(paths, sinks, strict=True)
+    ]
+    Pipeline(sessions, detector).run()
+    for path, sink in zip(paths, sinks, strict=True):
+        assert sink.indices == list(range(9))
+        assert {report.frame.source for report in sink.reports} == {path.stem}
+        assert sink.outcome == "end"
+        for together, single in zip(sink.reports, alone[path], strict=True):
+            np.testing.assert_array_equal(together.frame.image, single.frame.image)
+            np.testing.assert_array_equal(together.score_map, single.score_map)
+
+
+def test_a_source_that_fails_ends_alone_and_its_error_is_raised_at_the_end(detector: Detector) -> None:
+    broken, whole = Recorder(), Recorder()
+    source = Frames(2, error=TruncatedError("cut off"))
+    with pytest.raises(TruncatedError, match="cut off"):
+        Pipeline([session(source, broken), session(Frames(40), whole)], detector).run()
+    assert (broken.indices, broken.outcome) == ([0, 1], "error: cut off")
+    assert (whole.indices, whole.outcome) == (list(range(40)), "end")
+
+
+def test_a_full_output_of_one_source_does_not_hold_another(detector: Detector) -> None:
+    class Full(DirectSink):
+        def offer(self, report: Report) -> bool:
+            return whole.indices == list(range(30)) and super().offer(report)
+
+    held, whole = Recorder(), Recorder()
+    sessions = [Session(Frames(5), [Full(held, "full")]), session(Frames(30), whole)]
+    Pipeline(sessions, detector).run()
+    assert held.indices == list(range(5))
+
+
+def test_a_source_that_floods_leaves_the_others_their_turn(detector: Detector) -> None:
+    flood, quiet = Recorder(), Recorder()
+    flooding = Frames(1_000_000, live=True)
+    sessions = [session(flooding, flood), session(Frames(20), quiet, max_frames=20)]
+    pipeline = Pipeline(sessions, detector)
+    quiet._at_each = lambda report: pipeline.stop() if report.frame.index == 19 else None
+    pipeline.run()
+    assert quiet.indices == list(range(20))
+    assert 15 <= len(flood.reports) <= 25, "the sources did not take turns"
+
+
+def test_an_engine_that_fails_ends_every_session(detector: Detector) -> None:
+    class Failing:
+        name, precision = "failing", "f32"
+
+        def score(self, batch: np.ndarray) -> np.ndarray:
+            raise EngineError("out of memory")
+
+    broken = Detector(detector.card, type(detector.choice)(Failing(), "test"), 0.5)
+    sinks = [Recorder(), Recorder()]
+    with pytest.raises(EngineError, match="out of memory"):
+        Pipeline([session(Frames(9), sink) for sink in sinks], broken).run()
+    assert [sink.outcome for sink in sinks] == ["error: out of memory"] * 2
+
+
+def test_reports_go_through_the_stages_of_their_session(detector: Detector) -> None:
+    sink = Recorder()
+    seen: list[int] = []
+
+    def mark(report: Report) -> Report:
+        seen.append(report.frame.index)
+        return dataclasses.replace(report, error="marked")
+
+    Pipeline([session(Frames(3), sink, stages=[mark])], detector).run()
+    assert seen == [0, 1, 2]
+    assert [report.error for report in sink.reports] == ["marked"] * 3

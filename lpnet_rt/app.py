@@ -6,24 +6,24 @@ the job waits for: a file that does not open, an engine, a disk.
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
 from types import FrameType
 from typing import TypeVar
 
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
 from lpnet_rt.detector import Detector
-from lpnet_rt.errors import LpnetError, SinkError
-from lpnet_rt.pipeline import Pipeline
-from lpnet_rt.reports import Report
+from lpnet_rt.errors import SinkError
+from lpnet_rt.pipeline import Pipeline, Session
 from lpnet_rt.settings import Settings
 from lpnet_rt.sinks.base import SinkRunner
 from lpnet_rt.sinks.opening import Outputs, open_sinks
-from lpnet_rt.sinks.progress import Tally
+from lpnet_rt.sinks.progress import ProgressBars, Tally
+from lpnet_rt.sinks.zmq import Publisher
 from lpnet_rt.sources import Source, open_source
 from lpnet_rt.text import printable, redact
 
@@ -109,69 +109,57 @@ class _Job:
     def _work(self) -> None:
         # The detector is loaded beside the opening of the source: both mostly wait for the disk and for libraries.
         loading = _in_thread(lambda: Detector.load(self._settings.detector, self._clock))
-        source = open_source(self._settings.source, self._clock)
-        try:
+        with contextlib.ExitStack() as stack:
+            source = open_source(self._settings.source, self._clock)
+            stack.callback(source.close)
             detector = loading.result()
             if self._stopped.is_set():
                 return
-            outputs = open_sinks(self._settings, source, detector, self._clock)
+            publish = self._settings.publish
+            publisher = Publisher(publish) if publish.enabled else None
+            if publisher is not None:
+                stack.callback(publisher.close)
+            outputs = open_sinks(self._settings, source, detector, publisher, self._clock)
             self._runners, self.is_running = outputs.runners, True
-            tally = Tally(source.name, source.frame_count, self._clock, bar=not self._settings.output.quiet)
-            try:
-                self._drive(source, detector, outputs, tally)
-            finally:
-                tally.close()
-                if not self._settings.output.quiet:
-                    self._summarise(source, detector, tally)
-        finally:
-            source.close()
-        self._raise_failures(outputs)
+            self._drive(source, detector, outputs)
+        self._raise_failures()
 
-    def _drive(self, source: Source, detector: Detector, outputs: Outputs, tally: Tally) -> None:
-        """Run the pipeline and close the outputs with the true outcome."""
-
-        def on_report(report: Report) -> None:
-            tally.count(report)
-            if outputs.writes_messages:
-                outputs.stamper.stamp(report)
-
-        outcome = "error: the run broke off"
+    def _drive(self, source: Source, detector: Detector, outputs: Outputs) -> None:
+        """Run the pipeline, which closes the outputs, and say what was done, also where an error ended it."""
+        tally = Tally(source.name, source.frame_count, self._clock)
+        stages = [tally.count] if outputs.stamper is None else [tally.count, outputs.stamper.number]
+        session = Session(source, outputs.runners, stages, self._settings.source.frames)
+        pipeline = self._pipeline = Pipeline([session], detector, self._clock)
+        quiet = self._settings.output.quiet
+        bars = ProgressBars([tally], enabled=not quiet)
         try:
-            if outputs.publisher is not None:
-                outputs.publisher.wait_for_subscriber(self._stopped.is_set)
-            self._pipeline = Pipeline(source, detector, outputs.runners, self._settings.source.frames)
+            if outputs.published is not None:
+                outputs.published.wait_for_subscriber(self._settings.publish.wait_subscriber_s, self._stopped.is_set)
             if self._stopped.is_set():
-                self._pipeline.stop()
+                pipeline.stop()
             tally.start()
-            self._pipeline.run(on_report)
-            wanted = self._stopped.is_set() or any(runner.wants_stop for runner in outputs.runners)
-            outcome = "interrupted" if wanted else "end"
-        except LpnetError as error:
-            outcome = f"error: {redact(str(error))}"
-            raise
-        except BaseException as error:
-            outcome = f"error: {type(error).__name__}"
-            raise
+            pipeline.run()
         finally:
-            # The publisher is closed last: its last message says that everything else is done.
-            for runner in reversed(outputs.runners):
-                runner.close(outcome, in_haste=self._stopped.is_set())
+            bars.close()
+            if not quiet:
+                self._summarise(detector, [tally])
 
-    def _summarise(self, source: Source, detector: Detector, tally: Tally) -> None:
-        """Say what was done, also where an error ended it; never into the JSON Lines."""
+    def _summarise(self, detector: Detector, tallies: Sequence[Tally]) -> None:
+        """Say what was done; never into the JSON Lines."""
         engine = detector.choice.engine
         where = sys.stderr if self._settings.output.jsonl == "-" else sys.stdout
-        tally.print_summary(source.name, f"{engine.name} {engine.precision}", where)
+        for tally in tallies:
+            tally.print_summary(f"{engine.name} {engine.precision}", where)
         for runner in self._runners:
             if runner.missed and runner.name != "window":
                 frames = "1 frame" if runner.missed == 1 else f"{runner.missed} frames"
                 print(f"{runner.name}: {frames} left out; the output was slower than the source", file=where)
 
-    def _raise_failures(self, outputs: Outputs) -> None:
-        failed = [runner.name for runner in outputs.runners if runner.failure is not None]
+    def _raise_failures(self) -> None:
+        failed = [runner.name for runner in self._runners if runner.failure is not None]
         if failed:
             raise SinkError(f"{', '.join(failed)}: given up during the run; what was written before is there")
-        if any(runner.wants_stop for runner in outputs.runners if runner.name == "jsonl"):
+        if any(runner.wants_stop for runner in self._runners if runner.name == "jsonl"):
             raise BrokenPipeError
 
 
@@ -189,7 +177,7 @@ def _in_thread(work: Callable[[], _T]) -> Future[_T]:
     return future
 
 
-@contextmanager
+@contextlib.contextmanager
 def _signals(caught: list[int], stop: Callable[[], None]) -> Iterator[None]:
     """Turn Ctrl-C and SIGTERM into an orderly stop; a second one ends at once."""
 

@@ -1,0 +1,116 @@
+"""Session: what belongs to one source for longer than a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from lpnet_rt.reports import Report
+from lpnet_rt.sinks.base import SinkRunner
+from lpnet_rt.sources import Source
+
+__all__ = ["Session"]
+
+Stage = Callable[[Report], Report]
+
+
+class Session:
+    """One source, what every report of it goes through in order, and the outputs it goes to.
+
+    Used from one thread. An output that is full holds only this session: the report waits here, and the outputs that
+    have taken it are not offered it again.
+
+    Attributes:
+        source: Where the frames come from.
+        sinks: The outputs, still to be closed; the first is closed last.
+        max_frames: End after so many reports, or None.
+        handled: Reports that every output has taken.
+        outcome: How the session ended, or None before its end; see :meth:`end`.
+        error: What ended it, if an error did.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        sinks: Sequence[SinkRunner],
+        stages: Sequence[Stage] = (),
+        max_frames: int | None = None,
+    ) -> None:
+        """Open nothing: source and outputs are open.
+
+        Args:
+            source: Where the frames come from.
+            sinks: Where reports go.
+            stages: What each report goes through before the outputs get it, in order: a tracker, a counter.
+            max_frames: End after so many reports; frames that were dropped do not count.
+        """
+        self.source, self.sinks, self.max_frames = source, tuple(sinks), max_frames
+        self.handled = 0
+        self.outcome: str | None = None
+        self.error: BaseException | None = None
+        self._stages = tuple(stages)
+        self._report: Report | None = None
+        self._takers: list[SinkRunner] = []
+
+    @property
+    def is_held(self) -> bool:
+        """True while an output has yet to take the last report; no other can be accepted."""
+        return self._report is not None
+
+    @property
+    def is_complete(self) -> bool:
+        """True once the wanted number of frames is done or no output is left."""
+        return self.handled == self.max_frames or (
+            len(self.sinks) > 0 and all(sink.failure is not None for sink in self.sinks)
+        )
+
+    @property
+    def wants_stop(self) -> bool:
+        """True once somebody at an output asks for the end of the run."""
+        return any(sink.wants_stop for sink in self.sinks)
+
+    def accept(self, report: Report) -> None:
+        """Put a report through the stages; :meth:`hand_out` gives it to the outputs."""
+        for stage in self._stages:
+            report = stage(report)
+        self._report, self._takers = report, list(self.sinks)
+
+    def hand_out(self) -> None:
+        """Offer the last report to the outputs that have yet to take it."""
+        if self._report is None:
+            return
+        report = self._report
+        self._takers = [sink for sink in self._takers if not sink.offer(report)]
+        if not self._takers:
+            self._report = None
+            self.handled += 1
+
+    def tick(self) -> None:
+        """Do what is due while no frames come."""
+        for sink in self.sinks:
+            sink.tick()
+
+    def end(self, outcome: str, error: BaseException | None = None) -> None:
+        """Say how the session ended; a report that is held is dropped.
+
+        Args:
+            outcome: ``end``, ``interrupted`` or ``error: ...``.
+            error: What ended it, if an error did.
+        """
+        self.outcome, self.error = outcome, error
+        self._report = None
+
+    def try_close(self, in_haste: bool) -> bool:
+        """Go on closing the outputs after :meth:`end`; never waits.
+
+        The first output, the publisher where there is one, is closed last: its last message says that everything else
+        is done.
+
+        Args:
+            in_haste: Give an output little time to finish.
+
+        Returns:
+            True once all are closed.
+        """
+        outcome = self.outcome or "end"
+        others = [sink.try_close(outcome, in_haste) for sink in reversed(self.sinks[1:])]
+        return all(others) and all(sink.try_close(outcome, in_haste) for sink in self.sinks[:1])

@@ -1,0 +1,185 @@
+"""The stages and how they run side by side: sources -> lanes -> detector -> sessions -> sinks.
+
+Every source is read in a thread of its own, and one thread detects for all of them; reports are handed out in the
+thread that calls ``run``. A live source drops its oldest frame when the detector is behind; a file waits. The detector
+takes frames from the sources in turn, as many as are waiting where its engine has a device of its own, and never waits
+for a batch to fill.
+
+Sources fail apart: an error in one ends its session, after the frames that came before it, and the others go on. An
+error in the detector ends the run. A sink that fails is given up, and its session goes on without it; a session ends
+when none of its sinks is left. The first error is raised from ``run``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Sequence
+
+from lpnet_rt.clock import SYSTEM_CLOCK, Clock
+from lpnet_rt.detector import Detector
+from lpnet_rt.errors import LpnetError
+from lpnet_rt.frames import Frame
+from lpnet_rt.pipeline.lanes import FullPolicy, LaneClosed, Lanes
+from lpnet_rt.pipeline.session import Session
+from lpnet_rt.reports import Report
+from lpnet_rt.sources import Source
+from lpnet_rt.text import redact
+
+__all__ = ["Pipeline"]
+
+_QUEUED_FRAMES = 2
+_QUEUED_REPORTS = 2
+_IDLE_S = 0.05
+_HELD_S = 0.005
+_JOIN_S = 0.5
+_JOIN_TRIES = 10
+
+
+class Pipeline:
+    """Any number of sessions and one detector; runs once."""
+
+    def __init__(self, sessions: Sequence[Session], detector: Detector, clock: Clock = SYSTEM_CLOCK) -> None:
+        """Start nothing yet.
+
+        Args:
+            sessions: Sources with their outputs, at least one.
+            detector: Turns frames into reports, for all of them.
+            clock: Tells when the sinks are due for a tick.
+        """
+        self._sessions, self._detector, self._clock = sessions, detector, clock
+        batch = detector.most_frames
+        lanes = [_lane(session.source, batch) for session in sessions]
+        self._lanes: Lanes[Frame, Report] = Lanes(lanes, max(_QUEUED_REPORTS, batch))
+        self._open = dict(enumerate(sessions))
+        self._stopped = threading.Event()
+        self._ticked_ns = 0
+
+    def stop(self) -> None:
+        """End soon; may be called from a signal handler or another thread."""
+        self._stopped.set()
+
+    def run(self) -> None:
+        """Run until every source has ended, ``stop`` is called, a sink asks for it or the detector fails.
+
+        The sinks are closed then; the sources are not, unless others went on without them.
+
+        Raises:
+            LpnetError: What the detector or the first source that failed raised.
+        """
+        threads = [threading.Thread(target=self._detect, name="lpnet-detector", daemon=True)]
+        for number, session in self._open.items():
+            reading = (number, session.source)
+            threads.append(threading.Thread(target=self._read, args=reading, name="lpnet-source", daemon=True))
+        for thread in threads:
+            thread.start()
+        try:
+            while self._open and not self._is_stopped():
+                self._step()
+            self._end_rest("interrupted" if self._is_stopped() else "end", None)
+        except BaseException as error:
+            self._end_rest(_outcome(error), error)
+            raise
+        finally:
+            self._stopped.set()
+            self._lanes.close(*range(len(self._sessions)))
+            self._join(threads)
+        for session in self._sessions:
+            if session.error is not None:
+                raise session.error
+
+    def _step(self) -> None:
+        """Collect what is ready, hand it out, and end the sessions that are through."""
+        held = [number for number, session in self._open.items() if session.is_held or session.outcome is not None]
+        for number, report in self._lanes.collect(_HELD_S if held else _IDLE_S, without=held):
+            self._open[number].accept(report)
+        now_ns = self._clock.monotonic_ns()
+        is_due = now_ns - self._ticked_ns >= _IDLE_S * 1e9
+        if is_due:
+            self._ticked_ns = now_ns
+        for number, session in list(self._open.items()):
+            self._advance(number, session, is_due)
+
+    def _advance(self, number: int, session: Session, is_due: bool) -> None:
+        if session.outcome is not None:
+            if session.try_close(in_haste=False):
+                del self._open[number]
+            return
+        session.hand_out()
+        if is_due or session.is_held:
+            session.tick()
+        if session.is_complete:
+            self._end(number, session, None)
+        elif not session.is_held and self._lanes.has_ended(number):
+            self._end(number, session, self._lanes.error_of(number))
+
+    def _end(self, number: int, session: Session, error: BaseException | None) -> None:
+        self._lanes.close(number)
+        session.end("end" if error is None else _outcome(error), error)
+        if len(self._open) > 1:
+            session.source.close()
+
+    def _end_rest(self, outcome: str, error: BaseException | None) -> None:
+        """End and close what is open; returns when everything is closed."""
+        for session in self._open.values():
+            if session.outcome is None:
+                session.end(outcome, error)
+        while self._open:
+            self._open = {
+                number: session
+                for number, session in self._open.items()
+                if not session.try_close(in_haste=self._stopped.is_set())
+            }
+            if self._open:
+                self._clock.sleep(_HELD_S)
+
+    def _is_stopped(self) -> bool:
+        return self._stopped.is_set() or any(session.wants_stop for session in self._sessions)
+
+    def _join(self, threads: Sequence[threading.Thread]) -> None:
+        """Wait a moment for the stages; one that is left behind in a native call is a daemon."""
+        for _ in range(_JOIN_TRIES):
+            # Again and again: a stop that comes just before a run of the engine starts has no effect on it.
+            self._detector.stop()
+            for thread in threads:
+                thread.join(_JOIN_S / _JOIN_TRIES / len(threads))
+            if not any(thread.is_alive() for thread in threads):
+                return
+
+    def _read(self, number: int, source: Source) -> None:
+        try:
+            for frame in source:
+                if self._stopped.is_set():
+                    break
+                self._lanes.put(number, frame)
+        except LaneClosed:
+            pass  # nobody wants more
+        except BaseException as error:
+            self._lanes.finish(number, error)
+        else:
+            self._lanes.finish(number)
+
+    def _detect(self) -> None:
+        try:
+            while True:
+                taken = self._lanes.take(self._detector.most_frames)
+                frames = [dataclasses.replace(frame, dropped=frame.dropped + late) for _, frame, late in taken]
+                reports = self._detector.reports(frames)
+                for (number, _, _), report in zip(taken, reports, strict=True):
+                    self._lanes.deliver(number, report)
+        except LaneClosed:
+            pass  # nothing is left to detect
+        except BaseException as error:
+            self._lanes.fail(error)
+
+
+def _lane(source: Source, batch: int) -> tuple[int, FullPolicy]:
+    # A file may fill a batch while the one before it is at work; of a live source the newest frames count.
+    if source.live:
+        return _QUEUED_FRAMES, FullPolicy.DROP_OLDEST
+    return max(_QUEUED_FRAMES, batch), FullPolicy.WAIT
+
+
+def _outcome(error: BaseException) -> str:
+    known = isinstance(error, LpnetError)
+    return f"error: {redact(str(error))}" if known else f"error: {type(error).__name__}"
