@@ -7,6 +7,7 @@ the job waits for: a file that does not open, an engine, a disk.
 from __future__ import annotations
 
 import contextlib
+import functools
 import signal
 import sys
 import threading
@@ -17,11 +18,11 @@ from typing import TypeVar
 
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
 from lpnet_rt.detector import Detector
-from lpnet_rt.errors import SinkError
+from lpnet_rt.errors import SettingsError, SinkError
 from lpnet_rt.pipeline import Pipeline, Session
-from lpnet_rt.settings import Settings
+from lpnet_rt.settings import Settings, SourceSettings
 from lpnet_rt.sinks.base import SinkRunner
-from lpnet_rt.sinks.opening import Outputs, open_sinks
+from lpnet_rt.sinks.opening import Outputs, open_outputs
 from lpnet_rt.sinks.progress import ProgressBars, Tally
 from lpnet_rt.sinks.zmq import Publisher
 from lpnet_rt.sources import Source, open_source
@@ -110,8 +111,7 @@ class _Job:
         # The detector is loaded beside the opening of the source: both mostly wait for the disk and for libraries.
         loading = _in_thread(lambda: Detector.load(self._settings.detector, self._clock))
         with contextlib.ExitStack() as stack:
-            source = open_source(self._settings.source, self._clock)
-            stack.callback(source.close)
+            sources = _open_sources(self._settings.sources, stack, self._clock)
             detector = loading.result()
             if self._stopped.is_set():
                 return
@@ -119,30 +119,41 @@ class _Job:
             publisher = Publisher(publish) if publish.enabled else None
             if publisher is not None:
                 stack.callback(publisher.close)
-            outputs = open_sinks(self._settings, source, detector, publisher, self._clock)
-            self._runners, self.is_running = outputs.runners, True
-            self._drive(source, detector, outputs)
+            opened = open_outputs(self._settings, sources, detector, publisher, self._clock)
+            self._runners = [runner for outputs in opened for runner in outputs.runners]
+            self.is_running = True
+            self._drive(sources, detector, opened)
         self._raise_failures()
 
-    def _drive(self, source: Source, detector: Detector, outputs: Outputs) -> None:
+    def _drive(self, sources: Sequence[Source], detector: Detector, opened: Sequence[Outputs]) -> None:
         """Run the pipeline, which closes the outputs, and say what was done, also where an error ended it."""
-        tally = Tally(source.name, source.frame_count, self._clock)
-        stages = [tally.count] if outputs.stamper is None else [tally.count, outputs.stamper.number]
-        session = Session(source, outputs.runners, stages, self._settings.source.frames)
-        pipeline = self._pipeline = Pipeline([session], detector, self._clock)
+        tallies = [Tally(source.name, source.frame_count, self._clock) for source in sources]
+        sessions = []
+        for source, outputs, tally, settings in zip(sources, opened, tallies, self._settings.sources, strict=True):
+            stages = [tally.count] if outputs.stamper is None else [tally.count, outputs.stamper.number]
+            sessions.append(Session(source, outputs.runners, stages, settings.frames))
+        pipeline = self._pipeline = Pipeline(sessions, detector, self._clock)
         quiet = self._settings.output.quiet
-        bars = ProgressBars([tally], enabled=not quiet)
+        bars = ProgressBars(tallies, enabled=not quiet)
         try:
-            if outputs.published is not None:
-                outputs.published.wait_for_subscriber(self._settings.publish.wait_subscriber_s, self._stopped.is_set)
+            self._wait_for_subscribers(opened)
             if self._stopped.is_set():
                 pipeline.stop()
-            tally.start()
+            for tally in tallies:
+                tally.start()
             pipeline.run()
         finally:
             bars.close()
             if not quiet:
-                self._summarise(detector, [tally])
+                self._summarise(detector, tallies)
+
+    def _wait_for_subscribers(self, opened: Sequence[Outputs]) -> None:
+        """Wait until every source has a subscriber, for ``wait_subscriber_s`` in all."""
+        deadline_ns = self._clock.monotonic_ns() + round(self._settings.publish.wait_subscriber_s * 1e9)
+        for published in (outputs.published for outputs in opened):
+            if published is not None:
+                left_s = max((deadline_ns - self._clock.monotonic_ns()) / 1e9, 0.0)
+                published.wait_for_subscriber(left_s, self._stopped.is_set)
 
     def _summarise(self, detector: Detector, tallies: Sequence[Tally]) -> None:
         """Say what was done; never into the JSON Lines."""
@@ -161,6 +172,28 @@ class _Job:
             raise SinkError(f"{', '.join(failed)}: given up during the run; what was written before is there")
         if any(runner.wants_stop for runner in self._runners if runner.name == "jsonl"):
             raise BrokenPipeError
+
+
+def _open_sources(wanted: Sequence[SourceSettings], stack: contextlib.ExitStack, clock: Clock) -> list[Source]:
+    """Open every source, side by side; the stack closes them.
+
+    Raises:
+        SourceError: One cannot be opened.
+        SettingsError: Two have the same name.
+    """
+    opening = [_in_thread(functools.partial(open_source, settings, clock)) for settings in wanted[1:]]
+    sources = [open_source(wanted[0], clock)]
+    stack.callback(sources[0].close)
+    for future in opening:
+        source = future.result()
+        stack.callback(source.close)
+        if source.name in {other.name for other in sources}:
+            raise SettingsError(
+                f"source.name: expected a name of its own for each source, found {source.name} twice; "
+                "give every source one with --name"
+            )
+        sources.append(source)
+    return sources
 
 
 def _in_thread(work: Callable[[], _T]) -> Future[_T]:

@@ -75,6 +75,10 @@ class SourceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return f"SourceSettings(spec={spec!r}, name={self.name!r}, frames={self.frames!r}, realtime={self.realtime!r})"
 
 
+class _OneSource(Struct, frozen=True, forbid_unknown_fields=True):
+    source: SourceSettings
+
+
 class DetectorSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How frames become detections.
 
@@ -130,32 +134,67 @@ class OutputSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The whole tree."""
+    """The whole tree; ``source`` is one table, or a list of them (``[[source]]``) where a run has several sources."""
 
-    source: SourceSettings = SourceSettings()
+    source: SourceSettings | tuple[SourceSettings, ...] = SourceSettings()
     detector: DetectorSettings = DetectorSettings()
     publish: PublishSettings = PublishSettings()
     output: OutputSettings = OutputSettings()
+
+    @property
+    def sources(self) -> tuple[SourceSettings, ...]:
+        """Every source, however it was written."""
+        return self.source if isinstance(self.source, tuple) else (self.source,)
 
 
 def load_settings(path: str | None, flags: Mapping[str, object]) -> Settings:
     """Build the tree from a TOML file, if one is named, and flags.
 
     Args:
-        path: TOML file with the tables ``source``, ``detector``, ``publish`` and ``output``.
-        flags: Dotted keys (``"detector.threshold"``) to values; None means that the flag was not given.
+        path: TOML file with the tables ``source`` (or several, ``[[source]]``), ``detector``, ``publish`` and
+            ``output``.
+        flags: Dotted keys (``"detector.threshold"``) to values; None means that the flag was not given. ``source.spec``
+            and ``source.name`` may be lists, one value per source; every other flag is for all sources.
 
     Raises:
         SettingsError: The file cannot be read, a key is unknown or a value is out of range.
     """
     tree = _read_toml(path) if path else {}
     given = {key: value for key, value in flags.items() if value is not None}
-    settings = merge(Settings, tree, given, origin=path or "flags")
-    _refuse_values(settings, path or "flags", given)
-    spec = settings.source.spec.strip()
-    if "://" not in spec:
-        return settings  # names of files may begin and end in a blank
-    return msgspec.structs.replace(settings, source=msgspec.structs.replace(settings.source, spec=spec))
+    origin = path or "flags"
+    rest = {key: value for key, value in given.items() if not key.startswith("source.")}
+    settings = merge(Settings, {key: value for key, value in tree.items() if key != "source"}, rest, origin)
+    _refuse_values(settings, origin, given)
+    sources = _sources(tree.get("source", {}), given, origin)
+    return msgspec.structs.replace(settings, source=sources[0] if len(sources) == 1 else sources)
+
+
+def _sources(tables: object, flags: Mapping[str, object], origin: str) -> tuple[SourceSettings, ...]:
+    """The sources of the file with the flags laid over them; ``--source`` given several times replaces a list."""
+    specs, names = (_listed(flags.get(key)) for key in ("source.spec", "source.name"))
+    given: list[object] = list(tables) if isinstance(tables, list) else [tables]
+    if len(specs) > 1 or (specs and len(given) > 1):
+        given = [given[0] if len(given) == 1 else {}] * len(specs)
+    if names and len(names) != len(given):
+        raise SettingsError(f"--name: expected one per source, {len(given)}, found {len(names)}; give each source one")
+    shared = {key: value for key, value in flags.items() if key.startswith("source.")}
+    sources = []
+    for number, table in enumerate(given or [{}]):
+        own = {"source.spec": specs[number]} if specs else {}
+        own |= {"source.name": names[number]} if names else {}
+        where = origin if len(given) == 1 else f"{origin}: source {number + 1}"
+        sources.append(_trimmed(merge(_OneSource, {"source": table}, {**shared, **own}, where).source))
+    return tuple(sources)
+
+
+def _listed(value: object) -> list[object]:
+    return [] if value is None else list(value) if isinstance(value, list) else [value]
+
+
+def _trimmed(source: SourceSettings) -> SourceSettings:
+    """Take blanks off a URL; names of files may begin and end in one."""
+    spec = source.spec.strip()
+    return msgspec.structs.replace(source, spec=spec) if "://" in spec else source
 
 
 def require_source(settings: Settings) -> None:
@@ -164,7 +203,7 @@ def require_source(settings: Settings) -> None:
     Raises:
         SettingsError: None is named.
     """
-    if not settings.source.spec.strip():
+    if not all(source.spec.strip() for source in settings.sources):
         raise SettingsError(
             "source.spec: expected a source, found none; name one with --source, such as --source video.mp4, "
             "or --source demo for the built-in scene"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct
-from msgspec.inspect import StructType, type_info
+from msgspec.inspect import StructType, Type, UnionType, type_info
 
 from lpnet_rt.commands.run import FLAGS
 from lpnet_rt.field_types import describe
@@ -36,6 +36,20 @@ threshold = 0.7
 
 [output]
 jsonl = "detections.jsonl"
+```
+
+Several sources in one run are several tables, or `--source` given several times. Each has topics of its own, named
+after it; `--frames` and the other flags of `[source]` are for all of them. `--jsonl` is one file for all, `--save` and
+`--masks` have one of each source, with its name in theirs.
+
+```toml
+[[source]]
+spec = "rtsp://camera-1/stream"
+name = "mast-north"
+
+[[source]]
+spec = "rtsp://camera-2/stream"
+name = "mast-south"
 ```
 
 ## Passwords
@@ -83,8 +97,8 @@ def _tables(kind: type[Struct], path: str, heading: str, flags: dict[str, str] |
     meanings = _meanings(kind)
     info = type_info(kind)
     assert isinstance(info, StructType)
-    inner = [field for field in info.fields if isinstance(field.type, StructType)]
-    own = [field for field in info.fields if not isinstance(field.type, StructType)]
+    inner = [(field.name, table) for field in info.fields if (table := _table(field.type)) is not None]
+    own = [field for field in info.fields if _table(field.type) is None]
     if path:
         yield f"{heading}[{path}]"
         yield ""
@@ -101,9 +115,14 @@ def _tables(kind: type[Struct], path: str, heading: str, flags: dict[str, str] |
         yield "| " + " | ".join([*columns, meanings.get(field.name, "")]) + " |"
     if own:
         yield ""
-    for field in inner:
-        assert isinstance(field.type, StructType)
-        yield from _tables(field.type.cls, field.name, heading, flags)
+    for name, table in inner:
+        yield from _tables(table.cls, name, heading, flags)
+
+
+def _table(kind: Type) -> StructType | None:
+    """The table that a field is, or that it is a list of, or None."""
+    kinds = kind.types if isinstance(kind, UnionType) else (kind,)
+    return next((part for part in kinds if isinstance(part, StructType)), None)
 
 
 def _meanings(kind: type[Struct]) -> dict[str, str]:

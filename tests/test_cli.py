@@ -140,6 +140,21 @@ def test_bad_input_gets_one_line_and_its_exit_code(
     assert words in done.stderr
 
 
+def test_two_sources_in_one_run_have_outputs_of_their_own(tmp_path: Path) -> None:
+    clips = [write_video(tmp_path / name, frames) for name, frames in (("east.mkv", 9), ("west.mkv", 5))]
+    flags = [flag for clip in clips for flag in ("--source", str(clip))]
+    lines, save = tmp_path / "out.jsonl", tmp_path / "overlay.mkv"
+    outputs = ["--no-publish", "--jsonl", str(lines), "--save", str(save), "--engine", "onnxruntime"]
+    assert main(["run", *flags, *outputs]) == 0
+    messages = lines_of(lines)
+    assert [m.seq for m in messages if m.source == "east"] == list(range(9))
+    assert [m.seq for m in messages if m.source == "west"] == list(range(5))
+    assert len({m.session for m in messages}) == 2
+    for name, frames in (("east", 9), ("west", 5)):
+        with av.open(str(tmp_path / f"overlay-{name}.mkv")) as container:
+            assert sum(1 for _ in container.decode(video=0)) == frames
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -151,7 +166,8 @@ def test_bad_input_gets_one_line_and_its_exit_code(
         ("fly", "invalid choice: 'fly'"),
         ("run", "source.spec: expected a source, found none"),
         ("--config {bad}/good.toml", "--source demo for the built-in scene"),
-        ("--source a --source b", "--source: expected it once, found it twice; one source per run; start a second"),
+        ("--source demo --source demo", "source.name: expected a name of its own for each source, found demo twice"),
+        ("--source demo --name a --name b", "--name: expected one per source, 1, found 2; give each source one"),
         ("--source demo --jsonl a --jsonl b", "--jsonl: expected it once, found it twice; leave one of them out"),
         ("--config a --config b", "--config: expected it once"),
         ("--threshold 0.5 --threshold 0.6", "--threshold: expected it once"),

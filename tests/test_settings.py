@@ -174,3 +174,34 @@ def test_a_run_needs_a_source_by_name(spec: str) -> None:
     with pytest.raises(SettingsError, match=r"expected a source, found none; .*--source demo"):
         require_source(load_settings(None, {"source.spec": spec or None}))
     require_source(load_settings(None, {"source.spec": "demo"}))
+
+
+def test_several_sources_by_flags_share_the_other_flags_and_the_table(tmp_path: Path) -> None:
+    (tmp_path / "one.toml").write_text("[source]\nopen_timeout_s = 3.0\n")
+    flags = {"source.spec": ["a.mp4", " rtsp://b/c "], "source.name": ["east", "west"], "source.frames": 7}
+    east, west = load_settings(str(tmp_path / "one.toml"), flags).sources
+    assert (east.spec, east.name, east.frames, east.open_timeout_s) == ("a.mp4", "east", 7, 3.0)
+    assert (west.spec, west.name, west.frames, west.open_timeout_s) == ("rtsp://b/c", "west", 7, 3.0)
+
+
+def test_several_sources_in_the_file_and_flags_that_replace_them(tmp_path: Path) -> None:
+    path = tmp_path / "two.toml"
+    path.write_text('[[source]]\nspec = "0"\nname = "east"\n[[source]]\nspec = "1"\nframes = 9\n')
+    east, second = load_settings(str(path), {}).sources
+    assert (east.name, east.frames, second.spec, second.frames) == ("east", None, "1", 9)
+    assert [source.frames for source in load_settings(str(path), {"source.frames": 5}).sources] == [5, 5]
+    (only,) = load_settings(str(path), {"source.spec": ["demo"]}).sources
+    assert (only.spec, only.name) == ("demo", None)
+    assert load_settings(str(path), {}).detector == load_settings(None, {}).detector
+
+
+def test_a_wrong_value_names_its_source(tmp_path: Path) -> None:
+    path = tmp_path / "two.toml"
+    path.write_text('[[source]]\nspec = "0"\n[[source]]\nspec = "1"\nfrmes = 9\n')
+    with pytest.raises(
+        SettingsError, match=r"two.toml: source 2: unknown key source.frmes; did you mean source.frames"
+    ):
+        load_settings(str(path), {})
+    path.write_text("source = 3\n")
+    with pytest.raises(SettingsError, match=r"source: expected a table, found 3"):
+        load_settings(str(path), {})

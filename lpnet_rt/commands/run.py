@@ -19,10 +19,18 @@ FLAGS: tuple[tuple[str, str, dict[str, object]], ...] = (
     (
         "--source",
         "source.spec",
-        {"metavar": "X", "help": "video, image, folder, glob, URL, camera (0, /dev/videoN) or demo"},
+        {
+            "action": "append",
+            "metavar": "X",
+            "help": "video, image, folder, glob, URL, camera (0, /dev/videoN) or demo; again for another source",
+        },
     ),
-    ("--name", "source.name", {"metavar": "NAME", "help": "name of the source in messages (default: from the source)"}),
-    ("--frames", "source.frames", {"type": int, "metavar": "N", "help": "stop after N frames"}),
+    (
+        "--name",
+        "source.name",
+        {"action": "append", "metavar": "NAME", "help": "name in messages, one per source (default: from the source)"},
+    ),
+    ("--frames", "source.frames", {"type": int, "metavar": "N", "help": "stop after N frames of each source"}),
     (
         "--realtime",
         "source.realtime",
@@ -54,9 +62,6 @@ FLAGS: tuple[tuple[str, str, dict[str, object]], ...] = (
 )
 
 
-_ONE_SOURCE = "one source per run; start a second process for another"
-
-
 class _Once(argparse.Action):
     """Takes a flag's value, and refuses a second one: argparse would drop the first without a word."""
 
@@ -73,8 +78,7 @@ class _Once(argparse.Action):
             SettingsError: There is one already.
         """
         if getattr(namespace, self.dest, None) is not None:
-            hint = _ONE_SOURCE if self.dest == "source.spec" else "leave one of them out"
-            raise SettingsError(f"{option_string}: expected it once, found it twice; {hint}")
+            raise SettingsError(f"{option_string}: expected it once, found it twice; leave one of them out")
         setattr(namespace, self.dest, values)
 
 
@@ -84,7 +88,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         once = {} if "action" in options else {"action": _Once}
         parser.add_argument(flag, dest=key, default=None, **(once | options))  # type: ignore[arg-type]
     parser.add_argument(
-        "--config", action=_Once, metavar="FILE", help="TOML file with [source], [detector], [publish], [output]"
+        "--config",
+        action=_Once,
+        metavar="FILE",
+        help="TOML file with [source] or several [[source]], [detector], [publish], [output]",
     )
 
 

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import sys
+import threading
 from io import FileIO
 from pathlib import Path
 
@@ -14,26 +15,31 @@ from lpnet_rt.files import create_file
 from lpnet_rt.messages import FrameStamper, encode
 from lpnet_rt.reports import Report
 
-__all__ = ["JsonlSink"]
+__all__ = ["JsonlSink", "LineFile"]
 
 
-class JsonlSink:
-    """Writes JSON Lines; each line is in the file before the next frame, so that a kill loses at most one."""
+class LineFile:
+    """A file of lines that sinks in several threads share; each line is in it before the next is taken.
 
-    def __init__(self, path: str, stamper: FrameStamper, overwrite: bool = False) -> None:
+    Attributes:
+        path: As it was given.
+        is_reader_gone: True once the reader of standard output, or of a pipe, has gone.
+    """
+
+    def __init__(self, path: str, overwrite: bool = False) -> None:
         """Open the file.
 
         Args:
             path: File to write; ``-`` is standard output, and a pipe or a device is written as it is.
-            stamper: Shared with the other outputs of the run, so that all write the same message for a frame.
-            overwrite: Replace a file that exists, from the first frame on; else it is refused.
+            overwrite: Replace a file that exists, from the first line on; else it is refused.
 
         Raises:
             SinkError: The file exists, cannot be written, or is being written by another process.
         """
-        self._path = path
-        self._stamper = stamper
-        self._is_reader_gone = False
+        self.path = path
+        self.is_reader_gone = False
+        self._users = 0
+        self._lock = threading.Lock()
         # Unbuffered: nothing is left in this process that a kill, or a second failure at closing, could lose.
         if path == "-":
             self._file = FileIO(sys.stdout.fileno(), "w", closefd=False)
@@ -43,46 +49,89 @@ class JsonlSink:
             self._file = FileIO(create_file(Path(path), "jsonl", overwrite), "w")
         self._is_empty = path == "-" or not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
 
+    def join(self) -> None:
+        """Use the file: it stays open until everybody who joined has closed it."""
+        with self._lock:
+            self._users += 1
+
+    def write(self, line: bytes) -> None:
+        """Write one line, whole; nothing where the reader has gone.
+
+        Raises:
+            SinkError: The disk is full or the file is closed.
+        """
+        with self._lock:
+            if self.is_reader_gone:
+                return
+            if self._file.closed:
+                raise SinkError(f"jsonl: {self.path}: expected an open file, found it closed; open a new sink")
+            rest = memoryview(line + b"\n")
+            try:
+                if not self._is_empty:
+                    os.ftruncate(self._file.fileno(), 0)
+                    self._is_empty = True
+                while rest:
+                    rest = rest[self._file.write(rest) :]
+            except BrokenPipeError:
+                self.is_reader_gone = True
+            except OSError as error:
+                raise SinkError(f"jsonl: {self.path}: cannot write: {reason(error)}") from error
+
+    def close(self) -> None:
+        """Close the file, where nobody else uses it.
+
+        Raises:
+            SinkError: What was written cannot be kept.
+        """
+        with self._lock:
+            self._users -= 1
+            if self._users > 0:
+                return
+            try:
+                self._file.close()
+            except OSError as error:
+                raise SinkError(f"jsonl: {self.path}: cannot write: {reason(error)}") from error
+
+
+class JsonlSink:
+    """Writes JSON Lines; each line is in the file before the next frame, so that a kill loses at most one."""
+
+    def __init__(self, file: LineFile, stamper: FrameStamper) -> None:
+        """Write to an open file.
+
+        Args:
+            file: The sinks of several sources may share it.
+            stamper: Shared with the other outputs of the source, so that all write the same message for a frame.
+        """
+        file.join()
+        self._file, self._stamper = file, stamper
+        self._is_closed = False
+
     @property
     def wants_stop(self) -> bool:
         """True once the reader of standard output, or of a pipe, has gone: nobody is left to write for."""
-        return self._is_reader_gone
+        return self._file.is_reader_gone
 
     def write(self, report: Report) -> None:
         """Write one line.
 
         Raises:
-            SinkError: The disk is full or the sink is closed.
+            SinkError: The disk is full or the file is closed.
         """
-        if self._is_reader_gone:
-            return
-        if self._file.closed:
-            raise SinkError(f"jsonl: {self._path}: expected an open file, found it closed; open a new sink")
-        rest = memoryview(encode(self._stamper.stamp(report)) + b"\n")
-        try:
-            if not self._is_empty:
-                os.ftruncate(self._file.fileno(), 0)
-                self._is_empty = True
-            while rest:
-                rest = rest[self._file.write(rest) :]
-        except BrokenPipeError:
-            self._is_reader_gone = True
-        except OSError as error:
-            raise SinkError(f"jsonl: {self._path}: cannot write: {reason(error)}") from error
+        self._file.write(encode(self._stamper.stamp(report)))
 
     def tick(self) -> None:
         """Nothing is due while no frames come."""
 
     def close(self, outcome: str = "end") -> None:
-        """Close the file; harmless when called twice.
+        """Let go of the file; harmless when called twice.
 
         Raises:
             SinkError: What was written cannot be kept.
         """
-        try:
+        if not self._is_closed:
+            self._is_closed = True
             self._file.close()
-        except OSError as error:
-            raise SinkError(f"jsonl: {self._path}: cannot write: {reason(error)}") from error
 
 
 def _is_special(path: str) -> bool:

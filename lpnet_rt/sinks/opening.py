@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from lpnet_rt.errors import SinkError
 from lpnet_rt.messages import FrameStamper
 from lpnet_rt.settings import OutputSettings, Settings
 from lpnet_rt.sinks.base import SinkRunner
-from lpnet_rt.sinks.jsonl import JsonlSink
+from lpnet_rt.sinks.jsonl import JsonlSink, LineFile
 from lpnet_rt.sinks.masks import MaskSink
 from lpnet_rt.sinks.runner import DirectSink, QueuedSink
 from lpnet_rt.sinks.zmq import Publisher, ZmqSink
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from lpnet_rt.overlay import Painter
     from lpnet_rt.sinks.base import Sink
 
-__all__ = ["Outputs", "free_name", "open_sinks"]
+__all__ = ["Outputs", "free_name", "open_outputs"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outputs:
-    """What was opened.
+    """What was opened for one source.
 
     Attributes:
         runners: Every output, the one that publishes first.
@@ -42,63 +42,48 @@ class Outputs:
         stamper: Numbers the frames for the outputs that write messages; None where none does.
     """
 
-    runners: list[SinkRunner]
-    published: ZmqSink | None
-    stamper: FrameStamper | None
+    runners: list[SinkRunner] = field(default_factory=list)
+    published: ZmqSink | None = None
+    stamper: FrameStamper | None = None
 
 
-def open_sinks(
-    settings: Settings, source: Source, detector: Detector, publisher: Publisher | None, clock: Clock
-) -> Outputs:
-    """Open the outputs of a source; what was opened is closed again if one fails.
+def open_outputs(
+    settings: Settings, sources: Sequence[Source], detector: Detector, publisher: Publisher | None, clock: Clock
+) -> list[Outputs]:
+    """Open the outputs of every source; what was opened is closed again if one fails.
+
+    Several sources share the publisher, the file of JSON Lines and the window; each has pictures, a video and masks of
+    its own.
 
     Args:
         settings: What to open.
-        source: Its name, rate and files matter: no output may be one of them.
+        sources: Their names, rates and files matter: no output may be one of these files.
         detector: Its model, engine and threshold are written.
         publisher: The socket that every source publishes on, or None; it stays open.
         clock: Tells the time.
 
+    Returns:
+        What was opened, for each source in order.
+
     Raises:
-        SinkError: An output cannot be opened, is there already, is a file of the source or of another output.
+        SinkError: An output cannot be opened, is there already, is a file of a source or of another output.
     """
-    output = _with_free_names(settings.output, source, clock)
-    _refuse_shared(output, source)
-    stamper = FrameStamper(detector.card.name, clock)
-    runners: list[SinkRunner] = []
-    published: ZmqSink | None = None
-
-    def painter() -> Painter:
-        from lpnet_rt.overlay import Painter
-
-        return Painter(source.name, clock, detector.threshold)  # one a sink: each draws in a thread of its own
-
-    def queued(sink: Sink, name: str) -> None:
-        runners.append(QueuedSink(sink, name, clock, lossy=source.live))
-
+    wanted = [_of_source(settings.output, source, len(sources) > 1, clock) for source in sources]
+    _refuse_shared(wanted, sources)
+    opened = [Outputs() for _ in sources]
     try:
-        if publisher is not None:
-            engine = f"{detector.choice.engine.name} {detector.choice.engine.precision}"
-            published = ZmqSink(publisher, source.name, engine, clock, stamper)
-            runners.append(DirectSink(published, "publish"))
-        if output.jsonl:
-            queued(JsonlSink(output.jsonl, stamper, output.overwrite), "jsonl")
-        if output.masks:
-            names = [path.name for path in source.files]
-            queued(MaskSink(output.masks, detector.threshold, names, output.overwrite), "masks")
-        if output.save:
-            queued(_picture_sink(output.save, output.overwrite, source, painter()), "save")
-        if output.show:
-            from lpnet_rt.sinks.window import open_window
-
-            window = open_window("lpnet-rt", painter(), clock)
-            if window is not None:
-                runners.append(QueuedSink(window, "window", clock, lossy=True))
+        lines = None
+        if settings.output.jsonl and wanted[0].jsonl:
+            lines = LineFile(wanted[0].jsonl, settings.output.overwrite)
+        for outputs, output, source in zip(opened, wanted, sources, strict=True):
+            _open(outputs, output, source, detector, _Shared(publisher, lines, clock))
+        if settings.output.show:
+            _open_window(opened, sources, detector, clock)
     except BaseException:
-        for runner in runners:
+        for runner in (runner for outputs in opened for runner in outputs.runners):
             runner.close("error: an output could not be opened", in_haste=True)
         raise
-    return Outputs(runners, published, stamper if published or output.jsonl else None)
+    return opened
 
 
 def free_name(path: str, unix_us: int) -> str:
@@ -111,8 +96,62 @@ def free_name(path: str, unix_us: int) -> str:
     return str(next(place for name in names if not (place := given.with_name(name)).exists()))
 
 
-def _with_free_names(output: OutputSettings, source: Source, clock: Clock) -> OutputSettings:
-    """A service that watches a camera is started again by itself: it goes on in a new file."""
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    publisher: Publisher | None
+    lines: LineFile | None
+    clock: Clock
+
+
+def _open(outputs: Outputs, output: OutputSettings, source: Source, detector: Detector, shared: _Shared) -> None:
+    """Open the outputs of one source, all but the window."""
+    stamper = FrameStamper(detector.card.name, shared.clock)
+
+    def queued(sink: Sink, name: str) -> None:
+        outputs.runners.append(QueuedSink(sink, name, shared.clock, lossy=source.live))
+
+    if shared.publisher is not None:
+        engine = f"{detector.choice.engine.name} {detector.choice.engine.precision}"
+        outputs.published = ZmqSink(shared.publisher, source.name, engine, shared.clock, stamper)
+        outputs.runners.append(DirectSink(outputs.published, "publish"))
+    if shared.lines is not None:
+        queued(JsonlSink(shared.lines, stamper), "jsonl")
+    if shared.publisher is not None or shared.lines is not None:
+        outputs.stamper = stamper
+    if output.masks:
+        names = [path.name for path in source.files]
+        queued(MaskSink(output.masks, detector.threshold, names, output.overwrite), "masks")
+    if output.save:
+        queued(_picture_sink(output.save, output.overwrite, source, _painter(source, detector, shared.clock)), "save")
+
+
+def _open_window(opened: Sequence[Outputs], sources: Sequence[Source], detector: Detector, clock: Clock) -> None:
+    from lpnet_rt.sinks.window import open_windows
+
+    painters = {source.name: _painter(source, detector, clock) for source in sources}
+    for outputs, window in zip(opened, open_windows("lpnet-rt", painters, clock), strict=False):
+        outputs.runners.append(QueuedSink(window, "window", clock, lossy=True))
+
+
+def _painter(source: Source, detector: Detector, clock: Clock) -> Painter:
+    """One for each sink: each draws in a thread of its own."""
+    from lpnet_rt.overlay import Painter
+
+    return Painter(source.name, clock, detector.threshold)
+
+
+def _of_source(output: OutputSettings, source: Source, is_one_of_several: bool, clock: Clock) -> OutputSettings:
+    """The outputs of one source: with its name in theirs where there are several, and under free names.
+
+    A service that watches a camera is started again by itself: it goes on in a new file.
+    """
+    if is_one_of_several:
+        save, masks = output.save, output.masks
+        if save and _is_folder(save):
+            save = f"{Path(save) / source.name}/"
+        elif save:
+            save = str(Path(save).with_stem(f"{Path(save).stem}-{source.name}"))
+        output = msgspec.structs.replace(output, save=save, masks=str(Path(masks) / source.name) if masks else None)
     if not source.live or output.overwrite:
         return output
     changes = {
@@ -138,15 +177,15 @@ def _is_folder(save: str) -> bool:
     return save.endswith("/") or Path(save).is_dir()
 
 
-def _refuse_shared(output: OutputSettings, source: Source) -> None:
-    """Refuse an output that is a file of the source or of another output, whatever may be overwritten."""
-    taken = {identity: f"the source's {path}" for path in source.files for identity in _identities(path)}
-    named = [("--jsonl", output.jsonl), ("--save", output.save)]
-    paths = [(flag, Path(path)) for flag, path in named if path and path != "-" and not _is_folder(path)]
-    for flag, folder in (("--masks", output.masks), ("--save", output.save)):
-        if folder and (flag == "--masks" or _is_folder(folder)):
-            paths += [(flag, Path(folder) / f"{path.stem}.png") for path in source.files]
-    folders = {os.path.realpath(path.parent) for path in source.files}
+def _refuse_shared(outputs: Sequence[OutputSettings], sources: Sequence[Source]) -> None:
+    """Refuse an output that is a file of a source or of another output, whatever may be overwritten."""
+    files = [path for source in sources for path in source.files]
+    taken = {identity: f"the source's {path}" for path in files for identity in _identities(path)}
+    folders = {os.path.realpath(path.parent) for path in files}
+    lines = outputs[0].jsonl
+    paths = [("--jsonl", Path(lines))] if lines and lines != "-" else []
+    for output, source in zip(outputs, sources, strict=True):
+        paths += _written(output, source)
     for flag, path in paths:
         if flag == "--jsonl" and path.suffix.lower() in IMAGE_SUFFIXES and os.path.realpath(path.parent) in folders:
             raise SinkError(f"{flag} {path}: expected no image's name in the source's folder; end it in .jsonl")
@@ -156,7 +195,16 @@ def _refuse_shared(output: OutputSettings, source: Source) -> None:
             taken[identity] = f"that of {flag}"
 
 
-def _identities(path: Path) -> Iterable[tuple[object, ...]]:
+def _written(output: OutputSettings, source: Source) -> list[tuple[str, Path]]:
+    """The pictures, video and masks that a source writes, with their flags."""
+    paths = [("--save", Path(output.save))] if output.save and not _is_folder(output.save) else []
+    for flag, folder in (("--masks", output.masks), ("--save", output.save)):
+        if folder and (flag == "--masks" or _is_folder(folder)):
+            paths += [(flag, Path(folder) / f"{path.stem}.png") for path in source.files]
+    return paths
+
+
+def _identities(path: Path) -> Iterator[tuple[object, ...]]:
     """What makes two paths the same file: the resolved name, and device and inode where it is there."""
     yield (os.path.realpath(path),)
     with contextlib.suppress(OSError):

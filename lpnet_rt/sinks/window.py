@@ -1,4 +1,4 @@
-"""Show the overlay in a window: q quits, space pauses, s saves a picture.
+"""Show the overlay in a window, several sources side by side: q quits, space pauses, s saves the pictures.
 
 The window belongs to a process of its own (``window_process.py``), so that a display that stalls or goes away can
 neither stall nor end the run.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -18,9 +19,10 @@ from lpnet_rt.files import write_whole
 from lpnet_rt.overlay import Painter, Picture, picture_size_hw
 from lpnet_rt.reports import Report
 from lpnet_rt.sinks.window_link import NoWindowError, WindowLink
+from lpnet_rt.sinks.window_tiles import Tile, make_tiles
 from lpnet_rt.text import printable
 
-__all__ = ["WindowSink", "open_window"]
+__all__ = ["WindowSink", "open_windows"]
 
 _REDRAW_NS = 1_000_000_000 // 60
 _MOST_NUMBERED = 10_000
@@ -36,19 +38,18 @@ class WindowSink:
     stands still, and all else goes on. It opens no larger than the screen, and pictures are drawn at the size it has.
     """
 
-    def __init__(self, title: str, painter: Painter, clock: Clock, folder: str = ".") -> None:
-        """Open the window; ``open_window`` is the way where there may be no display.
+    def __init__(self, link: WindowLink | Tile, title: str, painter: Painter, clock: Clock, folder: str = ".") -> None:
+        """Show pictures in an open window; :func:`open_windows` opens one.
 
         Args:
-            title: Title of the window, and the start of the names of saved pictures.
-            painter: Draws the overlay; shared with other sinks.
+            link: The window, or the part of it that is this source's; closed with the sink.
+            title: The start of the names of saved pictures.
+            painter: Draws the overlay.
             clock: Paces the redrawing.
             folder: Where ``s`` saves pictures.
-
-        Raises:
-            SinkError: There is no display, or OpenCV has no windows.
         """
         self._title = title
+        self._link = link
         self._painter = painter
         self._clock = clock
         self._folder = Path(folder)
@@ -61,12 +62,6 @@ class WindowSink:
         self._paused = False
         self._quits = False
         self._is_open = True
-        if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) and sys.platform == "linux":
-            raise SinkError("window: expected a display, found neither DISPLAY nor WAYLAND_DISPLAY set")
-        try:
-            self._link = WindowLink(title, self._answer)
-        except (NoWindowError, OSError) as error:
-            raise SinkError(f"window: {error}") from error
 
     @property
     def wants_stop(self) -> bool:
@@ -122,8 +117,8 @@ class WindowSink:
         self._shown, self._drawn_as, self._sent_ns = report, (report, paused, size_hw), now_ns
         self._on_show = picture, report.frame.index
 
-    def _answer(self, key: int) -> None:
-        """Act on a key, in the thread that listens to the window."""
+    def answer(self, key: int) -> None:
+        """Act on a key that was pressed; called in the thread that listens to the window."""
         if key in _QUIT_KEYS:
             self._quits = True
         elif key == _PAUSE_KEY:
@@ -146,21 +141,33 @@ class WindowSink:
             print(printable(f"saved {path}"), file=sys.stderr)
 
 
-def open_window(title: str, painter: Painter, clock: Clock, folder: str = ".") -> WindowSink | None:
-    """Open a window, or say in one line on stderr why there is none.
+def open_windows(title: str, painters: Mapping[str, Painter], clock: Clock, folder: str = ".") -> list[WindowSink]:
+    """Open one window for all sources, or say in one line on stderr why there is none.
 
     Args:
         title: Title of the window, and the start of the names of saved pictures.
-        painter: Draws the overlay; shared with other sinks.
+        painters: Draw the overlays, by the name of the source; several sources have a tile each.
         clock: Paces the redrawing.
         folder: Where ``s`` saves pictures.
 
     Returns:
-        The window, or None on a machine without a display or with an OpenCV that has no windows.
+        A sink for each source, in order; none on a machine without a display or with an OpenCV that has no windows.
     """
+    windows: list[WindowSink] = []
+
+    def answer(key: int) -> None:
+        for window in windows:
+            window.answer(key)
+
     try:
-        return WindowSink(title, painter, clock, folder)
-    except SinkError as error:
-        reason = str(error).removeprefix("window: ")
-        print(printable(f"no window: {reason}; going on without it"), file=sys.stderr)
-        return None
+        if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) and sys.platform == "linux":
+            raise NoWindowError("expected a display, found neither DISPLAY nor WAYLAND_DISPLAY set")
+        link = WindowLink(title, answer)
+    except (NoWindowError, OSError) as error:
+        print(printable(f"no window: {error}; going on without it"), file=sys.stderr)
+        return windows
+    parts: Sequence[WindowLink | Tile] = [link] if len(painters) == 1 else make_tiles(link, len(painters))
+    for part, (name, painter) in zip(parts, painters.items(), strict=True):
+        own_title = title if len(painters) == 1 else f"{title}-{name}"
+        windows.append(WindowSink(part, own_title, painter, clock, folder))
+    return windows

@@ -8,7 +8,7 @@ import pytest
 from lpnet_rt.clock import SYSTEM_CLOCK
 from lpnet_rt.errors import SinkError
 from lpnet_rt.messages import FrameStamper, decode
-from lpnet_rt.sinks.jsonl import JsonlSink
+from lpnet_rt.sinks.jsonl import JsonlSink, LineFile
 
 
 def stamper() -> FrameStamper:
@@ -17,7 +17,7 @@ def stamper() -> FrameStamper:
 
 def test_one_line_a_frame_and_each_is_in_the_file_at_once(tmp_path: Path, make_report) -> None:
     path = tmp_path / "out.jsonl"
-    sink = JsonlSink(str(path), stamper())
+    sink = JsonlSink(LineFile(str(path)), stamper())
     for i in range(5):
         sink.write(make_report(i, error="no answer" if i == 3 else None))
         lines = path.read_bytes().split(b"\n")
@@ -34,7 +34,7 @@ def test_one_line_a_frame_and_each_is_in_the_file_at_once(tmp_path: Path, make_r
 
 
 def test_a_dash_is_standard_output_and_stays_open(make_report, capfd) -> None:
-    sink = JsonlSink("-", stamper())
+    sink = JsonlSink(LineFile("-"), stamper())
     sink.write(make_report(0))
     sink.close()
     print("still open", flush=True)
@@ -46,25 +46,25 @@ def test_a_dash_is_standard_output_and_stays_open(make_report, capfd) -> None:
 def test_a_file_that_is_there_is_refused_and_kept(tmp_path: Path) -> None:
     (tmp_path / "out.jsonl").write_text("old\n")
     with pytest.raises(SinkError, match="--overwrite"):
-        JsonlSink(str(tmp_path / "out.jsonl"), stamper())
+        JsonlSink(LineFile(str(tmp_path / "out.jsonl")), stamper())
     assert (tmp_path / "out.jsonl").read_text() == "old\n"
 
 
 def test_an_overwritten_file_keeps_what_it_holds_until_the_first_frame(tmp_path: Path, make_report) -> None:
     path = tmp_path / "out.jsonl"
     path.write_text("old\n" * 1000)
-    JsonlSink(str(path), stamper(), overwrite=True).close()
+    JsonlSink(LineFile(str(path), overwrite=True), stamper()).close()
     assert path.read_text() == "old\n" * 1000
-    sink = JsonlSink(str(path), stamper(), overwrite=True)
+    sink = JsonlSink(LineFile(str(path), overwrite=True), stamper())
     sink.write(make_report(0))
     sink.close()
     assert [decode(None, line).frame for line in path.read_bytes().splitlines()] == [0]
 
 
 def test_two_runs_never_write_one_file(tmp_path: Path) -> None:
-    first = JsonlSink(str(tmp_path / "out.jsonl"), stamper(), overwrite=True)
+    first = JsonlSink(LineFile(str(tmp_path / "out.jsonl"), overwrite=True), stamper())
     with pytest.raises(SinkError, match="another process is writing"):
-        JsonlSink(str(tmp_path / "out.jsonl"), stamper(), overwrite=True)
+        JsonlSink(LineFile(str(tmp_path / "out.jsonl"), overwrite=True), stamper())
     first.close()
 
 
@@ -79,18 +79,18 @@ def test_two_runs_never_write_one_file(tmp_path: Path) -> None:
 def test_what_cannot_be_written_is_one_clear_line(tmp_path: Path, name: str, reason: str) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SinkError, match=f"^jsonl .*: {reason}$"):
-        JsonlSink(str(tmp_path / name), stamper())
+        JsonlSink(LineFile(str(tmp_path / name)), stamper())
 
 
 def test_a_pipe_without_a_reader_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(SinkError, match="expected a reader"):
-        JsonlSink(str(tmp_path / "pipe"), stamper())
+        JsonlSink(LineFile(str(tmp_path / "pipe")), stamper())
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, a disk that is always full")
 def test_a_full_disk_is_one_clear_line(make_report) -> None:
-    sink = JsonlSink("/dev/full", stamper())
+    sink = JsonlSink(LineFile("/dev/full"), stamper())
     with pytest.raises(SinkError, match="No space left"):
         sink.write(make_report(0))
     sink.close()
@@ -100,8 +100,8 @@ def test_a_reader_that_goes_away_is_the_wish_to_stop() -> None:
     script = (
         "from conftest import make\n"
         "from lpnet_rt.clock import SYSTEM_CLOCK\nfrom lpnet_rt.messages import FrameStamper\n"
-        "from lpnet_rt.sinks.jsonl import JsonlSink\n"
-        "sink = JsonlSink('-', FrameStamper('m', SYSTEM_CLOCK))\nreport = make(0)\n"
+        "from lpnet_rt.sinks.jsonl import JsonlSink, LineFile\n"
+        "sink = JsonlSink(LineFile('-'), FrameStamper('m', SYSTEM_CLOCK))\nreport = make(0)\n"
         "for _ in range(1_000_000):\n    sink.write(report)\n    if sink.wants_stop: raise SystemExit(9)\n"
     )
     writer = subprocess.Popen(

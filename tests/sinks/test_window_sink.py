@@ -1,3 +1,4 @@
+import contextlib
 import ctypes
 import os
 import shutil
@@ -13,7 +14,7 @@ import cv2
 import pytest
 
 from lpnet_rt.overlay import Painter
-from lpnet_rt.sinks.window import open_window
+from lpnet_rt.sinks.window import open_windows
 
 HERE = Path(__file__).parent
 needs_display = pytest.mark.skipif(
@@ -25,8 +26,8 @@ import sys, time
 from conftest import make
 from lpnet_rt.clock import SYSTEM_CLOCK
 from lpnet_rt.overlay import Painter
-from lpnet_rt.sinks.window import open_window
-window = open_window("lpnet-rt", Painter("clip", SYSTEM_CLOCK), SYSTEM_CLOCK, sys.argv[1])
+from lpnet_rt.sinks.window import open_windows
+(window,) = open_windows("lpnet-rt", {"clip": Painter("clip", SYSTEM_CLOCK)}, SYSTEM_CLOCK, sys.argv[1])
 paused, index, ends_at = False, 0, time.monotonic() + 30
 while not window.wants_stop and time.monotonic() < ends_at:
     window.write(make(index))
@@ -42,13 +43,35 @@ window.close()
 window.close()
 """
 
+TILES = """
+import sys, time
+from conftest import make
+from lpnet_rt.clock import SYSTEM_CLOCK
+from lpnet_rt.overlay import Painter
+from lpnet_rt.sinks.window import open_windows
+painters = {name: Painter(name, SYSTEM_CLOCK) for name in ("east", "west", "north")}
+windows = open_windows("lpnet-rt", painters, SYSTEM_CLOCK, sys.argv[1])
+ends_at, said = time.monotonic() + 30, False
+while not all(window.wants_stop for window in windows) and time.monotonic() < ends_at:
+    for index, window in enumerate(windows):
+        window.write(make(index * 10))
+    if windows[0]._link._wall.link.shown_hw and not said:
+        print("shown", *windows[0]._link._wall.link.shown_hw, flush=True)
+        said = True
+    time.sleep(0.02)
+print("stopped", *(window.wants_stop for window in windows), flush=True)
+for window in windows:
+    window.close()
+print(windows[0]._link.has_ended, flush=True)
+"""
+
 SAVES = """
 import sys, time
 from conftest import make
 from lpnet_rt.clock import SYSTEM_CLOCK
 from lpnet_rt.overlay import Painter
-from lpnet_rt.sinks.window import open_window
-window = open_window("lpnet-rt", Painter("clip", SYSTEM_CLOCK), SYSTEM_CLOCK, sys.argv[1])
+from lpnet_rt.sinks.window import open_windows
+(window,) = open_windows("lpnet-rt", {"clip": Painter("clip", SYSTEM_CLOCK)}, SYSTEM_CLOCK, sys.argv[1])
 window.write(make(INDEX))
 print("shown", flush=True)
 ends_at = time.monotonic() + 30
@@ -65,9 +88,9 @@ from conftest import make
 from lpnet_rt.clock import SYSTEM_CLOCK
 from lpnet_rt.errors import SinkError
 from lpnet_rt.overlay import Painter
-from lpnet_rt.sinks.window import open_window
+from lpnet_rt.sinks.window import open_windows
 size_hw = (int(sys.argv[1]), int(sys.argv[2]))
-window = open_window("lpnet-rt", Painter("clip", SYSTEM_CLOCK), SYSTEM_CLOCK)
+(window,) = open_windows("lpnet-rt", {"clip": Painter("clip", SYSTEM_CLOCK)}, SYSTEM_CLOCK)
 window.write(make(0, size_hw))
 ends_at = time.monotonic() + 20
 while window._link.shown_hw is None and time.monotonic() < ends_at:
@@ -199,7 +222,10 @@ def window_of(display: str) -> str:
 
 
 def press(display: str, key: str) -> None:
-    xdotool(display, "key", "--window", window_of(display), key)
+    window = window_of(display)
+    # The window may go at the press, before xdotool lets the key go.
+    with contextlib.suppress(subprocess.CalledProcessError):
+        xdotool(display, "key", "--window", window, key)
 
 
 class ClientMessage(ctypes.Structure):
@@ -288,6 +314,29 @@ def test_s_never_saves_over_a_picture_that_is_there(tmp_path: Path, display: str
 
 
 @needs_display
+@needs_display
+def test_several_sources_share_a_window_and_its_keys(tmp_path: Path, display: str) -> None:
+    environment = os.environ | {"DISPLAY": display, "PYTHONPATH": str(Path(__file__).parent)}
+    command = [sys.executable, "-c", TILES, str(tmp_path)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as watcher:
+        assert watcher.stdout is not None
+        word, height, width = watcher.stdout.readline().split()
+        assert word == "shown"
+        press(display, "s")
+        ends_at = time.monotonic() + 10
+        while len(list(tmp_path.glob("*.png"))) < 3 and time.monotonic() < ends_at:
+            time.sleep(0.02)
+        press(display, "q")
+        out, _ = watcher.communicate(timeout=20)
+    assert out == "stopped True True True\nTrue\n"
+    pictures = sorted(tmp_path.glob("*.png"))
+    assert [path.stem.rpartition("_")[0] for path in pictures] == [
+        f"lpnet-rt-{name}" for name in ("east", "north", "west")
+    ]
+    for path in pictures:
+        assert cv2.imread(str(path)).shape == (int(height) // 2, int(width) // 2, 3)
+
+
 def test_closing_the_window_asks_to_stop(display: str, start) -> None:
     program = start(display)
     close_politely(display)
@@ -390,7 +439,7 @@ def test_without_a_display_it_says_so_in_one_line_and_goes_on(clock, monkeypatch
     monkeypatch.setenv("QT_LOGGING_RULES", "default.warning=false")
     if display_name:
         monkeypatch.setenv("DISPLAY", display_name)
-    assert open_window("lpnet-rt", Painter("clip", clock), clock) is None
+    assert open_windows("lpnet-rt", {"clip": Painter("clip", clock)}, clock) == []
     told = capsys.readouterr().err
     assert told.startswith("no window: ")
     assert reason in told

@@ -13,7 +13,7 @@ from lpnet_rt.clock import SYSTEM_CLOCK
 from lpnet_rt.errors import SinkError
 from lpnet_rt.messages import EndMessage, FrameMessage, FrameStamper, StatusMessage, decode
 from lpnet_rt.settings import PublishSettings
-from lpnet_rt.sinks.jsonl import JsonlSink
+from lpnet_rt.sinks.jsonl import JsonlSink, LineFile
 from lpnet_rt.sinks.zmq import Publisher, ZmqSink
 
 ANY_PORT = "tcp://127.0.0.1:*"
@@ -196,7 +196,7 @@ def test_by_default_nothing_outside_this_machine_can_connect():
 
 def test_a_line_of_the_file_is_the_object_on_the_wire(tmp_path: Path, make_report, subscribe):
     stamper = FrameStamper("lpnet-rt", SYSTEM_CLOCK)
-    sink, lines = open_sink(stamper=stamper), JsonlSink(str(tmp_path / "out.jsonl"), stamper)
+    sink, lines = open_sink(stamper=stamper), JsonlSink(LineFile(str(tmp_path / "out.jsonl")), stamper)
     sub = subscribe(sink.endpoint)
     assert sink.wait()
     for i in range(3):
