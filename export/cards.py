@@ -17,7 +17,7 @@ from lpnet_rt.errors import ModelError
 from lpnet_rt.frames import model_input
 from lpnet_rt.models import InputRule, ModelCard, SelfTest
 from lpnet_rt.models.built import Built
-from lpnet_rt.networks.lpnet_rt import CELL_PX, LPNetRT
+from lpnet_rt.networks.lpnet_rt.network import CELL_PX, LPNetRT
 from lpnet_rt.selftest import SELF_TEST_THRESHOLD, self_test_frame
 
 __all__ = [

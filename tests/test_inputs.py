@@ -7,8 +7,8 @@ import torch
 from lpnet_rt.frames import model_input
 from lpnet_rt.inputs import prepare, restore, unit_range
 from lpnet_rt.models import InputRule
-from lpnet_rt.networks.lpnetga_predict import resample
-from lpnet_rt.networks.tiling import TileGrid, blend, cut
+from lpnet_rt.networks.lpnetga.predict import resample
+from lpnet_rt.networks.lpnetga.tiling import TileGrid, blend, cut
 
 RESIZE = InputRule(normalisation="paper-resize")
 TILES = InputRule(normalisation="paper-tiles")

@@ -10,10 +10,10 @@ from lpnet_rt.errors import EngineError
 from lpnet_rt.frames import ModelInput
 from lpnet_rt.models import ModelFile
 from lpnet_rt.models.lpnetga_card import Fusing, Statistics, read_card
-from lpnet_rt.networks.folding import fold_batch_norm
-from lpnet_rt.networks.lpnetga import fused
-from lpnet_rt.networks.strips import BORDER_PX, Strips
-from lpnet_rt.networks.weights import load_lpnetga
+from lpnet_rt.networks.lpnetga.folding import fold_batch_norm
+from lpnet_rt.networks.lpnetga.network import fused
+from lpnet_rt.networks.lpnetga.strips import BORDER_PX, Strips
+from lpnet_rt.networks.lpnetga.weights import load_lpnetga
 
 __all__ = ["TorchLPNetGAEngine"]
 

@@ -53,7 +53,7 @@ class InputRule(Struct, frozen=True, kw_only=True):
 
 
 class LPNetRTShape(Struct, frozen=True, kw_only=True):
-    """What a card of LPNet-RT says of the network; ``lpnet_rt.networks.lpnet_rt`` explains it."""
+    """What a card of LPNet-RT says of the network; ``lpnet_rt.networks.lpnet_rt.network`` explains it."""
 
     channels: tuple[_Width, _Width, _Width]
     blocks: tuple[_Blocks, _Blocks, _Blocks]

@@ -20,8 +20,8 @@ from lpnet_rt.errors import EngineError, ModelError
 from lpnet_rt.frames import model_input
 from lpnet_rt.inputs import prepare, restore
 from lpnet_rt.models import ModelFile, find_model
-from lpnet_rt.networks.lpnet_rt_weights import network_of_onnx
-from lpnet_rt.networks.standardising import Standardise
+from lpnet_rt.networks.lpnet_rt.standardising import Standardise
+from lpnet_rt.networks.lpnet_rt.weights import network_of_onnx
 from lpnet_rt.selftest import self_test_frame
 from lpnet_rt.sources.demo import DemoScene
 

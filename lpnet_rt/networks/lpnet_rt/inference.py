@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from lpnet_rt.networks.lpnet_rt import ConvNorm, LPNetRT
+from lpnet_rt.networks.lpnet_rt.network import ConvNorm, LPNetRT
 
 __all__ = ["HEADS", "VIEWS", "PrecisionPlan", "ScoredLPNetRT", "apply_plan", "fold_norms", "usual_plan"]
 
