@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lpnet_rt.errors import EngineError, SettingsError
-from lpnet_rt.frames import ModelInput
 from lpnet_rt.models import ModelFile
 from lpnet_rt.models.lpnetga_card import Fusing, read_card
 from lpnet_rt.networks.lpnetga.folding import fold_batch_norm
@@ -24,6 +23,7 @@ from lpnet_rt.networks.lpnetga.merging import merge_local_view
 from lpnet_rt.networks.lpnetga.network import LPNetGA, fused
 from lpnet_rt.networks.lpnetga.strips import StripParts, Strips
 from lpnet_rt.networks.lpnetga.weights import load_lpnetga
+from lpnet_rt.preprocessing.frame_and_local import ModelInput
 from lpnet_rt.processors import processor_count
 
 __all__ = ["ConvertedLPNetGA", "OpenVINOLPNetGAEngine"]

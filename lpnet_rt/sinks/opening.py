@@ -26,8 +26,8 @@ from lpnet_rt.sources import Source
 from lpnet_rt.sources.images import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
-    from lpnet_rt.overlay import Painter
     from lpnet_rt.sinks.base import Sink
+    from lpnet_rt.view.overlay import Painter
 
 __all__ = ["Outputs", "free_name", "open_sinks"]
 
@@ -68,7 +68,7 @@ def open_sinks(settings: Settings, source: Source, detector: Detector, clock: Cl
     publisher: ZmqSink | None = None
 
     def painter() -> Painter:
-        from lpnet_rt.overlay import Painter
+        from lpnet_rt.view.overlay import Painter
 
         return Painter(source.name, clock, detector.threshold)  # one a sink: each draws in a thread of its own
 

@@ -18,9 +18,9 @@ from lpnet_rt.export.gate_frames import GateFrame
 from lpnet_rt.export.parity import Agreement, compare
 from lpnet_rt.export.precision import plan_precision
 from lpnet_rt.export.shapes import read_shapes
-from lpnet_rt.frames import model_input
 from lpnet_rt.networks.lpnet_rt.inference import ScoredLPNetRT, apply_plan
 from lpnet_rt.networks.lpnet_rt.network import LPNetRT
+from lpnet_rt.preprocessing.frame_and_local import model_input
 from lpnet_rt.selftest import self_test_frame
 
 

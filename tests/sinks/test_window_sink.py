@@ -12,8 +12,8 @@ from pathlib import Path
 import cv2
 import pytest
 
-from lpnet_rt.overlay import Painter
 from lpnet_rt.sinks.window import open_window
+from lpnet_rt.view.overlay import Painter
 
 HERE = Path(__file__).parent
 needs_display = pytest.mark.skipif(
@@ -24,7 +24,7 @@ WATCH = """
 import sys, time
 from conftest import make
 from lpnet_rt.clock import SYSTEM_CLOCK
-from lpnet_rt.overlay import Painter
+from lpnet_rt.view.overlay import Painter
 from lpnet_rt.sinks.window import open_window
 window = open_window("lpnet-rt", Painter("clip", SYSTEM_CLOCK), SYSTEM_CLOCK, sys.argv[1])
 paused, index, ends_at = False, 0, time.monotonic() + 30
@@ -46,7 +46,7 @@ SAVES = """
 import sys, time
 from conftest import make
 from lpnet_rt.clock import SYSTEM_CLOCK
-from lpnet_rt.overlay import Painter
+from lpnet_rt.view.overlay import Painter
 from lpnet_rt.sinks.window import open_window
 window = open_window("lpnet-rt", Painter("clip", SYSTEM_CLOCK), SYSTEM_CLOCK, sys.argv[1])
 window.write(make(INDEX))
@@ -64,7 +64,7 @@ import sys, time
 from conftest import make
 from lpnet_rt.clock import SYSTEM_CLOCK
 from lpnet_rt.errors import SinkError
-from lpnet_rt.overlay import Painter
+from lpnet_rt.view.overlay import Painter
 from lpnet_rt.sinks.window import open_window
 size_hw = (int(sys.argv[1]), int(sys.argv[2]))
 window = open_window("lpnet-rt", Painter("clip", SYSTEM_CLOCK), SYSTEM_CLOCK)
