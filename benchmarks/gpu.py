@@ -37,10 +37,10 @@ from lpnet_rt.errors import EngineError, LpnetError
 from lpnet_rt.frames import Frame
 from lpnet_rt.models import find_model
 from lpnet_rt.models.lpnetga_card import INPUT_PX
-from lpnet_rt.networks.folding import fold_batch_norm
-from lpnet_rt.networks.lpnetga import LPNetGA
-from lpnet_rt.networks.strips import Strips
-from lpnet_rt.networks.weights import load_lpnetga
+from lpnet_rt.networks.lpnetga.folding import fold_batch_norm
+from lpnet_rt.networks.lpnetga.network import LPNetGA
+from lpnet_rt.networks.lpnetga.strips import Strips
+from lpnet_rt.networks.lpnetga.weights import load_lpnetga
 from lpnet_rt.sources.demo import DemoScene
 
 __all__ = ["Row", "main"]

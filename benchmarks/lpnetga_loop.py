@@ -28,12 +28,12 @@ from lpnet_rt.engines.openvino_lpnetga import ConvertedLPNetGA
 from lpnet_rt.errors import DataError
 from lpnet_rt.frames import to_grey
 from lpnet_rt.models.lpnetga_card import INPUT_PX
-from lpnet_rt.networks.folding import fold_batch_norm
-from lpnet_rt.networks.lpnetga import LPNetGA
-from lpnet_rt.networks.lpnetga_predict import unit_range
-from lpnet_rt.networks.patches import coverage
-from lpnet_rt.networks.strips import Strips
-from lpnet_rt.networks.weights import load_lpnetga
+from lpnet_rt.networks.lpnetga.folding import fold_batch_norm
+from lpnet_rt.networks.lpnetga.network import LPNetGA
+from lpnet_rt.networks.lpnetga.patches import coverage
+from lpnet_rt.networks.lpnetga.predict import unit_range
+from lpnet_rt.networks.lpnetga.strips import Strips
+from lpnet_rt.networks.lpnetga.weights import load_lpnetga
 
 __all__ = ["Form", "main", "measure", "published_loop"]
 

@@ -12,8 +12,9 @@ from lpnet_rt.clock import Clock
 from lpnet_rt.detections import detect
 from lpnet_rt.detector import Detector
 from lpnet_rt.errors import EngineError
-from lpnet_rt.frames import Frame, model_input
+from lpnet_rt.frames import Frame
 from lpnet_rt.messages import FrameStamper, encode
+from lpnet_rt.preprocessing.frame_and_local import model_input
 from lpnet_rt.reports import Latency, Report
 
 __all__ = ["engine_name", "measure_stages"]

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import av
 
-from lpnet_rt.frames import Frame, display_stretch
+from lpnet_rt.frames import Frame
 from lpnet_rt.settings import SourceSettings
 from lpnet_rt.sources import open_source
 from lpnet_rt.sources.demo import DemoScene
+from lpnet_rt.view.display_stretch import display_stretch
 
 __all__ = ["decode_rate_hz", "first_frames", "repeat_video", "write_demo_video"]
 

@@ -18,11 +18,11 @@ from lpnet_rt.export.parity import Agreement, Gate, Score, run_gate
 from lpnet_rt.export.precision import plan_precision
 from lpnet_rt.export.readiness import refuse_unrunnable
 from lpnet_rt.export.shapes import Shapes
-from lpnet_rt.frames import ModelInput
 from lpnet_rt.models import ModelCard, ModelFile, write_card
 from lpnet_rt.models.built import Built, Format, Precision
-from lpnet_rt.networks.inference import ScoredLPNetRT, apply_plan
-from lpnet_rt.networks.lpnet_rt import LPNetRT
+from lpnet_rt.networks.lpnet_rt.inference import ScoredLPNetRT, apply_plan
+from lpnet_rt.networks.lpnet_rt.network import LPNetRT
+from lpnet_rt.preprocessing.frame_and_local import ModelInput
 from lpnet_rt.staging import staged
 
 __all__ = ["SUFFIX", "ExportRequest", "Exported", "export_model", "written_suffixes"]

@@ -14,10 +14,10 @@ from torch import nn
 from lpnet_rt.detections import Detections, detect
 from lpnet_rt.engines.tiled import seen_px
 from lpnet_rt.errors import ModelError
-from lpnet_rt.frames import model_input
 from lpnet_rt.models import InputRule, ModelCard, SelfTest
 from lpnet_rt.models.built import Built
-from lpnet_rt.networks.lpnet_rt import CELL_PX, LPNetRT
+from lpnet_rt.networks.lpnet_rt.network import CELL_PX, LPNetRT
+from lpnet_rt.preprocessing.frame_and_local import model_input
 from lpnet_rt.selftest import SELF_TEST_THRESHOLD, self_test_frame
 
 __all__ = [

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from lpnet_rt.errors import SourceError
 from lpnet_rt.export.shapes import Shapes
-from lpnet_rt.frames import GreyImage, ModelInput, model_input
+from lpnet_rt.frames import GreyImage
 from lpnet_rt.models import InputRule
+from lpnet_rt.preprocessing.frame_and_local import ModelInput, model_input
 from lpnet_rt.selftest import self_test_frame
 from lpnet_rt.settings import SourceSettings
 from lpnet_rt.sources import open_source

@@ -24,8 +24,8 @@ from lpnet_rt.export.shapes import Shapes, any_size
 from lpnet_rt.export.tracing import without_deprecation
 from lpnet_rt.models import ModelCard, write_card
 from lpnet_rt.models.built import Built
-from lpnet_rt.networks.inference import ScoredLPNetRT
-from lpnet_rt.networks.lpnet_rt import LPNetRT
+from lpnet_rt.networks.lpnet_rt.inference import ScoredLPNetRT
+from lpnet_rt.networks.lpnet_rt.network import LPNetRT
 from lpnet_rt.staging import staged
 
 __all__ = ["CardFacts", "embedded_card", "export_onnx", "write_onnx"]

@@ -14,9 +14,9 @@ import openvino as ov
 from lpnet_rt.engines.openvino import WEIGHTS_KEY
 from lpnet_rt.errors import EngineError, ModelError
 from lpnet_rt.export.cards import CARD_KEY, card_text, read_card_text
-from lpnet_rt.frames import ModelInput
 from lpnet_rt.models import ModelCard
 from lpnet_rt.models.built import Precision
+from lpnet_rt.preprocessing.frame_and_local import ModelInput
 
 __all__ = ["embedded_card", "quantise", "write_openvino"]
 

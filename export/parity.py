@@ -20,8 +20,8 @@ from lpnet_rt.detections import Detections, detect
 from lpnet_rt.errors import ModelError
 from lpnet_rt.export.gate_frames import GateFrame, batches, fit
 from lpnet_rt.export.shapes import Shapes
-from lpnet_rt.frames import ModelInput
 from lpnet_rt.models import InputRule
+from lpnet_rt.preprocessing.frame_and_local import ModelInput
 from lpnet_rt.selftest import MOVE_LIMIT_PX, SCORE_LIMIT
 
 __all__ = ["Agreement", "Gate", "Score", "compare", "compare_maps", "run_gate"]

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from lpnet_rt.networks.inference import HEADS, VIEWS, PrecisionPlan, ScoredLPNetRT, fold_norms
+from lpnet_rt.networks.lpnet_rt.inference import HEADS, VIEWS, PrecisionPlan, ScoredLPNetRT, fold_norms
 
 __all__ = ["PEAK_LIMIT", "plan_precision"]
 

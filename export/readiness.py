@@ -12,8 +12,8 @@ from lpnet_rt.engines.choice import choose_engine
 from lpnet_rt.engines.trial import self_test
 from lpnet_rt.errors import EngineError, ModelError
 from lpnet_rt.export.parity import Score
-from lpnet_rt.inputs import prepare
 from lpnet_rt.models import ModelFile
+from lpnet_rt.preprocessing.rules import prepare
 from lpnet_rt.selftest import self_test_frame
 from lpnet_rt.settings import DetectorSettings
 

@@ -1,8 +1,8 @@
 """LPNet-RT to a TensorRT engine: through torch-tensorrt, or from an ONNX file with TensorRT alone.
 
 An engine belongs to one version of TensorRT and one kind of GPU; its card says which, and it is refused elsewhere.
-Precision is in the graph (:mod:`lpnet_rt.networks.inference`): networks are strongly typed, and nothing here asks the
-builder for a precision.
+Precision is in the graph (:mod:`lpnet_rt.networks.lpnet_rt.inference`): networks are strongly typed, and nothing here
+asks the builder for a precision.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def build_with_torch(module: Any, shapes: Shapes) -> bytes:
     """Build an engine through torch-tensorrt.
 
     Args:
-        module: As :func:`lpnet_rt.networks.inference.apply_plan` makes it, in evaluation mode.
+        module: As :func:`lpnet_rt.networks.lpnet_rt.inference.apply_plan` makes it, in evaluation mode.
         shapes: Sizes; free ones become the optimisation profile.
 
     Returns:

@@ -18,8 +18,8 @@ from lpnet_rt.export.cards import CARD_KEY, card_text
 from lpnet_rt.export.parity import Score
 from lpnet_rt.export.shapes import Shapes
 from lpnet_rt.export.tracing import without_deprecation
-from lpnet_rt.frames import ModelInput
 from lpnet_rt.models import ModelCard
+from lpnet_rt.preprocessing.frame_and_local import ModelInput
 
 __all__ = ["CARD_FILE", "trace", "write_torch_export"]
 

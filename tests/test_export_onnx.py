@@ -16,10 +16,10 @@ from lpnet_rt.engines.trial import self_test
 from lpnet_rt.errors import SinkError
 from lpnet_rt.export.cards import weights_sha256
 from lpnet_rt.export.onnx import CardFacts, export_onnx
-from lpnet_rt.frames import model_input
 from lpnet_rt.models import ModelCard, find_model
-from lpnet_rt.networks.inference import ScoredLPNetRT
-from lpnet_rt.networks.lpnet_rt import LPNetRT, LPNetRTConfig
+from lpnet_rt.networks.lpnet_rt.inference import ScoredLPNetRT
+from lpnet_rt.networks.lpnet_rt.network import LPNetRT, LPNetRTConfig
+from lpnet_rt.preprocessing.frame_and_local import model_input
 from lpnet_rt.selftest import SELF_TEST_THRESHOLD, self_test_frame
 from lpnet_rt.settings import DetectorSettings
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lpnet_rt.detections import HotPixels
-from lpnet_rt.frames import GreyImage, ModelInput
+from lpnet_rt.frames import GreyImage
+from lpnet_rt.preprocessing.frame_and_local import ModelInput
 
 __all__ = ["DeviceEngine", "Engine", "ForgetfulEngine", "StoppableEngine"]
 

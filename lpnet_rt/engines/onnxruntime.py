@@ -14,8 +14,8 @@ from lpnet_rt.engines.base import Engine
 from lpnet_rt.engines.installed import needs_gpu, needs_package, needs_working_package
 from lpnet_rt.engines.spec import AS_THE_FILE, EngineSpec
 from lpnet_rt.errors import EngineError, ModelError
-from lpnet_rt.frames import ModelInput
 from lpnet_rt.models import ModelFile
+from lpnet_rt.preprocessing.frame_and_local import ModelInput
 from lpnet_rt.processors import processor_count
 
 __all__ = ["PROVIDERS", "SPECS", "OnnxRuntimeEngine"]

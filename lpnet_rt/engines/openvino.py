@@ -23,10 +23,10 @@ from lpnet_rt.engines.pytorch import needs_torch
 from lpnet_rt.engines.spec import EngineSpec
 from lpnet_rt.errors import EngineError, ModelError
 from lpnet_rt.files import read_limited
-from lpnet_rt.frames import ModelInput
 from lpnet_rt.models import ModelFile
 from lpnet_rt.models.card import MODEL_BYTES
 from lpnet_rt.models.openvino_check import openvino_problem
+from lpnet_rt.preprocessing.frame_and_local import ModelInput
 from lpnet_rt.processors import processor_count
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """LPNetGA's weights files through OpenVINO: the fastest way for the paper's network on x86 processors.
 
 PyTorch reads and folds the weights; the graph is converted once, when the engine is made. The exact form goes by way of
-strips (:mod:`lpnet_rt.networks.strips`), whose last sums are done here in float32, whatever the graph runs in.
+strips (:mod:`lpnet_rt.networks.lpnetga.strips`), whose last sums are done here in float32, whatever the graph runs in.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lpnet_rt.errors import EngineError, SettingsError
-from lpnet_rt.frames import ModelInput
 from lpnet_rt.models import ModelFile
 from lpnet_rt.models.lpnetga_card import Fusing, read_card
-from lpnet_rt.networks.folding import fold_batch_norm
-from lpnet_rt.networks.lpnetga import LPNetGA, fused
-from lpnet_rt.networks.merging import merge_local_view
-from lpnet_rt.networks.strips import StripParts, Strips
-from lpnet_rt.networks.weights import load_lpnetga
+from lpnet_rt.networks.lpnetga.folding import fold_batch_norm
+from lpnet_rt.networks.lpnetga.merging import merge_local_view
+from lpnet_rt.networks.lpnetga.network import LPNetGA, fused
+from lpnet_rt.networks.lpnetga.strips import StripParts, Strips
+from lpnet_rt.networks.lpnetga.weights import load_lpnetga
+from lpnet_rt.preprocessing.frame_and_local import ModelInput
 from lpnet_rt.processors import processor_count
 
 __all__ = ["ConvertedLPNetGA", "OpenVINOLPNetGAEngine"]

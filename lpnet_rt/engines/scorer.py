@@ -19,9 +19,10 @@ from lpnet_rt.detections import HotPixels, hot_pixels
 from lpnet_rt.engines.base import DeviceEngine, Engine, ForgetfulEngine, StoppableEngine
 from lpnet_rt.engines.tiled import UNTILED_PX, TiledEngine, seen_px
 from lpnet_rt.errors import EngineError
-from lpnet_rt.frames import GreyImage, ModelInput
-from lpnet_rt.inputs import prepare, restore
+from lpnet_rt.frames import GreyImage
 from lpnet_rt.models import ModelCard
+from lpnet_rt.preprocessing.frame_and_local import ModelInput
+from lpnet_rt.preprocessing.rules import prepare, restore
 
 __all__ = ["DeviceScorer", "HostScorer", "Scored", "Scorer", "make_scorer"]
 

@@ -26,8 +26,8 @@ from lpnet_rt.engines.built_cache import BuiltCache, BuiltFor
 from lpnet_rt.engines.installed import needs_gpu, needs_package
 from lpnet_rt.engines.spec import AS_THE_FILE, EngineSpec
 from lpnet_rt.errors import EngineError, ModelError
-from lpnet_rt.frames import ModelInput
 from lpnet_rt.models import ModelFile
+from lpnet_rt.preprocessing.frame_and_local import ModelInput
 
 __all__ = ["SPECS", "TensorRTEngine", "build_from_onnx", "gpu_name", "tied_versions"]
 

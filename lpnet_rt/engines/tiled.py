@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lpnet_rt.engines.base import Engine
-from lpnet_rt.frames import ModelInput
+from lpnet_rt.preprocessing.frame_and_local import ModelInput
 
 __all__ = ["TILE_PX", "UNTILED_PX", "TiledEngine", "seen_px", "spans"]
 

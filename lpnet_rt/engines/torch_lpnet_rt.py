@@ -26,11 +26,12 @@ from lpnet_rt.detections import HotPixels
 from lpnet_rt.engines.batches import Batcher, Recent
 from lpnet_rt.engines.torch_graphs import Function, captured
 from lpnet_rt.errors import EngineError
-from lpnet_rt.frames import GreyImage, ModelInput
+from lpnet_rt.frames import GreyImage
 from lpnet_rt.models import ModelFile
-from lpnet_rt.networks.inference import apply_plan, usual_plan
-from lpnet_rt.networks.lpnet_rt_weights import network_of_onnx
-from lpnet_rt.networks.standardising import Standardise
+from lpnet_rt.networks.lpnet_rt.inference import apply_plan, usual_plan
+from lpnet_rt.networks.lpnet_rt.standardising import Standardise
+from lpnet_rt.networks.lpnet_rt.weights import network_of_onnx
+from lpnet_rt.preprocessing.frame_and_local import ModelInput
 
 __all__ = ["TorchLPNetRTEngine"]
 

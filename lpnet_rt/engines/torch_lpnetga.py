@@ -7,13 +7,13 @@ import torch
 from numpy.typing import NDArray
 
 from lpnet_rt.errors import EngineError
-from lpnet_rt.frames import ModelInput
 from lpnet_rt.models import ModelFile
 from lpnet_rt.models.lpnetga_card import Fusing, Statistics, read_card
-from lpnet_rt.networks.folding import fold_batch_norm
-from lpnet_rt.networks.lpnetga import fused
-from lpnet_rt.networks.strips import BORDER_PX, Strips
-from lpnet_rt.networks.weights import load_lpnetga
+from lpnet_rt.networks.lpnetga.folding import fold_batch_norm
+from lpnet_rt.networks.lpnetga.network import fused
+from lpnet_rt.networks.lpnetga.strips import BORDER_PX, Strips
+from lpnet_rt.networks.lpnetga.weights import load_lpnetga
+from lpnet_rt.preprocessing.frame_and_local import ModelInput
 
 __all__ = ["TorchLPNetGAEngine"]
 

@@ -7,8 +7,8 @@ import numpy as np
 from lpnet_rt.detections import detect_hot, least_score
 from lpnet_rt.engines.base import Engine
 from lpnet_rt.engines.scorer import make_scorer
-from lpnet_rt.inputs import prepare
 from lpnet_rt.models import ModelFile
+from lpnet_rt.preprocessing.rules import prepare
 from lpnet_rt.selftest import SELF_TEST_THRESHOLD, disagreement, self_test_frame
 
 __all__ = ["self_test"]

@@ -29,7 +29,7 @@ class InputRule(Struct, frozen=True, kw_only=True):
     """How a frame becomes the model's input.
 
     Attributes:
-        normalisation: ``frame-and-local``, ``paper-resize`` or ``paper-tiles``: see ``lpnet_rt.inputs``.
+        normalisation: ``frame-and-local``, ``paper-resize`` or ``paper-tiles``: see ``lpnet_rt.preprocessing.rules``.
         multiple: Both sides are padded to a multiple of this many pixels (``frame-and-local``).
         least: And to at least this many.
         side_px: Side of the square that a frame is resized to or cut into (the other two).
@@ -53,7 +53,7 @@ class InputRule(Struct, frozen=True, kw_only=True):
 
 
 class LPNetRTShape(Struct, frozen=True, kw_only=True):
-    """What a card of LPNet-RT says of the network; ``lpnet_rt.networks.lpnet_rt`` explains it."""
+    """What a card of LPNet-RT says of the network; ``lpnet_rt.networks.lpnet_rt.network`` explains it."""
 
     channels: tuple[_Width, _Width, _Width]
     blocks: tuple[_Blocks, _Blocks, _Blocks]

@@ -26,8 +26,8 @@ from lpnet_rt.sources import Source
 from lpnet_rt.sources.images import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
-    from lpnet_rt.overlay import Painter
     from lpnet_rt.sinks.base import Sink
+    from lpnet_rt.view.overlay import Painter
 
 __all__ = ["Outputs", "free_name", "open_outputs"]
 
@@ -135,7 +135,7 @@ def _open_window(opened: Sequence[Outputs], sources: Sequence[Source], detector:
 
 def _painter(source: Source, detector: Detector, clock: Clock) -> Painter:
     """One for each sink: each draws in a thread of its own."""
-    from lpnet_rt.overlay import Painter
+    from lpnet_rt.view.overlay import Painter
 
     return Painter(source.name, clock, detector.threshold)
 

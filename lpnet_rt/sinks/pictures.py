@@ -9,9 +9,9 @@ import cv2
 
 from lpnet_rt.errors import SinkError, reason
 from lpnet_rt.files import refuse_existing, write_whole
-from lpnet_rt.overlay import Painter
 from lpnet_rt.reports import Report
 from lpnet_rt.sinks.naming import ImageNames
+from lpnet_rt.view.overlay import Painter
 
 __all__ = ["PictureSink"]
 

@@ -14,8 +14,8 @@ from av.video.stream import VideoStream
 from lpnet_rt.errors import SinkError, reason
 from lpnet_rt.files import create_file
 from lpnet_rt.frames import Frame
-from lpnet_rt.overlay import Painter, Picture
 from lpnet_rt.reports import Report
+from lpnet_rt.view.overlay import Painter, Picture
 
 __all__ = ["VideoSink"]
 

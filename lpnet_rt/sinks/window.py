@@ -16,11 +16,11 @@ import cv2
 from lpnet_rt.clock import Clock
 from lpnet_rt.errors import SinkError
 from lpnet_rt.files import write_whole
-from lpnet_rt.overlay import Painter, Picture, picture_size_hw
 from lpnet_rt.reports import Report
 from lpnet_rt.sinks.window_link import NoWindowError, WindowLink
 from lpnet_rt.sinks.window_tiles import Tile, make_tiles
 from lpnet_rt.text import printable
+from lpnet_rt.view.overlay import Painter, Picture, picture_size_hw
 
 __all__ = ["WindowSink", "open_windows"]
 

@@ -9,8 +9,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from lpnet_rt.overlay import Picture
 from lpnet_rt.sinks.window_process import HEADER
+from lpnet_rt.view.overlay import Picture
 
 __all__ = ["NoWindowError", "WindowLink"]
 

@@ -7,8 +7,8 @@ import threading
 
 import numpy as np
 
-from lpnet_rt.overlay import Picture
 from lpnet_rt.sinks.window_link import WindowLink
+from lpnet_rt.view.overlay import Picture
 
 __all__ = ["Tile", "make_tiles"]
 

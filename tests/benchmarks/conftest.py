@@ -10,8 +10,8 @@ import pytest
 from lpnet_rt.benchmarks.videos import write_demo_video
 from lpnet_rt.detections import detect
 from lpnet_rt.engines.onnxruntime import OnnxRuntimeEngine
-from lpnet_rt.frames import model_input
 from lpnet_rt.models import InputRule, ModelCard, ModelFile, SelfTest, write_card
+from lpnet_rt.preprocessing.frame_and_local import model_input
 from lpnet_rt.selftest import SELF_TEST_THRESHOLD, self_test_frame
 
 SIZE_HW = (128, 160)

@@ -16,8 +16,8 @@ from lpnet_rt.benchmarks.lpnetga_loop import (
     table,
     torch_forms,
 )
-from lpnet_rt.networks.lpnetga import LPNetGA
-from lpnet_rt.networks.patches import PatchGrid
+from lpnet_rt.networks.lpnetga.network import LPNetGA
+from lpnet_rt.networks.lpnetga.patches import PatchGrid
 
 
 @pytest.fixture(scope="module")

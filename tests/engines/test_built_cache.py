@@ -9,8 +9,8 @@ import pytest
 
 from lpnet_rt.engines.built_cache import BuiltCache, BuiltFor
 from lpnet_rt.engines.openvino import OpenVINOEngine
-from lpnet_rt.frames import model_input
 from lpnet_rt.models import find_model
+from lpnet_rt.preprocessing.frame_and_local import model_input
 from lpnet_rt.selftest import self_test_frame
 
 WANTED = BuiltFor(

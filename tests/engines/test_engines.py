@@ -14,8 +14,8 @@ from lpnet_rt.engines import Engine, choose_engine, list_candidates
 from lpnet_rt.engines.openvino import has_bf16
 from lpnet_rt.engines.trial import self_test
 from lpnet_rt.errors import EngineError, ModelError
-from lpnet_rt.frames import model_input
 from lpnet_rt.models import ModelFile, SelfTest, find_model
+from lpnet_rt.preprocessing.frame_and_local import model_input
 from lpnet_rt.selftest import SCORE_LIMIT, SELF_TEST_THRESHOLD, disagreement, self_test_frame
 from lpnet_rt.settings import DetectorSettings
 from lpnet_rt.sources.demo import DemoScene

@@ -10,9 +10,9 @@ from lpnet_rt import Detector
 from lpnet_rt.detections import detect
 from lpnet_rt.engines import Choice, choose_engine
 from lpnet_rt.engines.tiled import TILE_PX, TiledEngine, seen_px, spans
-from lpnet_rt.frames import model_input
 from lpnet_rt.models import find_model
-from lpnet_rt.networks.lpnet_rt import LPNetRT, LPNetRTConfig
+from lpnet_rt.networks.lpnet_rt.network import LPNetRT, LPNetRTConfig
+from lpnet_rt.preprocessing.frame_and_local import model_input
 from lpnet_rt.settings import DetectorSettings
 
 SEEN_PX = seen_px(find_model("lpnet-rt").card.config)

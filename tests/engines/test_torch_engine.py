@@ -19,9 +19,9 @@ from lpnet_rt.detector import Detector
 from lpnet_rt.errors import EngineError, ModelError, SettingsError
 from lpnet_rt.models import find_model
 from lpnet_rt.models.lpnetga_card import LPNetGACard, card_path
-from lpnet_rt.networks.lpnetga import LPNetGA
-from lpnet_rt.networks.lpnetga_predict import Procedure, predict
-from lpnet_rt.networks.weights import load_lpnetga, save_lpnetga
+from lpnet_rt.networks.lpnetga.network import LPNetGA
+from lpnet_rt.networks.lpnetga.predict import Procedure, predict
+from lpnet_rt.networks.lpnetga.weights import load_lpnetga, save_lpnetga
 from lpnet_rt.settings import DetectorSettings
 from lpnet_rt.training.commands.evaluate import EvaluateOptions, evaluate
 

@@ -17,11 +17,11 @@ from lpnet_rt.engines.onnxruntime import OnnxRuntimeEngine
 from lpnet_rt.engines.torch_lpnet_rt import TorchLPNetRTEngine
 from lpnet_rt.engines.trial import self_test
 from lpnet_rt.errors import EngineError, ModelError
-from lpnet_rt.frames import model_input
-from lpnet_rt.inputs import prepare, restore
 from lpnet_rt.models import ModelFile, find_model
-from lpnet_rt.networks.lpnet_rt_weights import network_of_onnx
-from lpnet_rt.networks.standardising import Standardise
+from lpnet_rt.networks.lpnet_rt.standardising import Standardise
+from lpnet_rt.networks.lpnet_rt.weights import network_of_onnx
+from lpnet_rt.preprocessing.frame_and_local import model_input
+from lpnet_rt.preprocessing.rules import prepare, restore
 from lpnet_rt.selftest import self_test_frame
 from lpnet_rt.sources.demo import DemoScene
 

@@ -7,7 +7,7 @@ import torch
 
 from lpnet_rt.export.cards import CardFacts
 from lpnet_rt.export.gate_frames import GateFrame
-from lpnet_rt.networks.lpnet_rt import LPNetRT, LPNetRTConfig
+from lpnet_rt.networks.lpnet_rt.network import LPNetRT, LPNetRTConfig
 from lpnet_rt.selftest import self_test_frame
 
 CONFIG = LPNetRTConfig(channels=(16, 4, 4), blocks=(1, 1, 1), hints=1, local_channels=4, local_blocks=1, patches=4)

@@ -25,10 +25,10 @@ from lpnet_rt.export.loading import load_exported
 from lpnet_rt.export.shapes import read_shapes
 from lpnet_rt.export.tensorrt import choose_route
 from lpnet_rt.export.torch_export import CARD_FILE
-from lpnet_rt.frames import model_input
 from lpnet_rt.models import ModelCard, ModelFile, find_model
-from lpnet_rt.networks.inference import ScoredLPNetRT
-from lpnet_rt.networks.lpnet_rt import LPNetRT
+from lpnet_rt.networks.lpnet_rt.inference import ScoredLPNetRT
+from lpnet_rt.networks.lpnet_rt.network import LPNetRT
+from lpnet_rt.preprocessing.frame_and_local import model_input
 from lpnet_rt.selftest import SCORE_LIMIT, self_test_frame
 from lpnet_rt.settings import DetectorSettings
 

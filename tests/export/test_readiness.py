@@ -18,9 +18,9 @@ from lpnet_rt.export.gate_frames import GateFrame
 from lpnet_rt.export.parity import Agreement, compare
 from lpnet_rt.export.precision import plan_precision
 from lpnet_rt.export.shapes import read_shapes
-from lpnet_rt.frames import model_input
-from lpnet_rt.networks.inference import ScoredLPNetRT, apply_plan
-from lpnet_rt.networks.lpnet_rt import LPNetRT
+from lpnet_rt.networks.lpnet_rt.inference import ScoredLPNetRT, apply_plan
+from lpnet_rt.networks.lpnet_rt.network import LPNetRT
+from lpnet_rt.preprocessing.frame_and_local import model_input
 from lpnet_rt.selftest import self_test_frame
 
 
@@ -80,7 +80,7 @@ _EXPORT = """
 import sys, torch
 from lpnet_rt.export.cards import CardFacts
 from lpnet_rt.export.onnx import export_onnx
-from lpnet_rt.networks.lpnet_rt import LPNetRT, LPNetRTConfig
+from lpnet_rt.networks.lpnet_rt.network import LPNetRT, LPNetRTConfig
 from pathlib import Path
 config = LPNetRTConfig(channels=(4, 4, 4), blocks=(1, 1, 1), hints=1, local_channels=4, local_blocks=1, patches=4)
 export_onnx(LPNetRT(config), Path(sys.argv[1]), CardFacts("tiny", 0.5, [], {}, [], ""))

@@ -15,7 +15,7 @@ from lpnet_rt.networks.checkpoint_check import check_checkpoint
 # A byte array of 16 GiB, in a pickle of 32 bytes.
 GREEDY = b"\x80\x02cbuiltins\nbytearray\n\x8a\x05\x00\x00\x00\x00\x04\x85R."
 READ = (
-    "import resource, sys; from pathlib import Path; from lpnet_rt.networks.weights import read_tensors; "
+    "import resource, sys; from pathlib import Path; from lpnet_rt.networks.lpnetga.weights import read_tensors; "
     "resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30)); read_tensors(Path(sys.argv[1]))"
 )
 

@@ -4,8 +4,8 @@ import cv2
 import pytest
 
 from lpnet_rt.errors import SinkError
-from lpnet_rt.overlay import Painter, picture_size_hw
 from lpnet_rt.sinks.pictures import PictureSink
+from lpnet_rt.view.overlay import Painter, picture_size_hw
 
 
 def test_every_image_gets_a_picture_with_its_marks(tmp_path: Path, make_report, clock) -> None:

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from lpnet_rt.errors import SinkError
-from lpnet_rt.overlay import Painter, Status, draw
 from lpnet_rt.sinks.video import VideoSink
+from lpnet_rt.view.overlay import Painter, Status, draw
 
 KILLED = """
 import os, sys
 from conftest import SteppedClock, make
-from lpnet_rt.overlay import Painter
+from lpnet_rt.view.overlay import Painter
 from lpnet_rt.sinks.video import VideoSink
 sink = VideoSink(sys.argv[1], 30.0, Painter("clip", SteppedClock()))
 for i in range(200):
@@ -125,7 +125,7 @@ def test_what_cannot_be_written_is_one_clear_line(tmp_path: Path, clock, name: s
 FULL_DISK = """
 import resource, signal, sys
 from conftest import SteppedClock, make
-from lpnet_rt.overlay import Painter
+from lpnet_rt.view.overlay import Painter
 from lpnet_rt.sinks.video import VideoSink
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))

@@ -13,8 +13,8 @@ from pathlib import Path
 import cv2
 import pytest
 
-from lpnet_rt.overlay import Painter
 from lpnet_rt.sinks.window import open_windows
+from lpnet_rt.view.overlay import Painter
 
 HERE = Path(__file__).parent
 needs_display = pytest.mark.skipif(
@@ -25,7 +25,7 @@ WATCH = """
 import sys, time
 from conftest import make
 from lpnet_rt.clock import SYSTEM_CLOCK
-from lpnet_rt.overlay import Painter
+from lpnet_rt.view.overlay import Painter
 from lpnet_rt.sinks.window import open_windows
 (window,) = open_windows("lpnet-rt", {"clip": Painter("clip", SYSTEM_CLOCK)}, SYSTEM_CLOCK, sys.argv[1])
 paused, index, ends_at = False, 0, time.monotonic() + 30
@@ -47,7 +47,7 @@ TILES = """
 import sys, time
 from conftest import make
 from lpnet_rt.clock import SYSTEM_CLOCK
-from lpnet_rt.overlay import Painter
+from lpnet_rt.view.overlay import Painter
 from lpnet_rt.sinks.window import open_windows
 painters = {name: Painter(name, SYSTEM_CLOCK) for name in ("east", "west", "north")}
 windows = open_windows("lpnet-rt", painters, SYSTEM_CLOCK, sys.argv[1])
@@ -69,7 +69,7 @@ SAVES = """
 import sys, time
 from conftest import make
 from lpnet_rt.clock import SYSTEM_CLOCK
-from lpnet_rt.overlay import Painter
+from lpnet_rt.view.overlay import Painter
 from lpnet_rt.sinks.window import open_windows
 (window,) = open_windows("lpnet-rt", {"clip": Painter("clip", SYSTEM_CLOCK)}, SYSTEM_CLOCK, sys.argv[1])
 window.write(make(INDEX))
@@ -87,7 +87,7 @@ import sys, time
 from conftest import make
 from lpnet_rt.clock import SYSTEM_CLOCK
 from lpnet_rt.errors import SinkError
-from lpnet_rt.overlay import Painter
+from lpnet_rt.view.overlay import Painter
 from lpnet_rt.sinks.window import open_windows
 size_hw = (int(sys.argv[1]), int(sys.argv[2]))
 (window,) = open_windows("lpnet-rt", {"clip": Painter("clip", SYSTEM_CLOCK)}, SYSTEM_CLOCK)

@@ -11,7 +11,7 @@ import pytest
 from small_data import SIDE_PX, frame, small_recipe, write_set
 
 from lpnet_rt.errors import DataError
-from lpnet_rt.frames import STD_FLOOR_RAW, model_input
+from lpnet_rt.preprocessing.frame_and_local import STD_FLOOR_RAW, model_input
 from lpnet_rt.training.crops.augment import count_unit, cut_crop
 from lpnet_rt.training.crops.lpnetga import load_frames
 from lpnet_rt.training.data.check import check

@@ -10,7 +10,7 @@ import msgspec
 
 from lpnet_rt.errors import SettingsError
 from lpnet_rt.models.lpnetga_card import LPNetGACard
-from lpnet_rt.networks.weights import LICENCE_NOTE, network_of, read_tensors, save_lpnetga
+from lpnet_rt.networks.lpnetga.weights import LICENCE_NOTE, network_of, read_tensors, save_lpnetga
 from lpnet_rt.staging import refuse_inputs, refuse_outputs, staged
 from lpnet_rt.training.loop.checkpoints import load_lpnetga_checkpoint
 

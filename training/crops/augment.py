@@ -7,7 +7,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from lpnet_rt.frames import STD_FLOOR_8BIT, STD_FLOOR_RAW, GreyImage, standardise
+from lpnet_rt.frames import GreyImage
+from lpnet_rt.preprocessing.frame_and_local import STD_FLOOR_8BIT, STD_FLOOR_RAW, standardise
 from lpnet_rt.training.data.samples import IGNORE, Sample
 
 __all__ = ["Crop", "count_unit", "cut_crop", "lay_targets"]
@@ -33,7 +34,7 @@ def cut_crop(
         rng: Source of all chance.
 
     Returns:
-        (2, side, side) float32, see ``lpnet_rt.frames.model_input``, and (side, side) uint8 truth (0, 128 or 255).
+        (2, side, side) float32, see ``preprocessing.frame_and_local``, and (side, side) uint8 truth (0, 128 or 255).
     """
     counts = sample.image.astype(np.float32)
     floor = STD_FLOOR_8BIT if sample.image.dtype == np.uint8 else STD_FLOOR_RAW

@@ -14,10 +14,10 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from lpnet_rt.errors import SinkError, reason
 from lpnet_rt.files import write_whole
-from lpnet_rt.frames import display_stretch
 from lpnet_rt.training.evaluation.cases import Case
 from lpnet_rt.training.evaluation.evaluator import Evaluation
 from lpnet_rt.training.evaluation.operating import OperatingPoint
+from lpnet_rt.view.display_stretch import display_stretch
 
 __all__ = ["PLOT_NAMES", "staircase", "write_plots"]
 

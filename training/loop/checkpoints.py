@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from lpnet_rt.errors import ModelError, SinkError, reason
 from lpnet_rt.files import read_limited, write_whole
-from lpnet_rt.networks.folding import absorb_gate
-from lpnet_rt.networks.lpnet_rt import LPNetRT
-from lpnet_rt.networks.lpnetga import LPNetGA
+from lpnet_rt.networks.lpnet_rt.network import LPNetRT
+from lpnet_rt.networks.lpnetga.folding import absorb_gate
+from lpnet_rt.networks.lpnetga.network import LPNetGA
 from lpnet_rt.training.recipes.lpnet_rt import Recipe
 from lpnet_rt.training.recipes.lpnetga import LPNetGARecipe
 from lpnet_rt.training.states import State, first_line, read_state, write_state

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 
 from lpnet_rt.errors import ModelError
-from lpnet_rt.networks.lpnet_rt import LPNetRT, LPNetRTConfig
+from lpnet_rt.networks.lpnet_rt.network import LPNetRT, LPNetRTConfig
 from lpnet_rt.training.crops.lpnet_rt import CropDataset, FalseAlarms
 from lpnet_rt.training.data.samples import load_training_samples
 from lpnet_rt.training.recipes.lpnet_rt import NetworkRecipe, Recipe

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Adam
 
-from lpnet_rt.networks.lpnetga import LPNetGA
-from lpnet_rt.networks.lpnetga_predict import Procedure, predict
-from lpnet_rt.networks.patches import PatchGrid, split
+from lpnet_rt.networks.lpnetga.network import LPNetGA
+from lpnet_rt.networks.lpnetga.patches import PatchGrid, split
+from lpnet_rt.networks.lpnetga.predict import Procedure, predict
 from lpnet_rt.training.crops.lpnetga import PaperCrops, Truthful, load_frames
 from lpnet_rt.training.data.samples import IGNORE
 from lpnet_rt.training.evaluation.field_measures import FieldAccumulator

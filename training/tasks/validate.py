@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from lpnet_rt.detections import detect
-from lpnet_rt.frames import GreyImage, model_input
-from lpnet_rt.networks.lpnet_rt import CELL_PX, LPNetRT
+from lpnet_rt.frames import GreyImage
+from lpnet_rt.networks.lpnet_rt.network import CELL_PX, LPNetRT
+from lpnet_rt.preprocessing.frame_and_local import model_input
 from lpnet_rt.training.crops.lpnet_rt import FalseAlarms
 from lpnet_rt.training.data.samples import Sample, load_masked, load_video, spread_over
 from lpnet_rt.training.evaluation.field_measures import BoxAccumulator, EmptyFrameAccumulator, FieldAccumulator

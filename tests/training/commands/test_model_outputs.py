@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lpnet_rt.cli import main
-from lpnet_rt.networks.lpnetga import LPNetGA
+from lpnet_rt.networks.lpnetga.network import LPNetGA
 
 
 @pytest.fixture

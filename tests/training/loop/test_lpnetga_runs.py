@@ -14,8 +14,8 @@ from lpnetga_data import small_lpnetga_recipe
 from run_files import log_of, same, state_of
 
 from lpnet_rt.errors import DataError, ModelError, SettingsError
-from lpnet_rt.networks.lpnetga import LPNetGA
-from lpnet_rt.networks.patches import PatchGrid
+from lpnet_rt.networks.lpnetga.network import LPNetGA
+from lpnet_rt.networks.lpnetga.patches import PatchGrid
 from lpnet_rt.training.loop.checkpoints import load_checkpoint, load_lpnetga_checkpoint
 from lpnet_rt.training.loop.logs import RunLog
 from lpnet_rt.training.loop.loop import train

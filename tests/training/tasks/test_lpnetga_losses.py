@@ -10,7 +10,7 @@ import torch
 from lpnetga_data import small_lpnetga_recipe
 
 from lpnet_rt.errors import SettingsError
-from lpnet_rt.networks.patches import PatchGrid, split
+from lpnet_rt.networks.lpnetga.patches import PatchGrid, split
 from lpnet_rt.training.loop.ranks import TrainingProcess
 from lpnet_rt.training.tasks.lpnetga import LPNetGATask, attention_loss, patch_loss
 from lpnet_rt.training.tasks.spread_maps import spread_map

@@ -9,11 +9,11 @@ import torch
 
 from lpnet_rt.errors import SettingsError
 from lpnet_rt.models.lpnetga_card import Statistics
-from lpnet_rt.networks.lpnetga import LPNetGA
-from lpnet_rt.networks.lpnetga_predict import Procedure, predict, resample, unit_range
-from lpnet_rt.networks.patches import PatchGrid
-from lpnet_rt.networks.tiling import TileGrid
-from lpnet_rt.networks.weights import import_weights, load_lpnetga
+from lpnet_rt.networks.lpnetga.network import LPNetGA
+from lpnet_rt.networks.lpnetga.patches import PatchGrid
+from lpnet_rt.networks.lpnetga.predict import Procedure, predict, resample, unit_range
+from lpnet_rt.networks.lpnetga.tiling import TileGrid
+from lpnet_rt.networks.lpnetga.weights import import_weights, load_lpnetga
 
 TILES = TileGrid(32, 12, 2)
 

@@ -5,8 +5,8 @@ import pytest
 
 from lpnet_rt.detections import Detections
 from lpnet_rt.frames import Frame
-from lpnet_rt.overlay import Painter, Status, draw, picture_size_hw
 from lpnet_rt.reports import Latency, Report
+from lpnet_rt.view.overlay import Painter, Status, draw, picture_size_hw
 
 STRIP_PX = 24
 

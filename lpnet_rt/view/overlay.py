@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from lpnet_rt.clock import Clock
 from lpnet_rt.detections import Detections
-from lpnet_rt.frames import display_stretch
 from lpnet_rt.reports import Report
 from lpnet_rt.text import one_line
+from lpnet_rt.view.display_stretch import display_stretch
 
 __all__ = ["Painter", "Picture", "Status", "draw", "picture_size_hw"]
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from lpnet_rt.errors import SettingsError
-from lpnet_rt.networks.folding import GATE_SCALE, fold_batch_norm
-from lpnet_rt.networks.lpnetga import LPNetGA
-from lpnet_rt.networks.patches import PatchGrid
-from lpnet_rt.networks.weights import import_weights, load_lpnetga
+from lpnet_rt.networks.lpnetga.folding import GATE_SCALE, fold_batch_norm
+from lpnet_rt.networks.lpnetga.network import LPNetGA
+from lpnet_rt.networks.lpnetga.patches import PatchGrid
+from lpnet_rt.networks.lpnetga.weights import import_weights, load_lpnetga
 
 HALF_SMALLEST_NORMAL, HALF_LARGEST = 6.104e-5, 65504.0
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lpnet_rt.errors import SettingsError
-from lpnet_rt.networks.lpnetga import LPNetGA
+from lpnet_rt.networks.lpnetga.network import LPNetGA
 
 __all__ = ["GATE_SCALE", "absorb_gate", "fold_batch_norm"]
 

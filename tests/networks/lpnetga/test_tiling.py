@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lpnet_rt.errors import SettingsError
-from lpnet_rt.networks.tiling import TileGrid, blend, cut
+from lpnet_rt.networks.lpnetga.tiling import TileGrid, blend, cut
 
 
 @st.composite

@@ -12,9 +12,9 @@ import torch
 
 from lpnet_rt.errors import ModelError, SettingsError, SinkError
 from lpnet_rt.models.lpnetga_card import LPNetGACard, card_path, read_card
-from lpnet_rt.networks.lpnetga import LPNetGA
-from lpnet_rt.networks.patches import PatchGrid
-from lpnet_rt.networks.weights import import_weights, load_lpnetga, save_lpnetga
+from lpnet_rt.networks.lpnetga.network import LPNetGA
+from lpnet_rt.networks.lpnetga.patches import PatchGrid
+from lpnet_rt.networks.lpnetga.weights import import_weights, load_lpnetga, save_lpnetga
 
 
 class Runs:

@@ -22,8 +22,8 @@ from torch import Tensor
 from lpnet_rt.errors import ModelError, SettingsError, SinkError
 from lpnet_rt.models.lpnetga_card import LPNETGA, LPNetGACard, Statistics, card_path, read_card, read_weights
 from lpnet_rt.networks.checkpoint_check import check_checkpoint
-from lpnet_rt.networks.lpnetga import LPNetGA
-from lpnet_rt.networks.patches import PatchGrid
+from lpnet_rt.networks.lpnetga.network import LPNetGA
+from lpnet_rt.networks.lpnetga.patches import PatchGrid
 
 __all__ = [
     "LICENCE_NOTE",

@@ -174,8 +174,8 @@ class LPNetRT(nn.Module):
         """Score a batch of frames.
 
         Args:
-            image: (B, 2, H, W) float, as ``lpnet_rt.frames.model_input`` makes it; H and W multiples of 16, at least K
-                cells in all.
+            image: (B, 2, H, W) float, as ``preprocessing.frame_and_local`` makes it; H and W multiples of
+                16, at least K cells in all.
             priority: (B, H/16 * W/16) float added to the cells' logits when the K are chosen (training only).
 
         Returns:

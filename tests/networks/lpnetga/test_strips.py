@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from lpnet_rt.errors import SettingsError
-from lpnet_rt.networks.folding import fold_batch_norm
-from lpnet_rt.networks.lpnetga import LPNetGA
-from lpnet_rt.networks.patches import PatchGrid, fuse, split
-from lpnet_rt.networks.strips import BORDER_PX, Strips, axes
+from lpnet_rt.networks.lpnetga.folding import fold_batch_norm
+from lpnet_rt.networks.lpnetga.network import LPNetGA
+from lpnet_rt.networks.lpnetga.patches import PatchGrid, fuse, split
+from lpnet_rt.networks.lpnetga.strips import BORDER_PX, Strips, axes
 
 # Below, the last layers of the seeded network have nothing to say.
 _LOUD = 1e4

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from lpnet_rt.errors import SettingsError
 from lpnet_rt.frames import GreyImage
-from lpnet_rt.inputs import unit_range
 from lpnet_rt.models.lpnetga_card import INPUT_PX, Fitting, Fusing, Statistics
-from lpnet_rt.networks.lpnetga import LPNetGA, min_max
-from lpnet_rt.networks.tiling import TileGrid, blend, cut
+from lpnet_rt.networks.lpnetga.network import LPNetGA, min_max
+from lpnet_rt.networks.lpnetga.tiling import TileGrid, blend, cut
+from lpnet_rt.preprocessing.rules import unit_range
 
 __all__ = ["Procedure", "predict", "resample", "unit_range"]
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from lpnet_rt.errors import SettingsError
-from lpnet_rt.networks.folding import fold_batch_norm
-from lpnet_rt.networks.lpnetga import LPNetGA
-from lpnet_rt.networks.merging import merge_local_view
+from lpnet_rt.networks.lpnetga.folding import fold_batch_norm
+from lpnet_rt.networks.lpnetga.merging import merge_local_view
+from lpnet_rt.networks.lpnetga.network import LPNetGA
 
 
 @torch.inference_mode()

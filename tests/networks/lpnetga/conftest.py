@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from lpnet_rt.networks.lpnetga import LPNetGA
+from lpnet_rt.networks.lpnetga.network import LPNetGA
 
 
 def seeded_state(seed: int = 0) -> dict[str, torch.Tensor]:
@@ -43,7 +43,7 @@ def seeded_lpnetga() -> LPNetGA:
 @pytest.fixture(scope="session")
 def reference() -> Path:
     """Folder with the published weights and what the published implementation computes with them."""
-    default = Path(__file__).parents[3] / "shared" / "reference"
+    default = Path(__file__).parents[4] / "shared" / "reference"
     folder = Path(os.environ.get("LPNET_REFERENCE", default)) / "lpnetga"
     if not folder.is_dir():
         pytest.skip(f"no reference values at {folder}; set LPNET_REFERENCE to the folder that holds lpnetga/")
@@ -53,7 +53,7 @@ def reference() -> Path:
 @pytest.fixture(scope="session")
 def sirst_images() -> Path:
     """Folder of the SIRST images."""
-    default = Path(__file__).parents[3] / "shared" / "data"
+    default = Path(__file__).parents[4] / "shared" / "data"
     folder = Path(os.environ.get("LPNET_DATA", default)) / "sirst" / "images"
     if not folder.is_dir():
         pytest.skip(f"no SIRST images at {folder}; set LPNET_DATA to the folder that holds sirst/")

@@ -2,7 +2,7 @@
 
 | rule | the model is given | its scores |
 | --- | --- | --- |
-| ``frame-and-local`` | the frame at native resolution, padded; see :func:`lpnet_rt.frames.model_input` | cropped |
+| ``frame-and-local`` | the frame at native resolution, on two scales, padded | cropped |
 | ``paper-resize`` | the whole frame resized to one small square, 0..1 | resized back |
 | ``paper-tiles`` | overlapping squares of the frame at native resolution, 0..1 | blended without a seam |
 
@@ -17,8 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lpnet_rt.frames import GreyImage, ModelInput, model_input
+from lpnet_rt.frames import GreyImage
 from lpnet_rt.models.card import InputRule
+from lpnet_rt.preprocessing.frame_and_local import ModelInput, model_input
 
 __all__ = ["prepare", "restore", "unit_range"]
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lpnet_rt.errors import SettingsError
-from lpnet_rt.networks.lpnetga import LocalView, Norm, ResBlock
+from lpnet_rt.networks.lpnetga.network import LocalView, Norm, ResBlock
 
 __all__ = ["MergedLocalView", "merge_local_view"]
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lpnet_rt.errors import SettingsError
-from lpnet_rt.networks.patches import PatchGrid, coverage, fuse, split
+from lpnet_rt.networks.lpnetga.patches import PatchGrid, coverage, fuse, split
 
 
 @st.composite

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from lpnet_rt.errors import SettingsError
 from lpnet_rt.models.lpnetga_card import Fusing, Statistics
-from lpnet_rt.networks.patches import PatchGrid, fuse, split
+from lpnet_rt.networks.lpnetga.patches import PatchGrid, fuse, split
 
 __all__ = ["LPNetGA", "Norm", "fused", "min_max"]
 
@@ -171,7 +171,7 @@ class LPNetGA(nn.Module):
     Attributes:
         grid: Where the patches lie.
         gate_scale: The features are multiplied by attention times this. 1 as published; a folded network
-            (:func:`lpnet_rt.networks.folding.fold_batch_norm`) has more here, and its next convolutions
+            (:func:`lpnet_rt.networks.lpnetga.folding.fold_batch_norm`) has more here, and its next convolutions
             divided by the same number.
     """
 

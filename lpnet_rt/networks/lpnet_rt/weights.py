@@ -11,8 +11,8 @@ from torch import nn
 
 from lpnet_rt.errors import DependencyError, ModelError
 from lpnet_rt.models import ModelFile
-from lpnet_rt.networks.inference import ScoredLPNetRT
-from lpnet_rt.networks.lpnet_rt import ConvNorm, LPNetRT, LPNetRTConfig
+from lpnet_rt.networks.lpnet_rt.inference import ScoredLPNetRT
+from lpnet_rt.networks.lpnet_rt.network import ConvNorm, LPNetRT, LPNetRTConfig
 
 __all__ = ["network_of_onnx"]
 

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lpnet_rt.errors import SettingsError
-from lpnet_rt.networks.lpnetga import LPNetGA
-from lpnet_rt.networks.merging import MergedLocalView, merge_local_view
-from lpnet_rt.networks.patches import PatchGrid, coverage
+from lpnet_rt.networks.lpnetga.merging import MergedLocalView, merge_local_view
+from lpnet_rt.networks.lpnetga.network import LPNetGA
+from lpnet_rt.networks.lpnetga.patches import PatchGrid, coverage
 
 __all__ = ["BORDER_PX", "Axis", "StripParts", "Strips", "axes"]
 
@@ -126,8 +126,8 @@ class Strips(nn.Module):
         """Prepare the patch net and the lines.
 
         Args:
-            folded: As :func:`lpnet_rt.networks.folding.fold_batch_norm` makes it: batch norm by the statistics of a
-                patch would make every pixel of a patch depend on every other.
+            folded: As :func:`lpnet_rt.networks.lpnetga.folding.fold_batch_norm` makes it: batch norm by the statistics
+                of a patch would make every pixel of a patch depend on every other.
             size_hw: Height and width of the map, in pixels.
 
         Raises:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lpnet_rt.networks.lpnet_rt import CELL_PX, PATCH_PX, LPNetRT, LPNetRTConfig
+from lpnet_rt.networks.lpnet_rt.network import CELL_PX, PATCH_PX, LPNetRT, LPNetRTConfig
 
 SMALL = LPNetRTConfig(channels=(4, 6, 8), blocks=(1, 1, 1), hints=2, local_channels=6, local_blocks=1, patches=5)
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from lpnet_rt.frames import model_input
-from lpnet_rt.inputs import prepare, restore, unit_range
 from lpnet_rt.models import InputRule
-from lpnet_rt.networks.lpnetga_predict import resample
-from lpnet_rt.networks.tiling import TileGrid, blend, cut
+from lpnet_rt.networks.lpnetga.predict import resample
+from lpnet_rt.networks.lpnetga.tiling import TileGrid, blend, cut
+from lpnet_rt.preprocessing.frame_and_local import model_input
+from lpnet_rt.preprocessing.rules import prepare, restore, unit_range
 
 RESIZE = InputRule(normalisation="paper-resize")
 TILES = InputRule(normalisation="paper-tiles")

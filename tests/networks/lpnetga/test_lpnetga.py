@@ -9,8 +9,8 @@ import torch
 
 from lpnet_rt.errors import SettingsError
 from lpnet_rt.models.lpnetga_card import Statistics
-from lpnet_rt.networks.lpnetga import LPNetGA, min_max
-from lpnet_rt.networks.patches import PatchGrid, split
+from lpnet_rt.networks.lpnetga.network import LPNetGA, min_max
+from lpnet_rt.networks.lpnetga.patches import PatchGrid, split
 
 SEEDED = Path(__file__).parent / "data" / "seeded.npz"
 SMALL = PatchGrid(8, 4, 8)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from lpnet_rt.networks.lpnet_rt import ConvNorm, LPNetRT
+from lpnet_rt.networks.lpnet_rt.network import ConvNorm, LPNetRT
 
 __all__ = ["HEADS", "VIEWS", "PrecisionPlan", "ScoredLPNetRT", "apply_plan", "fold_norms", "usual_plan"]
 
@@ -28,7 +28,7 @@ class ScoredLPNetRT(nn.Module):
         self.network = network
 
     def forward(self, image: Tensor) -> Tensor:
-        """(B, 2, H, W), see ``lpnet_rt.frames.model_input``, to (B, 1, H, W) scores in 0..1."""
+        """(B, 2, H, W), see ``lpnet_rt.preprocessing.frame_and_local.model_input``, to (B, 1, H, W) scores in 0..1."""
         logits, _ = self.network(image)
         return torch.sigmoid(logits)
 

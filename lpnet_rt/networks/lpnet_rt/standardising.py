@@ -1,4 +1,4 @@
-"""Frames to LPNet-RT's input on the device they are on: what ``lpnet_rt.frames.model_input`` does, for a batch."""
+"""Batches of frames to LPNet-RT's input on the device they are on: ``preprocessing.frame_and_local``, in PyTorch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lpnet_rt.frames import LOCAL_BLOCKS, LOCAL_LIMIT, LOCAL_STD_FLOOR, STD_FLOOR_8BIT, STD_FLOOR_RAW
+from lpnet_rt.preprocessing.frame_and_local import (
+    LOCAL_BLOCKS,
+    LOCAL_LIMIT,
+    LOCAL_STD_FLOOR,
+    STD_FLOOR_8BIT,
+    STD_FLOOR_RAW,
+)
 
 __all__ = ["Standardise"]
 

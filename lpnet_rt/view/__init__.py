@@ -1,0 +1,1 @@
+"""Pictures for the eye; no model sees them."""
