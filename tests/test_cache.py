@@ -27,7 +27,7 @@ def test_what_is_written_is_for_this_user_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o777])
 @pytest.mark.parametrize("around", [False, True])
 def test_a_folder_that_others_can_write_is_not_believed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], mode: int, around: bool
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, mode: int, around: bool
 ) -> None:
     cache = CacheFolder(tmp_path / "lpnet-rt" / "choices")
     cache.write("a", b"forged")
@@ -36,7 +36,7 @@ def test_a_folder_that_others_can_write_is_not_believed(
         assert cache.read("a") is None
         cache.write("b", b"new")
     assert names(cache.path) == ["a"]
-    (line,) = capsys.readouterr().err.splitlines()
+    (line,) = caplog.messages
     assert "expected a cache folder that only you can write, found " in line
     assert line.endswith("(remove it, or set LPNET_CACHE to a folder of your own)")
 
@@ -58,7 +58,7 @@ def test_what_another_user_owns_is_not_believed(tmp_path: Path, what: str) -> No
     assert cache.read("a") is None
 
 
-def test_no_link_is_followed_and_no_pipe_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_link_is_followed_and_no_pipe_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     mine = tmp_path / "mine"
     mine.write_text("mine")
     cache = CacheFolder(tmp_path / "choices")
@@ -68,7 +68,7 @@ def test_no_link_is_followed_and_no_pipe_is_waited_for(tmp_path: Path, capsys: p
     (cache.path / "link").symlink_to(mine)
     for name in ("pipe", "zero", "link"):
         assert cache.read(name) is None
-        assert f"{name}: the file cannot be read" in capsys.readouterr().err
+        assert f"{name}: the file cannot be read" in caplog.messages[-1]
         cache.write(name, b"new")
         assert cache.read(name) == b"new"
     assert mine.read_text() == "mine"

@@ -6,6 +6,7 @@ neither stall nor end the run.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -18,9 +19,10 @@ from lpnet_rt.files import write_whole
 from lpnet_rt.overlay import Painter, Picture, picture_size_hw
 from lpnet_rt.reports import Report
 from lpnet_rt.sinks.window_link import NoWindowError, WindowLink
-from lpnet_rt.text import printable
 
 __all__ = ["WindowSink", "open_window"]
+
+_logger = logging.getLogger(__name__)
 
 _REDRAW_NS = 1_000_000_000 // 60
 _MOST_NUMBERED = 10_000
@@ -141,13 +143,13 @@ class WindowSink:
                 raise SinkError(f"window: {self._folder / names[0]}: too many pictures of this name; move some")
             write_whole(path, cv2.imencode(".png", picture)[1].tobytes(), "window", overwrite=False)
         except SinkError as error:
-            print(printable(str(error)), file=sys.stderr)
+            _logger.warning("%s", error)
         else:
-            print(printable(f"saved {path}"), file=sys.stderr)
+            _logger.info("saved %s", path)
 
 
 def open_window(title: str, painter: Painter, clock: Clock, folder: str = ".") -> WindowSink | None:
-    """Open a window, or say in one line on stderr why there is none.
+    """Open a window, or warn in one line why there is none.
 
     Args:
         title: Title of the window, and the start of the names of saved pictures.
@@ -162,5 +164,5 @@ def open_window(title: str, painter: Painter, clock: Clock, folder: str = ".") -
         return WindowSink(title, painter, clock, folder)
     except SinkError as error:
         reason = str(error).removeprefix("window: ")
-        print(printable(f"no window: {reason}; going on without it"), file=sys.stderr)
+        _logger.warning("no window: %s; going on without it", reason)
         return None
