@@ -12,6 +12,8 @@ import stat
 import time
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 from lpnet_rt.errors import reason
 from lpnet_rt.files import read_own, replace_file
 
@@ -29,11 +31,9 @@ _said: set[str] = set()
 
 
 def cache_folder() -> Path:
-    """Folder for compiled models and remembered choices; ``LPNET_CACHE`` overrides it."""
+    """Folder for compiled models and remembered choices: the system's place for such, unless ``LPNET_CACHE`` is set."""
     base = os.environ.get("LPNET_CACHE")
-    if base:
-        return Path(base)
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lpnet-rt"
+    return Path(base) if base else user_cache_path("lpnet-rt", appauthor=False)
 
 
 class CacheFolder:

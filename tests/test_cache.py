@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -91,9 +92,13 @@ def test_what_was_longest_unused_goes_first(tmp_path: Path) -> None:
     assert names(cache.path) == ["e"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other places")
 def test_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LPNET_CACHE", "/a")
     assert cache_folder() == Path("/a")
     monkeypatch.delenv("LPNET_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/b")
     assert cache_folder() == Path("/b/lpnet-rt")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", "/c")
+    assert cache_folder() == Path("/c/.cache/lpnet-rt")
