@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from lpnet_rt.benchmarks.outputs import check_output, write_figures
+from lpnet_rt.console import exit_code_of
 from lpnet_rt.detector import Detector
-from lpnet_rt.errors import LpnetError
 from lpnet_rt.frames import Frame
 from lpnet_rt.settings import DetectorSettings, SourceSettings
 from lpnet_rt.sources import open_source
@@ -80,11 +80,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", metavar="OUT", help="write the figures to this file")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     args = parser.parse_args(argv)
-    try:
-        return _run(args)
-    except LpnetError as error:
-        print(f"lpnet-rt: {error}", file=sys.stderr)
-        return error.exit_code
+    return exit_code_of(lambda: _run(args))
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -25,6 +25,7 @@ from lpnet_rt.benchmarks.results import EndToEnd
 from lpnet_rt.benchmarks.tables import end_to_end_table
 from lpnet_rt.benchmarks.videos import decode_rate_hz, write_demo_video
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
+from lpnet_rt.console import exit_code_of
 from lpnet_rt.errors import LpnetError
 
 __all__ = ["Soak", "main", "measure_file", "soak"]
@@ -94,11 +95,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="OUT")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     args, flags = parser.parse_known_args(argv)
-    try:
-        return _run(args, flags)
-    except LpnetError as error:
-        print(f"lpnet-rt: {error}", file=sys.stderr)
-        return error.exit_code
+    return exit_code_of(lambda: _run(args, flags))
 
 
 def _run(args: argparse.Namespace, flags: list[str]) -> int:

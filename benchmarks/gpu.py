@@ -30,10 +30,11 @@ from lpnet_rt.benchmarks.lpnetga_loop import published_loop
 from lpnet_rt.benchmarks.outputs import check_output, write_figures
 from lpnet_rt.benchmarks.results import Spread
 from lpnet_rt.clock import SYSTEM_CLOCK
+from lpnet_rt.console import exit_code_of
 from lpnet_rt.detector import Detector
 from lpnet_rt.engines import Choice
 from lpnet_rt.engines.torch_lpnet_rt import TorchLPNetRTEngine
-from lpnet_rt.errors import EngineError, LpnetError
+from lpnet_rt.errors import EngineError
 from lpnet_rt.frames import Frame
 from lpnet_rt.models import find_model
 from lpnet_rt.models.lpnetga_card import INPUT_PX
@@ -195,11 +196,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures to this file")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     flags = parser.parse_args(argv)
-    try:
-        return _run(flags)
-    except LpnetError as error:
-        print(f"lpnet-rt: {error}", file=sys.stderr)
-        return error.exit_code
+    return exit_code_of(lambda: _run(flags))
 
 
 def _run(flags: argparse.Namespace) -> int:

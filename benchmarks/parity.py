@@ -21,6 +21,7 @@ from lpnet_rt.benchmarks.results import Parity
 from lpnet_rt.benchmarks.stages import engine_name
 from lpnet_rt.benchmarks.tables import parity_table
 from lpnet_rt.benchmarks.videos import first_frames
+from lpnet_rt.console import exit_code_of
 from lpnet_rt.detections import Detections
 from lpnet_rt.detector import Detector
 from lpnet_rt.errors import SettingsError
@@ -104,6 +105,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--model", default="lpnet-rt", metavar="M")
     parser.add_argument("--engines", metavar="E,...", help="such as openvino:bf16,onnxruntime (default: all)")
     args = parser.parse_args(argv)
+    return exit_code_of(lambda: _run(args))
+
+
+def _run(args: argparse.Namespace) -> int:
     detectors = load_detectors(args.engines, args.model, None)
     reference = reference_of(detectors)
     if reference is None or len(detectors) < 2:

@@ -3,10 +3,13 @@
 >>> from lpnet_rt import Detector
 >>> detector = Detector.load()
 >>> detections = detector.detect(image)
+
+What there is to say besides goes to the logger ``lpnet_rt`` and its children, and nowhere unless it is configured.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +21,8 @@ __version__ = "0.1.0"
 __all__ = ["Detections", "Detector", "Frame", "__version__"]
 
 _HOMES = {"Detections": "lpnet_rt.detections", "Detector": "lpnet_rt.detector", "Frame": "lpnet_rt.frames"}
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> object:

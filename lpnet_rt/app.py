@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import signal
 import sys
 import threading
@@ -26,9 +27,10 @@ from lpnet_rt.sinks.opening import Outputs, open_outputs
 from lpnet_rt.sinks.progress import ProgressBars, Tally
 from lpnet_rt.sinks.zmq import Publisher
 from lpnet_rt.sources import Source, open_source
-from lpnet_rt.text import printable, redact
 
 __all__ = ["run"]
+
+_logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
@@ -105,7 +107,7 @@ class _Job:
             failure = runner.failure
             if failure is not None and runner.name not in self._noticed:
                 self._noticed.add(runner.name)
-                print(f"lpnet-rt: {printable(redact(failure))}; going on without it", file=sys.stderr, flush=True)
+                _logger.warning("%s; going on without it", failure)
 
     def _work(self) -> None:
         # The detector is loaded beside the opening of the source: both mostly wait for the disk and for libraries.

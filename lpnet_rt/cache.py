@@ -6,11 +6,13 @@ it from who can write the file. So a folder that belongs to another user, or tha
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
-import sys
 import time
 from pathlib import Path
+
+from platformdirs import user_cache_path
 
 from lpnet_rt.errors import reason
 from lpnet_rt.files import read_own, replace_file
@@ -24,15 +26,14 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 # What a killed process has left half written.
 _LEFT_BEHIND_S = 3600.0
 
+_logger = logging.getLogger(__name__)
 _said: set[str] = set()
 
 
 def cache_folder() -> Path:
-    """Folder for compiled models and remembered choices; ``LPNET_CACHE`` overrides it."""
+    """Folder for compiled models and remembered choices: the system's place for such, unless ``LPNET_CACHE`` is set."""
     base = os.environ.get("LPNET_CACHE")
-    if base:
-        return Path(base)
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lpnet-rt"
+    return Path(base) if base else user_cache_path("lpnet-rt", appauthor=False)
 
 
 class CacheFolder:
@@ -54,7 +55,7 @@ class CacheFolder:
 
         Args:
             name: Of the file.
-            what: What it is, for a line on standard error where it cannot be read.
+            what: What it is, for a warning where it cannot be read.
         """
         path = self.path / name
         if not os.path.lexists(path) or not self.is_private():
@@ -63,7 +64,7 @@ class CacheFolder:
             content = read_own(path, self._most_bytes)
             os.utime(path)
         except OSError as error:
-            print(f"lpnet-rt: {path}: the {what} cannot be read ({reason(error)}); making it again", file=sys.stderr)
+            _logger.warning("%s: the %s cannot be read (%s); making it again", path, what, reason(error))
             return None
         return content
 
@@ -87,17 +88,18 @@ class CacheFolder:
         return self.is_private()
 
     def is_private(self) -> bool:
-        """Whether nobody else can write the folder or replace it; if not, that is said once on standard error."""
+        """Whether nobody else can write the folder or replace it; if not, a warning says so once."""
         try:
             found = _found_open(self.path.lstat(), self.path.parent.stat(), self.path.parent.lstat())
         except OSError:
             return False
         if found is not None and str(self.path) not in _said:
             _said.add(str(self.path))
-            print(
-                f"lpnet-rt: {self.path}: expected a cache folder that only you can write, found {found}; nothing is "
-                "kept (remove it, or set LPNET_CACHE to a folder of your own)",
-                file=sys.stderr,
+            _logger.warning(
+                "%s: expected a cache folder that only you can write, found %s; nothing is kept "
+                "(remove it, or set LPNET_CACHE to a folder of your own)",
+                self.path,
+                found,
             )
         return found is None
 

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import NoReturn
 
 from lpnet_rt import __version__
+from lpnet_rt.console import logs_on_stderr
 from lpnet_rt.dependencies import check_opencv
 from lpnet_rt.errors import DependencyError, LpnetError, SettingsError
 from lpnet_rt.leaving import leave
@@ -46,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code, see ``lpnet_rt.errors``.
     """
-    code = _main(list(sys.argv[1:] if argv is None else argv))
+    with logs_on_stderr():
+        code = _main(list(sys.argv[1:] if argv is None else argv))
     return leave(code) if argv is None else code
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def test_what_is_written_is_for_this_user_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o777])
 @pytest.mark.parametrize("around", [False, True])
 def test_a_folder_that_others_can_write_is_not_believed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], mode: int, around: bool
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, mode: int, around: bool
 ) -> None:
     cache = CacheFolder(tmp_path / "lpnet-rt" / "choices")
     cache.write("a", b"forged")
@@ -36,7 +37,7 @@ def test_a_folder_that_others_can_write_is_not_believed(
         assert cache.read("a") is None
         cache.write("b", b"new")
     assert names(cache.path) == ["a"]
-    (line,) = capsys.readouterr().err.splitlines()
+    (line,) = caplog.messages
     assert "expected a cache folder that only you can write, found " in line
     assert line.endswith("(remove it, or set LPNET_CACHE to a folder of your own)")
 
@@ -58,7 +59,7 @@ def test_what_another_user_owns_is_not_believed(tmp_path: Path, what: str) -> No
     assert cache.read("a") is None
 
 
-def test_no_link_is_followed_and_no_pipe_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_link_is_followed_and_no_pipe_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     mine = tmp_path / "mine"
     mine.write_text("mine")
     cache = CacheFolder(tmp_path / "choices")
@@ -68,7 +69,7 @@ def test_no_link_is_followed_and_no_pipe_is_waited_for(tmp_path: Path, capsys: p
     (cache.path / "link").symlink_to(mine)
     for name in ("pipe", "zero", "link"):
         assert cache.read(name) is None
-        assert f"{name}: the file cannot be read" in capsys.readouterr().err
+        assert f"{name}: the file cannot be read" in caplog.messages[-1]
         cache.write(name, b"new")
         assert cache.read(name) == b"new"
     assert mine.read_text() == "mine"
@@ -91,9 +92,13 @@ def test_what_was_longest_unused_goes_first(tmp_path: Path) -> None:
     assert names(cache.path) == ["e"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other places")
 def test_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LPNET_CACHE", "/a")
     assert cache_folder() == Path("/a")
     monkeypatch.delenv("LPNET_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/b")
     assert cache_folder() == Path("/b/lpnet-rt")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", "/c")
+    assert cache_folder() == Path("/c/.cache/lpnet-rt")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import logging
 from collections.abc import Sequence
 from typing import get_args
 
@@ -13,6 +13,8 @@ from lpnet_rt.errors import SettingsError
 from lpnet_rt.settings import PublishSettings, load_settings, require_source
 
 __all__ = ["FLAGS", "add_arguments", "run"]
+
+_logger = logging.getLogger(__name__)
 
 # Flag, dotted key of Settings, options of argparse.
 FLAGS: tuple[tuple[str, str, dict[str, object]], ...] = (
@@ -109,8 +111,8 @@ def run(args: argparse.Namespace) -> int:
 def _warn_of_strangers(publish: PublishSettings) -> None:
     """Say so where other machines can read what is published."""
     if publish.enabled and not is_local(publish.endpoint):
-        print(
-            f"lpnet-rt: warning: {publish.endpoint} can be reached from other machines, and nothing is encrypted: "
+        _logger.warning(
+            "warning: %s can be reached from other machines, and nothing is encrypted: "
             "whoever reaches the port can read the detections",
-            file=sys.stderr,
+            publish.endpoint,
         )

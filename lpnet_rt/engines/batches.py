@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
@@ -10,6 +10,8 @@ from typing import Generic, TypeVar
 from lpnet_rt.errors import EngineError
 
 __all__ = ["Batcher", "Recent"]
+
+_logger = logging.getLogger(__name__)
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -69,8 +71,7 @@ class Batcher:
             )
         self._halved = True
         self.most = max(1, batch // 2)
-        told = f"too little device memory for {batch} frames at once ({free}); taking {self.most}"
-        print(f"lpnet-rt: {told}", file=sys.stderr)
+        _logger.warning("too little device memory for %d frames at once (%s); taking %d", batch, free, self.most)
 
 
 class Recent(Generic[_Key, _Kept]):

@@ -8,7 +8,7 @@ write the folder a hash is no protection: see :mod:`lpnet_rt.cache`.
 from __future__ import annotations
 
 import hashlib
-import sys
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from msgspec import Struct
 from lpnet_rt.cache import CacheFolder
 
 __all__ = ["BuiltCache", "BuiltFor"]
+
+_logger = logging.getLogger(__name__)
 
 _MAGIC = b"lpnet-rt built 1\n"
 
@@ -56,7 +58,7 @@ class BuiltCache:
     def get(self, wanted: BuiltFor, build: Callable[[], bytes]) -> bytes:
         """What was built earlier, or else what ``build`` makes now, which is kept.
 
-        A damaged file is built again, and that is said on standard error.
+        A damaged file is built again, with a warning.
         """
         name = f"{wanted.key}.built"
         found = self._read(name, wanted)
@@ -76,7 +78,7 @@ class BuiltCache:
                 head, _, content = rest.partition(b"\n")
                 if head == msgspec.json.encode(wanted, order="sorted"):
                     return content
-        print(f"lpnet-rt: {self._folder.path / name}: damaged; building it again", file=sys.stderr)
+        _logger.warning("%s: damaged; building it again", self._folder.path / name)
         return None
 
     def _write(self, name: str, wanted: BuiltFor, content: bytes) -> None:

@@ -10,9 +10,9 @@ import contextlib
 import hashlib
 import importlib
 import importlib.metadata
+import logging
 import os
 import platform
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,8 @@ from lpnet_rt.processors import processor_count
 from lpnet_rt.settings import DetectorSettings
 
 __all__ = ["Choice", "choose_engine"]
+
+_logger = logging.getLogger(__name__)
 
 _TIMED_HW = (256, 320)
 _TIMED_RUNS = 7
@@ -112,13 +114,10 @@ def _first(able: list[Candidate], model: ModelFile, settings: DetectorSettings) 
 
 
 def _untested(model: ModelFile) -> str:
-    """What to add to the reason where a card has no self-test; also said on standard error."""
+    """What to add to the reason where a card has no self-test, which is warned of, too."""
     if model.card.self_test.score:
         return ""
-    print(
-        f"lpnet-rt: {model.path.name}: its card has no self-test: scores are known to be finite, not to be right",
-        file=sys.stderr,
-    )
+    _logger.warning("%s: its card has no self-test: scores are known to be finite, not to be right", model.path.name)
     return "; no self-test in its card"
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 __all__ = ["Function", "captured"]
+
+_logger = logging.getLogger(__name__)
 
 _WARM_UPS = 3
 
@@ -47,7 +49,7 @@ def captured(function: Function, example: Tensor) -> Function:
         raise
     except RuntimeError as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
-        print(f"lpnet-rt: no CUDA graph for {tuple(example.shape)}: {reason}; running without", file=sys.stderr)
+        _logger.warning("no CUDA graph for %s: %s; running without", tuple(example.shape), reason)
         return function
 
     def replay(x: Tensor) -> Tensor:

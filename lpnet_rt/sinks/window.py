@@ -6,6 +6,7 @@ neither stall nor end the run.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,10 +20,11 @@ from lpnet_rt.files import write_whole
 from lpnet_rt.reports import Report
 from lpnet_rt.sinks.window_link import NoWindowError, WindowLink
 from lpnet_rt.sinks.window_tiles import Tile, make_tiles
-from lpnet_rt.text import printable
 from lpnet_rt.view.overlay import Painter, Picture, picture_size_hw
 
 __all__ = ["WindowSink", "open_windows"]
+
+_logger = logging.getLogger(__name__)
 
 _REDRAW_NS = 1_000_000_000 // 60
 _MOST_NUMBERED = 10_000
@@ -136,13 +138,13 @@ class WindowSink:
                 raise SinkError(f"window: {self._folder / names[0]}: too many pictures of this name; move some")
             write_whole(path, cv2.imencode(".png", picture)[1].tobytes(), "window", overwrite=False)
         except SinkError as error:
-            print(printable(str(error)), file=sys.stderr)
+            _logger.warning("%s", error)
         else:
-            print(printable(f"saved {path}"), file=sys.stderr)
+            _logger.info("saved %s", path)
 
 
 def open_windows(title: str, painters: Mapping[str, Painter], clock: Clock, folder: str = ".") -> list[WindowSink]:
-    """Open one window for all sources, or say in one line on stderr why there is none.
+    """Open one window for all sources, or warn in one line why there is none.
 
     Args:
         title: Title of the window, and the start of the names of saved pictures.
@@ -164,7 +166,7 @@ def open_windows(title: str, painters: Mapping[str, Painter], clock: Clock, fold
             raise NoWindowError("expected a display, found neither DISPLAY nor WAYLAND_DISPLAY set")
         link = WindowLink(title, answer)
     except (NoWindowError, OSError) as error:
-        print(printable(f"no window: {error}; going on without it"), file=sys.stderr)
+        _logger.warning("no window: %s; going on without it", error)
         return windows
     parts: Sequence[WindowLink | Tile] = [link] if len(painters) == 1 else make_tiles(link, len(painters))
     for part, (name, painter) in zip(parts, painters.items(), strict=True):

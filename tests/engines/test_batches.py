@@ -32,15 +32,13 @@ def test_items_are_done_in_batches_and_in_order() -> None:
     assert device.batches == [4, 4, 2]
 
 
-def test_a_batch_that_does_not_fit_is_halved_once_and_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_batch_that_does_not_fit_is_halved_once_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
     device, batcher = Device(4), Batcher(8, TooMuchError, lambda: "12 of 80 MiB free")
     assert batcher.run(device.double, range(10)) == list(range(0, 20, 2))
     assert device.batches == [8, 4, 4, 2]
     assert batcher.run(device.double, range(5)) == list(range(0, 10, 2))
     assert device.batches[4:] == [4, 1]
-    assert capsys.readouterr().err.splitlines() == [
-        "lpnet-rt: too little device memory for 8 frames at once (12 of 80 MiB free); taking 4"
-    ]
+    assert caplog.messages == ["too little device memory for 8 frames at once (12 of 80 MiB free); taking 4"]
 
 
 @pytest.mark.parametrize(("holds", "most", "words"), [(2, 8, "4 frames"), (0, 1, "one frame")])

@@ -34,13 +34,13 @@ class Builder:
         return b"engine %d\n" % self.built + bytes(range(256)) * 40
 
 
-def test_what_was_built_is_found_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_was_built_is_found_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     build = Builder()
     first = BuiltCache(tmp_path / "cache").get(WANTED, build)
     assert BuiltCache(tmp_path / "cache").get(WANTED, build) == first
     assert build.built == 1
     assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".built"]
-    assert capsys.readouterr().err == ""
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_nobody_is_offered_what_was_built_for_another(tmp_path: Path, change: di
     assert build.built == 3
 
 
-def test_a_damaged_file_is_built_again_and_that_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_file_is_built_again_and_that_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     cache, build = BuiltCache(tmp_path), Builder()
     cache.get(WANTED, build)
     (path,) = tmp_path.iterdir()
@@ -75,9 +75,10 @@ def test_a_damaged_file_is_built_again_and_that_is_said(tmp_path: Path, capsys: 
     for number, damage in enumerate((b"", whole[:40], whole[: len(whole) // 2], bytes(flipped), whole + b"x"), start=2):
         path.write_bytes(damage)
         assert cache.get(WANTED, build).startswith(b"engine %d\n" % number)
-        assert capsys.readouterr().err == f"lpnet-rt: {path}: damaged; building it again\n"
+        assert caplog.messages == [f"{path}: damaged; building it again"]
         assert cache.get(WANTED, build).startswith(b"engine %d\n" % number)
-        assert capsys.readouterr().err == ""
+        assert len(caplog.messages) == 1
+        caplog.clear()
 
 
 def test_a_folder_that_cannot_be_written_keeps_nothing(tmp_path: Path) -> None:
@@ -91,7 +92,7 @@ def test_a_folder_that_cannot_be_written_keeps_nothing(tmp_path: Path) -> None:
 
 
 def test_a_compiled_model_with_flipped_weights_is_not_believed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """OpenVINO itself runs such a blob without a word, and finds nothing."""
     model = find_model("lpnet-rt")
@@ -102,6 +103,6 @@ def test_a_compiled_model_with_flipped_weights_is_not_believed(
     middle = len(whole) // 2
     path.write_bytes(whole[:middle] + os.urandom(4000) + whole[middle + 4000 :])
     np.testing.assert_array_equal(OpenVINOEngine(model, "f32", 1, tmp_path).score(batch), expected)
-    assert "damaged; building it again" in capsys.readouterr().err
+    assert caplog.messages == [f"{path}: damaged; building it again"]
     np.testing.assert_array_equal(OpenVINOEngine(model, "f32", 1, tmp_path).score(batch), expected)
-    assert capsys.readouterr().err == ""
+    assert len(caplog.messages) == 1

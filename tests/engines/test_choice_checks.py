@@ -41,11 +41,11 @@ def test_an_engine_that_is_asked_for_is_tested() -> None:
 
 
 @pytest.mark.parametrize("engine", ["auto", "onnxruntime"])
-def test_a_card_without_a_self_test_is_said(engine: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_card_without_a_self_test_is_said(engine: str, caplog: pytest.LogCaptureFixture) -> None:
     choice = choose_engine(expecting([], []), DetectorSettings(engine=engine, precision="f32"))
     assert choice.why.endswith("; no self-test in its card")
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line == "lpnet-rt: lpnet-rt.onnx: its card has no self-test: scores are known to be finite, not to be right"
+    (line,) = caplog.messages
+    assert line == "lpnet-rt.onnx: its card has no self-test: scores are known to be finite, not to be right"
 
 
 @pytest.mark.parametrize("error", ["ImportError", "OSError", "RuntimeError"])

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from lpnet_rt.errors import DataError, LpnetError, SettingsError, SinkError, reason
+from lpnet_rt.console import exit_code_of
+from lpnet_rt.errors import DataError, SettingsError, SinkError, reason
 from lpnet_rt.files import refuse_existing, write_whole
 from lpnet_rt.frames import GreyImage
-from lpnet_rt.text import printable
 from lpnet_rt.training.data.pairs import Pair, pair_files, read_grey, read_mask, read_prediction
 from lpnet_rt.training.evaluation.components import Prediction
 from lpnet_rt.training.evaluation.evaluator import Evaluation, Evaluator, to_json
@@ -246,11 +246,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the verb on its own; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m lpnet_rt.training.commands.evaluate", description=__doc__)
     add_arguments(parser)
-    try:
-        return run(parser.parse_args(argv))
-    except LpnetError as error:
-        print(f"lpnet-rt: {printable(str(error))}", file=sys.stderr)
-        return error.exit_code
+    args = parser.parse_args(argv)
+    return exit_code_of(lambda: run(args))
 
 
 if __name__ == "__main__":
