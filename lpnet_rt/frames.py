@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -26,13 +27,18 @@ class Frame:
         image: (H, W) uint8 or uint16, grey, raw counts, marked read-only.
         index: Position in the source, from 0; dropped frames leave gaps.
         source: Name of the source as it stands in message topics.
-        pts_s: Time in the stream, seconds, or None where the source has no clock of its own.
-        t_capture_us: Wall clock (Unix time, microseconds) at which the frame was captured or read.
+        pts_s: Time in the stream, seconds, or None where the source has no clock of its own; it starts again with
+            every reconnection.
+        t_capture_us: Wall clock (Unix time, microseconds) at which the frame was captured or read; see ``clock``.
         t_read_ns: Monotonic clock (nanoseconds) at which the frame became available; latency counts from here.
         bit_depth: Significant bits of a count: 8, 10, 12, 14 or 16.
         dropped: Frames this source has dropped so far.
         file: Name of the file, without its folder, for sources that read one file per frame, else None.
         damage: None, or what is damaged in the picture, in one line; it is delivered, and must not pass as good.
+        epoch: How often the size, the type or the bit depth of the pictures has changed since the source began.
+        reconnects: How often the source was connected again before this frame; what moved meanwhile was not seen.
+        clock: Whose clock ``t_capture_us`` is: the sender's, which an RTSP or RTP stream may report (RTCP), or that
+            of this machine when the frame arrived. It may change from frame to frame.
     """
 
     image: GreyImage
@@ -45,6 +51,9 @@ class Frame:
     dropped: int = 0
     file: str | None = None
     damage: str | None = None
+    epoch: int = 0
+    reconnects: int = 0
+    clock: Literal["sender", "arrival"] = "arrival"
 
     def __post_init__(self) -> None:
         image = self.image

@@ -53,7 +53,12 @@ class SourceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         frames: Stop after this many frames; None reads to the end (the demo scene: 600 frames).
         realtime: Deliver a file at its own frame rate and drop what comes too late, as a camera would.
         seed: Seed of the demo scene.
-        open_timeout_s: How long a stream or a camera may take to open or to deliver the next frame.
+        open_timeout_s: How long a stream or a camera may take to open or to deliver its first frame, and with
+            ``reconnect = "never"`` any later one.
+        reconnect: What to do when a stream or a camera is not there, breaks off or falls silent: ``forever`` waits for
+            it and connects again, ``never`` ends the run with an error.
+        frozen_after_s: How long a stream or a camera may deliver nothing, or the same picture again and again, before
+            it counts as lost; more than its shutter calibration takes. Three frame times are always allowed.
     """
 
     spec: str = ""
@@ -68,6 +73,8 @@ class SourceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     realtime: bool = False
     seed: Annotated[int, msgspec.Meta(ge=0)] = 0
     open_timeout_s: Timeout = 10.0
+    reconnect: Literal["forever", "never"] = "forever"
+    frozen_after_s: Timeout = 2.5
 
     def __repr__(self) -> str:
         """Leave the user and the password of a URL out."""

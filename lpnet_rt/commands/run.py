@@ -38,6 +38,11 @@ FLAGS: tuple[tuple[str, str, dict[str, object]], ...] = (
         "source.realtime",
         {"action": "store_true", "help": "play a file at its own pace, dropping late frames"},
     ),
+    (
+        "--reconnect",
+        "source.reconnect",
+        {"metavar": "R", "help": "forever (default) or never: whether a lost camera or stream is waited for"},
+    ),
     ("--seed", "source.seed", {"type": int, "metavar": "N", "help": "seed of the demo scene"}),
     ("--model", "detector.model", {"metavar": "M", "help": "packaged model, or an exported file with its card"}),
     ("--engine", "detector.engine", {"metavar": "E", "help": f"auto, {', '.join(get_args(EngineName))}; see info"}),

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import glob
+from collections.abc import Callable
 from pathlib import Path
 
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
 from lpnet_rt.errors import SettingsError, SourceError
 from lpnet_rt.settings import SourceSettings
-from lpnet_rt.sources.base import Source
+from lpnet_rt.sources.base import Connection, Source
 from lpnet_rt.sources.camera import CameraSource, camera_index
 from lpnet_rt.sources.images import IMAGE_SUFFIXES, ImageSource, find_images
 from lpnet_rt.sources.naming import source_name, url_scheme
+from lpnet_rt.sources.reconnecting import ReconnectingSource
+from lpnet_rt.sources.states import OnState, SourceState
 
-__all__ = ["Source", "open_source"]
+__all__ = ["ReconnectingSource", "Source", "SourceState", "open_source"]
 
 
-def open_source(settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> Source:
+def open_source(settings: SourceSettings, clock: Clock = SYSTEM_CLOCK, on_state: OnState | None = None) -> Source:
     """Open what ``settings.spec`` names.
 
     ``demo`` is the built-in scene; digits or ``/dev/videoN`` a camera; a URL a video stream; a folder or a glob its
@@ -25,12 +28,14 @@ def open_source(settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> Source
     Args:
         settings: What to open and how.
         clock: Tells the time and waits; an argument so that no test has to.
+        on_state: Called with every change of state of a :class:`ReconnectingSource`.
 
     Returns:
-        The open source; the caller closes it.
+        The open source; the caller closes it. A camera or a stream, unless ``reconnect`` is ``never``, is a
+        :class:`ReconnectingSource`: one attempt to connect has been made, and the others follow when it is read.
 
     Raises:
-        SourceError: It is not there or cannot be read.
+        SourceError: It is not there or cannot be read; a camera or a stream only where ``reconnect`` is ``never``.
         SettingsError: ``realtime`` is asked of images, which have no times.
     """
     spec = settings.spec
@@ -40,10 +45,10 @@ def open_source(settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> Source
         return DemoSource(settings, clock)
     index = camera_index(spec)
     if index is not None:
-        return CameraSource(index, settings, clock)
+        return _connected(lambda: CameraSource(index, settings, clock), settings, clock, on_state)
     scheme = url_scheme(spec)
     if scheme is not None:
-        return _open_stream(settings, scheme, clock)
+        return _open_stream(settings, scheme, clock, on_state)
     path = Path(spec)
     if path.is_file() and path.suffix.lower() not in IMAGE_SUFFIXES:
         # PyAV and FFmpeg take a while to load, and neither images nor the demo scene need them.
@@ -53,13 +58,25 @@ def open_source(settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> Source
     return _open_images(settings, path, clock)
 
 
-def _open_stream(settings: SourceSettings, scheme: str, clock: Clock) -> Source:
+def _connected(
+    connection: Callable[[], Connection], settings: SourceSettings, clock: Clock, on_state: OnState | None
+) -> Source:
+    if settings.reconnect == "forever":
+        source = ReconnectingSource(connection, settings, clock, on_state)
+        source.try_connect()
+        return source
+    only = connection()
+    only.connect()
+    return only
+
+
+def _open_stream(settings: SourceSettings, scheme: str, clock: Clock, on_state: OnState | None) -> Source:
     from lpnet_rt.sources.streams import STREAM_SCHEMES, StreamSource
 
     if scheme not in STREAM_SCHEMES:
         known = ", ".join(sorted(STREAM_SCHEMES))
         raise SourceError(f"{scheme}://: expected a URL that starts with one of {known}; files are named by their path")
-    return StreamSource(settings, clock)
+    return _connected(lambda: StreamSource(settings, clock), settings, clock, on_state)
 
 
 def _open_images(settings: SourceSettings, path: Path, clock: Clock) -> Source:

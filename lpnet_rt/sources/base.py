@@ -6,9 +6,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from lpnet_rt.errors import SourceError
 from lpnet_rt.frames import Frame
+from lpnet_rt.sources.states import SourceCounts
 
-__all__ = ["Source"]
+__all__ = ["Connection", "Source", "UnusableSourceError"]
+
+
+class UnusableSourceError(SourceError):
+    """The source can never be read, however long one waits for it."""
 
 
 class Source(Protocol):
@@ -48,4 +54,35 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Release files and devices; harmless when called twice or from another thread."""
+        ...
+
+
+class Connection(Source, Protocol):
+    """One connection to a live source: it is made once, breaks once, and is never mended.
+
+    Attributes:
+        is_recording: True where what is read ends by itself, as a file does.
+        is_over: True once it is closed and nothing of it is left behind, no thread and no handle.
+        counts: What came of it so far.
+    """
+
+    @property
+    def is_recording(self) -> bool: ...
+
+    @property
+    def is_over(self) -> bool: ...
+
+    @property
+    def counts(self) -> SourceCounts: ...
+
+    def connect(self, knock: bool = False) -> None:
+        """Connect; ``close`` in another thread interrupts it.
+
+        Args:
+            knock: Ask first whether anything answers at the address, which takes less time than a whole attempt.
+
+        Raises:
+            SourceError: There is nothing to connect to within the time limit.
+            FinishedError: It was closed meanwhile.
+        """
         ...

@@ -38,7 +38,13 @@ class BlockingCalls:
         self._lock = threading.Lock()
         self._pending: Future[Any] | None = None
         self._finished = self._late = False
-        threading.Thread(target=self._work, name=name, daemon=True).start()
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def is_over(self) -> bool:
+        """True once ``finish`` was called and the thread has ended, so that nothing is left behind."""
+        return self._finished and not self._thread.is_alive()
 
     def call(self, job: Callable[[], _T], timeout_s: float) -> _T:
         """Run a job in the thread and wait for what it returns.

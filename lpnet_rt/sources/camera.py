@@ -18,6 +18,8 @@ from lpnet_rt.settings import SourceSettings
 from lpnet_rt.sources.blocking import BlockingCalls, FinishedError
 from lpnet_rt.sources.limits import check_size
 from lpnet_rt.sources.naming import natural_key, source_name
+from lpnet_rt.sources.pacing import silence_limit_s
+from lpnet_rt.sources.states import EpochCounter, SourceCounts
 
 __all__ = ["CameraSource", "camera_index", "grey_counts"]
 
@@ -76,27 +78,39 @@ class CameraSource:
     """
 
     def __init__(self, device: int | str, settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> None:
-        """Open the camera.
+        """Prepare; nothing is opened yet.
 
         Args:
             device: Index of a camera, or whatever else OpenCV can open (a path).
-            settings: ``name`` and ``open_timeout_s`` are used.
+            settings: ``name``, ``open_timeout_s``, ``reconnect`` and ``frozen_after_s`` are used.
             clock: Tells when each frame was read, and waits between failed reads.
-
-        Raises:
-            SourceError: There is no such camera, or it cannot be opened within ``open_timeout_s``.
         """
+        self._device, self._settings = device, settings
         self._shown = f"camera {device}"
         self._name = settings.name or source_name(f"camera-{device}" if isinstance(device, int) else Path(device).stem)
         self._limit = settings.frames
-        self._timeout_s = settings.open_timeout_s
+        self._timeout_s = self._silence_s = settings.open_timeout_s
+        self._rate_hz: float | None = None
+        self._delivered = 0
+        self._epochs = EpochCounter()
         self._clock = clock
         self._capture: cv2.VideoCapture | None = None
         self._reported_hw = (0, 0)
-        _refuse_absent(device)
         self._calls = BlockingCalls(self._shown)
+
+    def connect(self, knock: bool = False) -> None:
+        """Open the camera; ``close`` in another thread interrupts it.
+
+        Args:
+            knock: Changes nothing: an absent camera is refused at once.
+
+        Raises:
+            SourceError: There is no such camera, or it cannot be opened within ``open_timeout_s``.
+            FinishedError: It was closed meanwhile.
+        """
         try:
-            rate_hz = self._calls.call(lambda: self._open(device), self._timeout_s)
+            _refuse_absent(self._device)
+            rate_hz = self._calls.call(lambda: self._open(self._device), self._timeout_s)
         except TimeoutError as error:
             self.close()
             raise SourceError(
@@ -106,6 +120,7 @@ class CameraSource:
             self.close()
             raise
         self._rate_hz = rate_hz if rate_hz > 0 else None
+        self._silence_s = silence_limit_s(self._settings, self._rate_hz)
 
     @property
     def name(self) -> str:
@@ -132,11 +147,27 @@ class CameraSource:
         """None: nothing of this is in a file."""
         return ()
 
+    @property
+    def is_recording(self) -> bool:
+        """False: a camera does not end."""
+        return False
+
+    @property
+    def is_over(self) -> bool:
+        """True once it is closed and its thread and its device are gone."""
+        return self._calls.is_over
+
+    @property
+    def counts(self) -> SourceCounts:
+        """What came of it so far."""
+        return SourceCounts(self._delivered)
+
     def __iter__(self) -> Iterator[Frame]:
         """Yield frames for as long as they come; then the camera is released.
 
         Raises:
-            LostError: Frames came, and then none for ``open_timeout_s``.
+            LostError: Frames came, and then none for ``open_timeout_s``; for ``frozen_after_s`` where it is connected
+                again.
             SourceError: No frame ever came, or a picture is of a kind that is not read.
         """
         try:
@@ -149,34 +180,38 @@ class CameraSource:
         self._calls.finish(self._release)
 
     def _frames(self) -> Iterator[Frame]:
-        index = 0
         start_ns = last_ns = self._clock.monotonic_ns()
         while True:
             try:
-                image = self._next_image(last_ns, index)
+                image = self._next_image(last_ns)
             except FinishedError:
                 return
             now_ns = self._clock.monotonic_ns()
             if image is None:
-                if now_ns - last_ns >= self._timeout_s * 1e9:
-                    raise self._silent(index)
+                if now_ns - last_ns >= self._limit_s * 1e9:
+                    raise self._silent()
                 self._clock.sleep(_RETRY_S)
                 continue
             last_ns = now_ns
-            yield self._frame(image, index, (now_ns - start_ns) / 1e9, now_ns)
-            index += 1
+            frame = self._frame(image, (now_ns - start_ns) / 1e9, now_ns)
+            self._delivered += 1
+            yield frame
 
-    def _next_image(self, last_ns: int, delivered: int) -> GreyImage | None:
+    @property
+    def _limit_s(self) -> float:
+        return self._silence_s if self._delivered else self._timeout_s
+
+    def _next_image(self, last_ns: int) -> GreyImage | None:
         """Read one image, None where the driver has none; a driver that hangs counts as one that has none."""
-        left_s = self._timeout_s - (self._clock.monotonic_ns() - last_ns) / 1e9
+        left_s = self._limit_s - (self._clock.monotonic_ns() - last_ns) / 1e9
         try:
             return self._calls.call(self._read, max(left_s, 0.001))
         except TimeoutError as error:
-            raise self._silent(delivered) from error
+            raise self._silent() from error
 
-    def _silent(self, delivered: int) -> SourceError:
-        kind = LostError if delivered else SourceError
-        reason = f"no frame came for {self._timeout_s:g} s ({delivered} frames were delivered)"
+    def _silent(self) -> SourceError:
+        kind = LostError if self._delivered else SourceError
+        reason = f"no frame came for {self._limit_s:g} s ({self._delivered} frames were delivered)"
         return kind(f"{self._shown}: {reason}; check the cable")
 
     def _open(self, device: int | str) -> float:
@@ -211,15 +246,17 @@ class CameraSource:
         check_size((grey.shape[0], grey.shape[1]), self._shown)
         return grey
 
-    def _frame(self, image: GreyImage, index: int, pts_s: float, now_ns: int) -> Frame:
+    def _frame(self, image: GreyImage, pts_s: float, now_ns: int) -> Frame:
+        bit_depth = 8 if image.dtype == np.uint8 else 16
         return Frame(
             image=image,
-            index=index,
+            index=self._delivered,
             source=self._name,
             pts_s=pts_s,
             t_capture_us=self._clock.unix_us(),
             t_read_ns=now_ns,
-            bit_depth=8 if image.dtype == np.uint8 else 16,
+            bit_depth=bit_depth,
+            epoch=self._epochs.of(image, bit_depth),
         )
 
     def _release(self) -> None:

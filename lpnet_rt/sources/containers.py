@@ -14,6 +14,7 @@ from lpnet_rt.sources.limits import MAX_PIXELS, check_size
 
 __all__ = [
     "FILE_FORMATS",
+    "NO_PROTOCOL",
     "STREAM_FORMATS",
     "STREAM_SCHEMES",
     "av_reason",
@@ -41,6 +42,10 @@ STREAM_FORMATS = FILE_FORMATS | {"rtsp", "rtp", "sdp", "rtp_mpegts", "hls", "das
 STREAM_SCHEMES = frozenset({"rtsp", "rtsps", "http", "https", "udp", "rtp", "srt", "tcp", "rtmp"})
 # Not every build of FFmpeg has these.
 _OPTIONAL_SCHEMES = frozenset({"srt"})
+NO_PROTOCOL = (
+    f"this build of FFmpeg (PyAV {av.__version__}) lacks the protocol; "
+    f"use one of {', '.join(sorted(STREAM_SCHEMES - _OPTIONAL_SCHEMES))}"
+)
 
 _LIMITS = {"max_pixels": str(MAX_PIXELS)}
 _FILE_OPTIONS = _LIMITS | {
@@ -104,8 +109,7 @@ def open_stream(url: str, timeout_s: float) -> av.container.InputContainer | str
         timeouts = (timeout_s, timeout_s)
         return av.open(url, timeout=timeouts, options=_STREAM_OPTIONS, metadata_errors="replace")
     except av.ProtocolNotFoundError:
-        known = ", ".join(sorted(STREAM_SCHEMES - _OPTIONAL_SCHEMES))
-        return f"this build of FFmpeg (PyAV {av.__version__}) lacks the protocol; use one of {known}"
+        return NO_PROTOCOL
     except av.ArgumentError:
         return "its format is not one that is read from a network"
     except av.FFmpegError as error:

@@ -54,6 +54,7 @@ class Extent:
         last_dts: Highest decoding time of any packet, in the stream's units.
         cut: Whether the last packet is damaged.
         unreadable: Places at which the container could not be read.
+        corrupt: Packets of which something was lost or changed on the way, or that no decoder takes.
     """
 
     packets: int = 0
@@ -61,6 +62,7 @@ class Extent:
     last_dts: int | None = None
     cut: bool = False
     unreadable: int = 0
+    corrupt: int = 0
 
     def note(self, packet: av.Packet[av.VideoStream], damaged: bool) -> None:
         """Count a packet."""

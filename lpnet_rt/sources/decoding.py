@@ -19,6 +19,7 @@ from lpnet_rt.sources.containers import av_reason
 from lpnet_rt.sources.damage import Extent
 from lpnet_rt.sources.limits import check_size, most_pixels_of
 from lpnet_rt.sources.pixels import grey_pixels
+from lpnet_rt.sources.sender_clock import SenderClock
 
 __all__ = ["Picture", "Read", "VideoDecoder"]
 
@@ -73,7 +74,13 @@ class Read:
 
 
 class VideoDecoder:
-    """Reads a container's video stream packet by packet; belongs to one thread."""
+    """Reads a container's video stream packet by packet; belongs to one thread.
+
+    Attributes:
+        stream: The video stream.
+        extent: What of it has arrived.
+        sender_clock: What it says of wall-clock times.
+    """
 
     def __init__(self, container: av.container.InputContainer, stream: av.VideoStream, what: str, strict: bool) -> None:
         """Prepare the decoder; nothing is read yet.
@@ -84,7 +91,7 @@ class VideoDecoder:
             what: File or stream, for messages.
             strict: Whether the decoder reports damage or conceals it.
         """
-        self._container, self._stream, self._what, self._strict = container, stream, what, strict
+        self._container, self.stream, self._what, self._strict = container, stream, what, strict
         self._packets = container.demux(stream)
         context = stream.codec_context
         size_hw = (max(stream.height, context.coded_height), max(stream.width, context.coded_width))
@@ -100,11 +107,12 @@ class VideoDecoder:
         # FFmpeg's HEVC decoder leaves some damaged pictures out without a word.
         self._awaited: set[int] | None = set() if context.name == "hevc" else None
         self._suspects: dict[int, str] = {}
-        self._damaged = False
+        self._damaged = self._own_damage = False
         self._clean_from: int | None = None
         self._joined = self._shown = False
         self._refused_keys = 0
         self.extent = Extent()
+        self.sender_clock = SenderClock()
 
     @property
     def too_strict(self) -> bool:
@@ -137,20 +145,23 @@ class VideoDecoder:
                 return next(self._packets, None)
             except av.InvalidDataError:
                 self.extent.unreadable += 1
+                self.extent.corrupt += 1
                 self._taint()
-                self._packets = self._container.demux(self._stream)
+                self._packets = self._container.demux(self.stream)
         raise av.InvalidDataError(0, "no packet can be read any more")
 
     def _decode(self, packet: av.Packet[av.VideoStream]) -> Read:
         joined = self._join(packet)
         damage = self._judge(packet)
         self.extent.note(packet, damage is not None)
+        self.sender_clock.note(packet)
         time = packet.dts if packet.dts is not None else packet.pts
         if self._times is not None and time is not None:
             heapq.heappush(self._times, time)
         try:
             frames = packet.decode()
         except (av.FFmpegError, ValueError):
+            self.extent.corrupt += not self._own_damage and (joined or self._shown)
             self._taint()
             if self._times and time in self._times:
                 self._times.remove(time)
@@ -175,7 +186,9 @@ class VideoDecoder:
         own = "its data were cut off or lost on the way" if packet.is_corrupt else None
         if own is None and self._checksums is not None:
             own = self._checksums.damage(bytes(packet))
+        self._own_damage = own is not None
         if own is not None:
+            self.extent.corrupt += 1
             self._taint()
             return own
         if not self._damaged:
@@ -194,7 +207,7 @@ class VideoDecoder:
     def _drain(self, failure: str | None = None) -> Read:
         """Return the pictures that wait in the decoder, and the end."""
         try:
-            frames = self._stream.codec_context.decode(None)
+            frames = self.stream.codec_context.decode(None)
         except (av.FFmpegError, ValueError):
             return Read(ended=True, failure=failure)  # what it reports was counted when its packet was decoded
         last_damage = _DEPENDS if self._damaged and self._clean_from is None else None
@@ -246,6 +259,6 @@ class VideoDecoder:
         if self._times:
             # AVI counts its frames in the order in which they are stored, not in that in which they are shown.
             pts = heapq.heappop(self._times)
-        if pts is None or not self._stream.time_base:
+        if pts is None or not self.stream.time_base:
             return None
-        return float(pts * self._stream.time_base)
+        return float(pts * self.stream.time_base)

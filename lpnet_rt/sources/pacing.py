@@ -1,14 +1,28 @@
-"""Pacing: a recording delivered at its own pace, as a camera would."""
+"""Pacing: a recording delivered at its own pace, as a camera would; and how long a camera may be silent."""
 
 from __future__ import annotations
 
 from threading import Event
 
 from lpnet_rt.clock import Clock
+from lpnet_rt.settings import SourceSettings
 
-__all__ = ["Pacer"]
+__all__ = ["Pacer", "silence_limit_s"]
 
 _NAP_S = 0.05
+_SILENT_FRAMES = 3
+
+
+def silence_limit_s(settings: SourceSettings, rate_hz: float | None) -> float:
+    """Return how long a live source may deliver nothing before it counts as lost, seconds.
+
+    Where it is connected again, that costs little and is done after ``frozen_after_s``, or three frame times of a slow
+    camera; where the run would end, after ``open_timeout_s``.
+    """
+    if settings.reconnect == "never":
+        return settings.open_timeout_s
+    frames_s = _SILENT_FRAMES / rate_hz if rate_hz else 0.0
+    return min(settings.open_timeout_s, max(settings.frozen_after_s, frames_s))
 
 
 class Pacer:

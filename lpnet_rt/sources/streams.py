@@ -12,14 +12,22 @@ from lpnet_rt.credentials import expand_secrets
 from lpnet_rt.errors import LostError, SourceError, TruncatedError
 from lpnet_rt.frames import Frame
 from lpnet_rt.settings import SourceSettings
+from lpnet_rt.sources.base import UnusableSourceError
 from lpnet_rt.sources.blocking import BlockingCalls, FinishedError
-from lpnet_rt.sources.containers import STREAM_SCHEMES, open_stream, pick_video_stream
-from lpnet_rt.sources.damage import Tally, missing_tail
+from lpnet_rt.sources.containers import NO_PROTOCOL, STREAM_SCHEMES, open_stream, pick_video_stream
+from lpnet_rt.sources.damage import Extent, Tally, missing_tail
 from lpnet_rt.sources.decoding import Picture, Read, VideoDecoder
+from lpnet_rt.sources.knocking import knock_at
 from lpnet_rt.sources.naming import source_name, url_scheme
+from lpnet_rt.sources.pacing import silence_limit_s
+from lpnet_rt.sources.sender_clock import SenderClock
+from lpnet_rt.sources.states import EpochCounter, SourceCounts
 from lpnet_rt.text import redact_url
 
 __all__ = ["STREAM_SCHEMES", "StreamSource"]
+
+# These hand out frames by the segment, seconds apart.
+_SEGMENTED = ("hls", "dash")
 
 
 class StreamSource:
@@ -31,28 +39,45 @@ class StreamSource:
     """
 
     def __init__(self, settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> None:
-        """Connect.
+        """Prepare; nothing is connected yet.
 
         Args:
-            settings: ``spec`` is the URL; ``name`` and ``open_timeout_s`` are used.
+            settings: ``spec`` is the URL; ``name``, ``open_timeout_s``, ``reconnect`` and ``frozen_after_s`` are used.
             clock: Tells when each frame was read.
 
         Raises:
-            SourceError: No video stream was opened within ``open_timeout_s``.
+            SettingsError: A password that the URL refers to is not there.
         """
         self._shown = redact_url(settings.spec)
         self._name = settings.name or source_name(self._shown.partition("://")[2])
         self._frame_limit = settings.frames
-        self._timeout_s = settings.open_timeout_s
+        self._settings = settings
+        self._timeout_s = self._silence_s = settings.open_timeout_s
         self._clock = clock
         self._url = expand_secrets(settings.spec)
         self._container: av.container.InputContainer | None = None
+        self._decoder: VideoDecoder | None = None
+        self._extent, self._sender_clock = Extent(), SenderClock()
         self._rate_hz: float | None = None
         self._recording = False
         self._tail: str | None = None
+        self._tally = Tally()
+        self._epochs = EpochCounter()
         self._calls = BlockingCalls(f"stream {self._name}")
+
+    def connect(self, knock: bool = False) -> None:
+        """Connect; ``close`` in another thread interrupts it.
+
+        Args:
+            knock: Ask first whether anything answers at the address, which takes two seconds at most.
+
+        Raises:
+            SourceError: No video stream was opened within ``open_timeout_s``.
+            UnusableSourceError: This build of FFmpeg lacks the protocol.
+            FinishedError: It was closed meanwhile.
+        """
         try:
-            failure = self._calls.call(lambda: self._connect(strict=True), self._timeout_s)
+            failure = self._calls.call(lambda: self._knock_and_connect(knock), self._timeout_s)
         except TimeoutError:
             failure = f"no answer within {self._timeout_s:g} s; check the address and that the camera sends"
         except BaseException:
@@ -60,8 +85,9 @@ class StreamSource:
             raise
         if failure:
             self.close()
+            kind = UnusableSourceError if failure == NO_PROTOCOL else SourceError
             # Raised outside of any handler: the cause would carry the whole URL.
-            raise SourceError(f"{self._shown}: cannot open the stream: {failure}")
+            raise kind(f"{self._shown}: cannot open the stream: {failure}")
 
     @property
     def name(self) -> str:
@@ -88,13 +114,30 @@ class StreamSource:
         """None: nothing of this is in a file."""
         return ()
 
+    @property
+    def is_recording(self) -> bool:
+        """True for a recording behind ``http`` or ``https`` that says how long it is."""
+        return self._recording
+
+    @property
+    def is_over(self) -> bool:
+        """True once it is closed and its thread and its connection are gone."""
+        return self._calls.is_over
+
+    @property
+    def counts(self) -> SourceCounts:
+        """What came of it so far."""
+        tally = self._tally
+        return SourceCounts(tally.delivered, tally.damaged, tally.dropped, self._extent.corrupt)
+
     def __iter__(self) -> Iterator[Frame]:
         """Yield frames for as long as they come; then the connection is closed.
 
         Only a recording behind ``http`` or ``https`` that says how long it is has an ordinary end.
 
         Raises:
-            LostError: Frames came, and then the stream ended, broke off, or sent none for ``open_timeout_s``.
+            LostError: Frames came, and then the stream ended, broke off, or sent none for ``open_timeout_s``; for
+                ``frozen_after_s`` where it is connected again.
             TruncatedError: A recording ended with damage in it.
             SourceError: No frame ever came.
         """
@@ -108,15 +151,15 @@ class StreamSource:
         self._calls.finish(self._hang_up)
 
     def _frames(self) -> Iterator[Frame]:
-        tally = Tally()
-        deadline_ns = self._deadline_ns()
+        deadline_ns = self._deadline_ns(self._timeout_s)
         while True:
             try:
                 read = self._next_read(deadline_ns)
             except FinishedError:
                 return
             if read.restarted:
-                tally, deadline_ns = Tally(), self._deadline_ns()
+                self._tally, deadline_ns = Tally(), self._deadline_ns(self._timeout_s)
+            tally = self._tally
             tally.missing += read.missing
             tally.skipped += read.skipped
             for picture in read.pictures:
@@ -127,17 +170,18 @@ class StreamSource:
             if read.ended:
                 return self._judge_end(tally, read.failure)
             if read.pictures:
-                deadline_ns = self._deadline_ns()
+                deadline_ns = self._deadline_ns(self._silence_s)
 
-    def _deadline_ns(self) -> int:
-        return self._clock.monotonic_ns() + round(self._timeout_s * 1e9)
+    def _deadline_ns(self, seconds: float) -> int:
+        return self._clock.monotonic_ns() + round(seconds * 1e9)
 
     def _next_read(self, deadline_ns: int) -> Read:
         left_s = max((deadline_ns - self._clock.monotonic_ns()) / 1e9, 0.001)
         try:
             return self._calls.call(self._read, left_s)
         except TimeoutError:
-            return Read(ended=True, failure=f"no frame came for {self._timeout_s:g} s")
+            limit_s = self._silence_s if self._tally.delivered else self._timeout_s
+            return Read(ended=True, failure=f"no frame came for {limit_s:g} s")
 
     def _judge_end(self, tally: Tally, failure: str | None) -> None:
         """Raise unless it was a recording that ended as it should."""
@@ -151,22 +195,29 @@ class StreamSource:
         if tally.damage:
             raise TruncatedError(f"{self._shown}: damaged: {tally.damage}; {delivered} delivered")
 
+    def _knock_and_connect(self, knock: bool) -> str | None:
+        refusal = knock_at(self._url) if knock else None
+        return refusal or self._connect(strict=True)
+
     def _connect(self, strict: bool) -> str | None:
         """Open the stream, in the reading thread; return why that failed, or None."""
         opened = open_stream(self._url, self._timeout_s)
         if isinstance(opened, str):
             return opened
         self._container = opened
-        self._stream = pick_video_stream(opened, self._shown)
-        self._decoder = VideoDecoder(opened, self._stream, self._shown, strict)
-        rate = self._stream.average_rate or self._stream.guessed_rate
+        stream = pick_video_stream(opened, self._shown)
+        self._decoder = VideoDecoder(opened, stream, self._shown, strict)
+        self._extent, self._sender_clock = self._decoder.extent, self._decoder.sender_clock
+        rate = stream.average_rate or stream.guessed_rate
         self._rate_hz = float(rate) if rate else None
         self._recording = url_scheme(self._url) in ("http", "https") and bool(opened.duration)
+        if not self._recording and opened.format.name not in _SEGMENTED:
+            self._silence_s = silence_limit_s(self._settings, self._rate_hz)
         return None
 
     def _read(self) -> Read:
         """Read and decode one packet, in the reading thread."""
-        if self._container is None:
+        if self._container is None or self._decoder is None:
             return Read(ended=True)
         read = self._decoder.read()
         if self._decoder.too_strict:
@@ -174,23 +225,28 @@ class StreamSource:
             failure = self._connect(strict=False)
             return Read(restarted=True, ended=failure is not None, failure=failure)
         if read.ended and self._recording:
-            self._tail = missing_tail(self._container, self._stream, self._decoder.extent)
+            self._tail = missing_tail(self._container, self._decoder.stream, self._extent)
         return read
 
     def _frame(self, picture: Picture, tally: Tally) -> Frame:
+        arrival_us = self._clock.unix_us()
+        capture_us = self._sender_clock.capture_us(picture.pts_s, arrival_us)
         return Frame(
             image=picture.image,
             index=tally.delivered + tally.dropped,
             source=self._name,
             pts_s=picture.pts_s,
-            t_capture_us=self._clock.unix_us(),
+            t_capture_us=arrival_us if capture_us is None else capture_us,
             t_read_ns=self._clock.monotonic_ns(),
             bit_depth=picture.bit_depth,
             dropped=tally.dropped,
             damage=picture.damage,
+            epoch=self._epochs.of(picture.image, picture.bit_depth),
+            clock="arrival" if capture_us is None else "sender",
         )
 
     def _hang_up(self) -> None:
         if self._container is not None:
             self._container.close()
-            self._container = None
+            # The decoder has threads of its own, which end with it.
+            self._container = self._decoder = None

@@ -18,6 +18,7 @@ from lpnet_rt.sources.damage import Tally, missing_tail
 from lpnet_rt.sources.decoding import Picture, Read, VideoDecoder
 from lpnet_rt.sources.naming import source_name
 from lpnet_rt.sources.pacing import Pacer
+from lpnet_rt.sources.states import EpochCounter
 
 __all__ = ["VideoSource"]
 
@@ -46,6 +47,7 @@ class VideoSource:
         self._clock = clock
         self._timeout_s = settings.open_timeout_s
         self._closed = Event()
+        self._epochs = EpochCounter()
         self._frame_limit = settings.frames
         self._container: av.container.InputContainer | None = None
         self._tail: str | None = None
@@ -159,6 +161,7 @@ class VideoSource:
             bit_depth=picture.bit_depth,
             dropped=tally.dropped,
             damage=picture.damage,
+            epoch=self._epochs.of(picture.image, picture.bit_depth),
         )
 
     def _judge_end(self, tally: Tally, failure: str | None) -> None:

@@ -216,7 +216,7 @@ def cameras(folder: Path) -> Iterator[Outcome]:
             yield run.interrupt("an RTSP server that accepts and says nothing")
     frame = cv2.imencode(".jpg", np.full((256, 320), 80, np.uint8))[1].tobytes()
     with served([frame] * 60) as url:
-        yield finished("a stream that ends", "--source", url)
+        yield finished("a stream that ends", "--source", url, "--reconnect", "never")
 
 
 class served:  # noqa: N801 - used like a function

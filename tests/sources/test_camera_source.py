@@ -6,10 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lpnet_rt.clock import SYSTEM_CLOCK, Clock
 from lpnet_rt.errors import LostError, SourceError
 from lpnet_rt.settings import SourceSettings
 from lpnet_rt.sources import open_source
 from lpnet_rt.sources.camera import CameraSource, camera_index, grey_counts
+
+
+def _camera(path: Path, clock: Clock = SYSTEM_CLOCK, **settings: object) -> CameraSource:
+    """A camera that is a file, as OpenCV can open both."""
+    camera = CameraSource(str(path), SourceSettings(spec="0", reconnect="never", **settings), clock)
+    camera.connect()
+    return camera
 
 
 def test_how_a_camera_is_written() -> None:
@@ -23,21 +31,21 @@ def test_how_a_camera_is_written() -> None:
 @pytest.mark.parametrize("spec", ["9876", "/dev/video9876"])
 def test_an_absent_camera_is_one_line(spec: str, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SourceError, match="expected /dev/video9876, found ") as absent:
-        open_source(SourceSettings(spec=spec, open_timeout_s=5.0))
+        open_source(SourceSettings(spec=spec, open_timeout_s=5.0, reconnect="never"))
     assert "\n" not in str(absent.value)
     assert capfd.readouterr().err == ""
 
 
 def test_a_device_that_cannot_be_opened(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SourceError, match="cannot be opened"):
-        CameraSource(str(tmp_path / "nothing.avi"), SourceSettings(spec="0"))
+        _camera(tmp_path / "nothing.avi")
     assert capfd.readouterr().err == ""
 
 
 def test_the_capture_loop_on_real_pictures(write_video, grey_images, clock) -> None:
     images = grey_images(5)
     path = write_video("camera one.avi", images, "mjpeg", "yuvj420p")
-    source = CameraSource(str(path), SourceSettings(spec="0", frames=2), clock)
+    source = _camera(path, clock, frames=2)
     frames = list(itertools.islice(source, 4))
     source.close()
     source.close()
@@ -51,7 +59,7 @@ def test_the_capture_loop_on_real_pictures(write_video, grey_images, clock) -> N
 
 def test_a_camera_that_stops_delivering(write_video, grey_images, clock) -> None:
     path = write_video("a.avi", grey_images(3), "mjpeg", "yuvj420p")
-    source = CameraSource(str(path), SourceSettings(spec="0", open_timeout_s=2.0), clock)
+    source = _camera(path, clock, open_timeout_s=2.0)
     delivered = []
     with pytest.raises(LostError, match=r"no frame came for 2 s \(3 frames were delivered\)"):
         delivered.extend(frame.index for frame in source)
@@ -62,7 +70,7 @@ def test_a_camera_that_stops_delivering(write_video, grey_images, clock) -> None
 
 def test_a_closed_camera_ends(write_video, grey_images) -> None:
     path = write_video("a.avi", grey_images(3), "mjpeg", "yuvj420p")
-    source = CameraSource(str(path), SourceSettings(spec="0"))
+    source = _camera(path)
     frames = iter(source)
     next(frames)
     source.close()

@@ -58,7 +58,7 @@ def _answer(handler: http.server.BaseHTTPRequestHandler, data: bytes, of: int | 
 
 
 def _settings(url: str, timeout_s: float = 10.0, frames: int | None = None) -> SourceSettings:
-    return SourceSettings(spec=url, open_timeout_s=timeout_s, frames=frames)
+    return SourceSettings(spec=url, open_timeout_s=timeout_s, frames=frames, reconnect="never")
 
 
 def _until_lost(source: Source) -> tuple[list[Frame], str]:

@@ -1,0 +1,50 @@
+"""The sender's clock: when a stream's frames were captured, where the sender says so.
+
+RTP counts a stream's own time; the sender reports of RTCP (RFC 3550, section 6.4) say which wall-clock time that is.
+FFmpeg hands the wall-clock time of each packet on, once a report has come (``AVProducerReferenceTime``).
+"""
+
+from __future__ import annotations
+
+import struct
+
+import av
+
+__all__ = ["SenderClock"]
+
+_REFERENCE_TIME = struct.Struct("<q")
+# A camera whose clock was never set counts from 1970 or from when it was made. Its times would be worse than ours.
+_MOST_OFF_US = 60_000_000
+
+
+class SenderClock:
+    """Follows what a stream says of its wall-clock times."""
+
+    def __init__(self) -> None:
+        self._start_us: int | None = None
+
+    def note(self, packet: av.Packet[av.VideoStream]) -> None:
+        """Take the time that belongs to a packet, if it has one."""
+        if packet.pts is None or packet.time_base is None or not getattr(packet, "has_sidedata", _never)("prft"):
+            return  # PyAV before 18 has none
+        (sent_us,) = _REFERENCE_TIME.unpack_from(bytes(packet.get_sidedata("prft")))
+        self._start_us = sent_us - round(packet.pts * packet.time_base * 1_000_000)
+
+    def capture_us(self, pts_s: float | None, arrival_us: int) -> int | None:
+        """Return when a frame was captured.
+
+        Args:
+            pts_s: The frame's time in the stream, seconds.
+            arrival_us: When it arrived, Unix time in microseconds.
+
+        Returns:
+            Unix time in microseconds on the sender's clock; None where it says nothing, or over a minute off ours.
+        """
+        if self._start_us is None or pts_s is None:
+            return None
+        capture_us = self._start_us + round(pts_s * 1_000_000)
+        return capture_us if abs(capture_us - arrival_us) <= _MOST_OFF_US else None
+
+
+def _never(_kind: str) -> bool:
+    return False
