@@ -16,11 +16,17 @@ if TYPE_CHECKING:
     from lpnet_rt.detections import Detections as Detections
     from lpnet_rt.detector import Detector as Detector
     from lpnet_rt.frames import Frame as Frame
+    from lpnet_rt.subscriber import Subscriber as Subscriber
 
 __version__ = "0.1.0"
-__all__ = ["Detections", "Detector", "Frame", "__version__"]
+__all__ = ["Detections", "Detector", "Frame", "Subscriber", "__version__"]
 
-_HOMES = {"Detections": "lpnet_rt.detections", "Detector": "lpnet_rt.detector", "Frame": "lpnet_rt.frames"}
+_HOMES = {
+    "Detections": "lpnet_rt.detections",
+    "Detector": "lpnet_rt.detector",
+    "Frame": "lpnet_rt.frames",
+    "Subscriber": "lpnet_rt.subscriber",
+}
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 

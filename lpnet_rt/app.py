@@ -26,7 +26,8 @@ from lpnet_rt.sinks.base import SinkRunner
 from lpnet_rt.sinks.opening import Outputs, open_outputs
 from lpnet_rt.sinks.progress import ProgressBars, Tally
 from lpnet_rt.sinks.zmq import Publisher
-from lpnet_rt.sources import Source, open_source
+from lpnet_rt.sources import ReconnectingSource, Source, open_source
+from lpnet_rt.sources.states import StateLog
 
 __all__ = ["run"]
 
@@ -35,6 +36,9 @@ _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _WAIT_S = 0.05
+_FILE_HIGH_WATER = 1_000
+_MIN_HIGH_WATER = 64
+_USUAL_RATE_HZ = 30.0
 # How long a stopped job may take: while it opens things there is nothing to finish, later outputs are closed.
 _OPENING_PATIENCE_S = 0.5
 _CLOSING_PATIENCE_S = 5.0
@@ -113,15 +117,18 @@ class _Job:
         # The detector is loaded beside the opening of the source: both mostly wait for the disk and for libraries.
         loading = _in_thread(lambda: Detector.load(self._settings.detector, self._clock))
         with contextlib.ExitStack() as stack:
-            sources = _open_sources(self._settings.sources, stack, self._clock)
+            logs = [StateLog() for _ in self._settings.sources]
+            sources = _open_sources(self._settings.sources, logs, stack, self._clock)
             detector = loading.result()
             if self._stopped.is_set():
                 return
             publish = self._settings.publish
-            publisher = Publisher(publish) if publish.enabled else None
+            publisher = Publisher(publish, _high_water(sources)) if publish.enabled else None
             if publisher is not None:
                 stack.callback(publisher.close)
-            opened = open_outputs(self._settings, sources, detector, publisher, self._clock)
+            opened = open_outputs(
+                self._settings, list(zip(sources, logs, strict=True)), detector, publisher, self._clock
+            )
             self._runners = [runner for outputs in opened for runner in outputs.runners]
             self.is_running = True
             self._drive(sources, detector, opened)
@@ -176,19 +183,32 @@ class _Job:
             raise BrokenPipeError
 
 
-def _open_sources(wanted: Sequence[SourceSettings], stack: contextlib.ExitStack, clock: Clock) -> list[Source]:
-    """Open every source, side by side; the stack closes them.
+def _high_water(sources: Sequence[Source]) -> int:
+    """Messages to keep for a slow subscriber: two seconds of frames and status where all sources are live."""
+    if not all(source.live for source in sources):
+        return _FILE_HIGH_WATER  # a file's frames come as fast as they are made
+    return max(_MIN_HIGH_WATER, round(2 * sum((source.rate_hz or _USUAL_RATE_HZ) + 1 for source in sources)))
+
+
+def _open_sources(
+    wanted: Sequence[SourceSettings], logs: Sequence[StateLog], stack: contextlib.ExitStack, clock: Clock
+) -> list[Source]:
+    """Open every source, side by side; the stack closes them, and their states go into the logs.
 
     Raises:
         SourceError: One cannot be opened.
         SettingsError: Two have the same name.
     """
-    opening = [_in_thread(functools.partial(open_source, settings, clock)) for settings in wanted[1:]]
-    sources = [open_source(wanted[0], clock)]
-    stack.callback(sources[0].close)
-    for future in opening:
+    opening = [
+        _in_thread(functools.partial(open_source, settings, clock, log.add))
+        for settings, log in zip(wanted, logs, strict=True)
+    ]
+    sources: list[Source] = []
+    for future, log in zip(opening, logs, strict=True):
         source = future.result()
         stack.callback(source.close)
+        if isinstance(source, ReconnectingSource):
+            log.read_counts = functools.partial(getattr, source, "counts")
         if source.name in {other.name for other in sources}:
             raise SettingsError(
                 f"source.name: expected a name of its own for each source, found {source.name} twice; "

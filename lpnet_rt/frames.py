@@ -32,7 +32,8 @@ class Frame:
         t_capture_us: Wall clock (Unix time, microseconds) at which the frame was captured or read; see ``clock``.
         t_read_ns: Monotonic clock (nanoseconds) at which the frame became available; latency counts from here.
         bit_depth: Significant bits of a count: 8, 10, 12, 14 or 16.
-        dropped: Frames this source has dropped so far.
+        dropped: Frames that were dropped so far: by the source, and because the detector was behind.
+        late: The second part of ``dropped``.
         file: Name of the file, without its folder, for sources that read one file per frame, else None.
         damage: None, or what is damaged in the picture, in one line; it is delivered, and must not pass as good.
         epoch: How often the size, the type or the bit depth of the pictures has changed since the source began.
@@ -49,6 +50,7 @@ class Frame:
     t_read_ns: int
     bit_depth: int = 8
     dropped: int = 0
+    late: int = 0
     file: str | None = None
     damage: str | None = None
     epoch: int = 0

@@ -4,53 +4,26 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TextIO
 
-import zmq
-
-from lpnet_rt.endpoints import is_ipv6
 from lpnet_rt.errors import MessageError, SettingsError, SourceError
-from lpnet_rt.messages import TOPIC_PREFIX, EndMessage, FrameMessage, Message, StatusMessage, decode
+from lpnet_rt.messages import EndMessage, FrameMessage, Message, StatusMessage, WelcomeMessage
+from lpnet_rt.subscriber import (
+    Event,
+    Gap,
+    Joined,
+    OutOfOrder,
+    Restarted,
+    Silence,
+    StateChange,
+    Subscriber,
+    Unreadable,
+)
 from lpnet_rt.text import printable
 
-__all__ = ["Continuity", "line_of", "listen"]
+__all__ = ["line_of", "listen", "note_of"]
 
-_HIGH_WATER = 256
-_MAX_MESSAGE_BYTES = 2 * 2**20  # a frame of 10,000 detections is 1.5 MiB
 _DETECTIONS_A_LINE = 4
-
-
-class Continuity:
-    """Notices what a subscriber has missed, from the session and ``seq`` of what it is sent."""
-
-    def __init__(self) -> None:
-        self._heard: dict[str, tuple[str, int]] = {}
-
-    def notes_on(self, message: Message) -> list[str]:
-        """Return what is worth saying before a message is printed: frames missed, a new start, a late joining."""
-        source = message.source
-        is_frame = isinstance(message, FrameMessage)
-        newest = _newest_seq(message)
-        known = self._heard.get(source)
-        self._heard[source] = (message.session, max(newest, known[1] if known else -1))
-        if known is None:
-            first = newest if is_frame else newest + 1
-            return [f"{source}: joined at seq {first}; what came before was not heard"] if first > 0 else []
-        session, last = known
-        notes = []
-        if session != message.session:
-            notes.append(f"{source}: the publisher has started again, session {message.session}")
-            last = -1
-            self._heard[source] = (message.session, newest)
-        if is_frame and newest <= last:
-            notes.append(f"{source}: seq {newest} came after seq {last}: two publishers may share this name")
-        missed_to = newest - 1 if is_frame else newest
-        missed = missed_to - last
-        if missed > 0:
-            notes.append(f"{source}: {missed} frame{'' if missed == 1 else 's'} missed, seq {last + 1} to {missed_to}")
-        return notes
 
 
 def listen(
@@ -84,9 +57,9 @@ def listen(
         raise SettingsError(f"listen: expected a timeout of 0 to 1000000 seconds, found {timeout_s}")
     lines = out or sys.stdout
     notes = sys.stderr if as_json else lines
-    with _subscription(endpoint) as sub:
+    with _subscriber(endpoint, timeout_s) as subscriber:
         try:
-            heard = _print_all(sub, count, timeout_s, lines if as_json else None, notes)
+            heard = _print_all(subscriber, count, lines if as_json else None, notes)
         except KeyboardInterrupt:
             return 0
     if not heard:
@@ -97,6 +70,13 @@ def listen(
     return 0
 
 
+def _subscriber(endpoint: str, timeout_s: float | None) -> Subscriber:
+    try:
+        return Subscriber(endpoint, timeout_s=timeout_s)
+    except SettingsError as error:
+        raise SettingsError(f"listen: {error}") from error
+
+
 def line_of(message: Message) -> str:
     """One line for people."""
     if isinstance(message, StatusMessage):
@@ -104,6 +84,9 @@ def line_of(message: Message) -> str:
             f"status: {message.frames} frames, {message.fps:.1f} fps, {message.detections} detections, "
             f"{message.dropped} dropped, {message.failed} failed, {message.model} on {message.engine}"
         )
+        text += "" if message.state == "live" else f", {message.state}"
+    elif isinstance(message, WelcomeMessage):
+        text = f"welcome: {message.software}, {message.state}, {message.model} on {message.engine}"
     elif isinstance(message, EndMessage):
         text = f"end of stream after {message.frames} frames: {message.reason}"
     elif message.error is not None:
@@ -124,43 +107,51 @@ def _frame_text(message: FrameMessage) -> str:
     return "  ".join(parts)
 
 
-def _newest_seq(message: Message) -> int:
-    """The last seq that the publisher had sent when it sent this message; -1 before the first."""
-    if isinstance(message, FrameMessage):
-        return message.seq
-    newest = message.seq if isinstance(message, StatusMessage) else message.last_seq
-    return -1 if newest is None else newest
+def note_of(event: Event) -> str | None:
+    """One line for people on what is no message; None for a message."""
+    match event:
+        case Joined(source, seq):
+            note = f"{source}: joined at seq {seq}; what came before was not heard"
+        case Gap(source, first, last):
+            frames = "1 frame" if event.count == 1 else f"{event.count} frames"
+            note = f"{source}: {frames} missed, seq {first} to {last}"
+        case Restarted(source, session):
+            note = f"{source}: the publisher has started again, session {session}"
+        case OutOfOrder(source, seq, last):
+            note = f"{source}: seq {seq} came after seq {last}: two publishers may share this name"
+        case StateChange(source, state, reason):
+            note = f"{source}: {state}{'' if reason is None else f': {reason}'}"
+        case Silence(seconds):
+            note = f"nothing has come for {seconds:.1f} s; the publisher or the connection is gone"
+        case Unreadable(error):
+            note = f"not understood: {error}"
+        case _:
+            return None
+    return printable(note)
 
 
-def _print_all(
-    sub: zmq.Socket[bytes], count: int | None, timeout_s: float | None, json_lines: TextIO | None, notes: TextIO
-) -> bool:
+def _print_all(subscriber: Subscriber, count: int | None, json_lines: TextIO | None, notes: TextIO) -> bool:
     """Print until the count or the silence is reached; True if anything came."""
-    continuity = Continuity()
     frames, heard = 0, False
-    timeout_ms = None if timeout_s is None else max(1, int(timeout_s * 1000))
-    while sub.poll(timeout_ms):
-        parts = sub.recv_multipart()
+    for event in subscriber:
+        note = note_of(event)
+        if isinstance(event, Silence) and not heard:
+            continue  # the publisher may start later
         heard = True
+        if note is not None:
+            print(note, file=notes, flush=True)
+            continue
+        assert isinstance(event, Message)
         try:
-            message = _read(parts)
-            line = line_of(message) if json_lines is None else _ascii_json(parts[1])
+            line = line_of(event) if json_lines is None else _ascii_json(subscriber.last_payload)
         except MessageError as error:
             print(printable(f"not understood: {error}"), file=notes, flush=True)
             continue
-        for note in continuity.notes_on(message):
-            print(printable(note), file=notes, flush=True)
         print(line, file=notes if json_lines is None else json_lines, flush=True)
-        frames += isinstance(message, FrameMessage)
+        frames += isinstance(event, FrameMessage)
         if frames == count:
             break
     return heard
-
-
-def _read(parts: list[bytes]) -> Message:
-    if len(parts) != 2:
-        raise MessageError(f"message: expected 2 parts, topic and JSON, found {len(parts)}")
-    return decode(parts[0], parts[1])
 
 
 def _ascii_json(payload: bytes) -> str:
@@ -170,25 +161,3 @@ def _ascii_json(payload: bytes) -> str:
     except (ValueError, RecursionError) as error:  # fields that are not of the schema may hold anything
         raise MessageError(f"message: expected numbers that can be written again, found others: {error}") from error
     return text.replace("\x7f", "\\u007f")
-
-
-@contextmanager
-def _subscription(endpoint: str) -> Iterator[zmq.Socket[bytes]]:
-    context = zmq.Context()
-    sub = context.socket(zmq.SUB)
-    try:
-        sub.setsockopt(zmq.RCVHWM, _HIGH_WATER)
-        sub.setsockopt(zmq.MAXMSGSIZE, _MAX_MESSAGE_BYTES)
-        sub.setsockopt(zmq.IPV6, is_ipv6(endpoint))
-        sub.setsockopt(zmq.SUBSCRIBE, TOPIC_PREFIX.encode())
-        try:
-            sub.connect(endpoint)
-        except zmq.ZMQError as error:
-            raise SettingsError(
-                f"listen: {endpoint}: not an endpoint to connect to ({error.strerror}); "
-                "expected one such as tcp://127.0.0.1:5556"
-            ) from error
-        yield sub
-    finally:
-        sub.close(linger=0)
-        context.term()

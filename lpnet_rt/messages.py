@@ -1,7 +1,8 @@
 """The wire schema: what is published on ZeroMQ and written to JSON Lines; encode and decode.
 
-A message is two parts: a topic (``lpnet.v1.det.<source>.``) and one JSON object. Three kinds exist: a frame with its
-detections, the status of the stream once a second, and its end. A line of ``--jsonl`` is the object of a frame.
+A message is two parts: a topic (``lpnet.v1.det.<source>.``) and one JSON object. The kinds are a frame with its
+detections, the status of the stream once a second and at every change of its state, a welcome to whoever subscribes,
+and the end of the stream. A line of ``--jsonl`` is the object of a frame.
 docs/messages.schema.json is made from the types below. Numbers are finite and integers fit a JavaScript number.
 """
 
@@ -33,12 +34,13 @@ __all__ = [
     "LatencyMessage",
     "Message",
     "StatusMessage",
+    "WelcomeMessage",
     "decode",
-    "detection_topic",
     "encode",
     "frame_message",
     "json_schema",
     "topic_of",
+    "topics",
 ]
 
 VERSION: Final = 1
@@ -48,6 +50,7 @@ _INT_LIMIT = 2**53 - 1
 Integer = Annotated[int, Meta(ge=-_INT_LIMIT, le=_INT_LIMIT)]
 Count = Annotated[int, Meta(ge=0, le=_INT_LIMIT)]
 Score = Annotated[float, Meta(ge=0, le=1)]
+StateName = Literal["connecting", "live", "calibrating", "frozen", "lost", "ended"]
 
 
 class DetectionMessage(Struct, frozen=True, kw_only=True):
@@ -97,11 +100,13 @@ class FrameMessage(Struct, frozen=True, kw_only=True):
         pts_s: Time in the stream, seconds, or null where the source has no clock of its own.
         t_publish_us: Unix time of publication, microseconds.
         latency_ms: Where the time went.
-        dropped: Frames that the source has dropped so far.
+        dropped: Frames that were dropped so far: by the source, or because the detector was behind.
         model: Name of the model.
         detections: Strongest score first.
         error: Null, or one line that says why this frame could not be judged; it then has no detections.
         file: Name of the image file that the frame came from, or null where a source is no set of images.
+        clock: Whose clock ``t_capture_us`` is: ``sender`` where the stream reports it, else ``arrival``.
+        epoch: How often the size or the depth of the source's pictures has changed.
     """
 
     v: Literal[1] = VERSION
@@ -120,10 +125,12 @@ class FrameMessage(Struct, frozen=True, kw_only=True):
     detections: tuple[DetectionMessage, ...]
     error: str | None = None
     file: str | None = None
+    clock: Literal["sender", "arrival"] = "arrival"
+    epoch: Count = 0
 
 
 class StatusMessage(Struct, frozen=True, kw_only=True):
-    """How the stream is doing, once a second.
+    """How the stream is doing, once a second and at every change of its state.
 
     Attributes:
         v: Version of the schema.
@@ -132,7 +139,7 @@ class StatusMessage(Struct, frozen=True, kw_only=True):
         source: Name of the source.
         seq: Last ``seq`` published, or null before the first frame.
         frames: Frames published so far.
-        dropped: Frames that the source has dropped so far.
+        dropped: Frames that were dropped so far; the sum of the next two.
         failed: Frames published with an ``error`` so far.
         fps: Frames a second since the last status.
         detections: Detections published so far.
@@ -140,6 +147,15 @@ class StatusMessage(Struct, frozen=True, kw_only=True):
         model: Name of the model.
         engine: What runs the model.
         t_publish_us: Unix time of publication, microseconds.
+        status_seq: Counts the status messages of this session, from 0, without gaps.
+        state: ``connecting``, ``live``, ``calibrating``, ``frozen``, ``lost`` or ``ended``.
+        state_reason: Why, in one line, or null.
+        state_since_us: Unix time at which the state began, microseconds, or null for a source that has no states.
+        reconnects: How often the source delivered again after it was lost.
+        epoch: How often the size or the depth of its pictures has changed.
+        left_out: Frames that the source could not decode so far.
+        late: Frames that were dropped so far because the detector was behind.
+        corrupt_packets: Packets of the source that were lost or damaged on the way so far.
     """
 
     v: Literal[1] = VERSION
@@ -155,6 +171,47 @@ class StatusMessage(Struct, frozen=True, kw_only=True):
     uptime_s: float
     model: str
     engine: str
+    t_publish_us: Integer
+    status_seq: Count = 0
+    state: StateName = "live"
+    state_reason: str | None = None
+    state_since_us: Integer | None = None
+    reconnects: Count = 0
+    epoch: Count = 0
+    left_out: Count = 0
+    late: Count = 0
+    corrupt_packets: Count = 0
+
+
+class WelcomeMessage(Struct, frozen=True, kw_only=True):
+    """Where the stream stands, published when somebody subscribes to its welcome; earlier subscribers get it, too.
+
+    Attributes:
+        v: Version of the schema.
+        kind: ``welcome``.
+        session: As in the frames.
+        source: Name of the source.
+        seq: Last ``seq`` published, or null before the first frame.
+        status_seq: Last ``status_seq`` published, or null before the first status.
+        state: As in the status.
+        state_reason: As in the status.
+        model: Name of the model.
+        engine: What runs the model.
+        software: Name and version of the publishing program.
+        t_publish_us: Unix time of publication, microseconds.
+    """
+
+    v: Literal[1] = VERSION
+    kind: Literal["welcome"] = "welcome"
+    session: str
+    source: str
+    seq: Count | None
+    status_seq: Count | None
+    state: StateName
+    state_reason: str | None
+    model: str
+    engine: str
+    software: str
     t_publish_us: Integer
 
 
@@ -182,7 +239,7 @@ class EndMessage(Struct, frozen=True, kw_only=True):
     t_publish_us: Integer
 
 
-Message = FrameMessage | StatusMessage | EndMessage
+Message = FrameMessage | StatusMessage | WelcomeMessage | EndMessage
 
 
 class _Header(Struct, frozen=True):
@@ -198,9 +255,10 @@ _HEADER_DECODER = msgspec.json.Decoder(_Header)
 _DECODERS = {
     "frame": msgspec.json.Decoder[Message](FrameMessage),
     "status": msgspec.json.Decoder[Message](StatusMessage),
+    "welcome": msgspec.json.Decoder[Message](WelcomeMessage),
     "end": msgspec.json.Decoder[Message](EndMessage),
 }
-_TOPIC_WORDS = {"frame": "det", "status": "status", "end": "end"}
+_TOPIC_WORDS = {"frame": "det", "status": "status", "welcome": "welcome", "end": "end"}
 
 
 class FrameStamper:
@@ -276,6 +334,8 @@ def frame_message(report: Report, session: str, seq: int, model: str, now_us: in
         model=model,
         detections=detections,
         file=None if frame.file is None else one_line(frame.file),
+        clock=frame.clock,
+        epoch=frame.epoch,
     )
     if faults:
         return msgspec.structs.replace(message, detections=(), error="; ".join(faults)[:TEXT_LIMIT])
@@ -328,15 +388,15 @@ def topic_of(message: Message) -> bytes:
     return f"{TOPIC_PREFIX}{_TOPIC_WORDS[_kind_of(message)]}.{message.source}.".encode("utf-8", "replace")
 
 
-def detection_topic(source: str) -> bytes:
-    """Topic of the frames of a source."""
-    return f"{TOPIC_PREFIX}det.{source}.".encode()
+def topics(source: str) -> dict[str, bytes]:
+    """Topics of a source, by the kind of message: ``frame``, ``status``, ``welcome`` and ``end``."""
+    return {kind: f"{TOPIC_PREFIX}{word}.{source}.".encode() for kind, word in _TOPIC_WORDS.items()}
 
 
 def json_schema() -> dict[str, object]:
-    """JSON Schema (2020-12) of the three messages; every field is required, since every field is always written."""
+    """JSON Schema (2020-12) of the messages; every field is required, since every field is always written."""
     kinds, parts = msgspec.json.schema_components(
-        (FrameMessage, StatusMessage, EndMessage), ref_template="#/$defs/{name}"
+        (FrameMessage, StatusMessage, WelcomeMessage, EndMessage), ref_template="#/$defs/{name}"
     )
     for part in parts.values():
         part["required"] = list(part["properties"])

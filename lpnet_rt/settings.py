@@ -111,13 +111,14 @@ class PublishSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         enabled: Publish at all.
         endpoint: ZeroMQ endpoint to bind.
         wait_subscriber_s: Wait up to this long for the first subscriber before the first frame.
-        high_water: Messages kept for a slow subscriber; while that many wait, new ones are dropped for it only.
+        high_water: Messages kept for a slow subscriber; while that many wait, new ones are dropped for it only. None
+            keeps two seconds of what live sources send, and 1,000 messages where a file is among the sources.
     """
 
     enabled: bool = True
     endpoint: str = "tcp://127.0.0.1:5556"
     wait_subscriber_s: Wait = 0.0
-    high_water: Annotated[int, msgspec.Meta(ge=1)] = 1_000
+    high_water: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
 class OutputSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -10,7 +10,7 @@ import lpnet_rt
 
 
 def test_the_public_names_are_these() -> None:
-    assert lpnet_rt.__all__ == ["Detections", "Detector", "Frame", "__version__"]
+    assert lpnet_rt.__all__ == ["Detections", "Detector", "Frame", "Subscriber", "__version__"]
 
 
 def test_every_public_name_is_there_and_at_home_in_its_module() -> None:

@@ -163,7 +163,9 @@ class Pipeline:
         try:
             while True:
                 taken = self._lanes.take(self._detector.most_frames)
-                frames = [dataclasses.replace(frame, dropped=frame.dropped + late) for _, frame, late in taken]
+                frames = [
+                    dataclasses.replace(frame, dropped=frame.dropped + late, late=late) for _, frame, late in taken
+                ]
                 reports = self._detector.reports(frames)
                 for (number, _, _), report in zip(taken, reports, strict=True):
                     self._lanes.deliver(number, report)

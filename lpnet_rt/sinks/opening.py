@@ -24,6 +24,7 @@ from lpnet_rt.sinks.runner import DirectSink, QueuedSink
 from lpnet_rt.sinks.zmq import Publisher, ZmqSink
 from lpnet_rt.sources import Source
 from lpnet_rt.sources.images import IMAGE_SUFFIXES
+from lpnet_rt.sources.states import StateLog
 
 if TYPE_CHECKING:
     from lpnet_rt.sinks.base import Sink
@@ -48,7 +49,11 @@ class Outputs:
 
 
 def open_outputs(
-    settings: Settings, sources: Sequence[Source], detector: Detector, publisher: Publisher | None, clock: Clock
+    settings: Settings,
+    logged_sources: Sequence[tuple[Source, StateLog]],
+    detector: Detector,
+    publisher: Publisher | None,
+    clock: Clock,
 ) -> list[Outputs]:
     """Open the outputs of every source; what was opened is closed again if one fails.
 
@@ -57,7 +62,8 @@ def open_outputs(
 
     Args:
         settings: What to open.
-        sources: Their names, rates and files matter: no output may be one of these files.
+        logged_sources: The sources with their states. Names, rates and files matter: no output may be one of these
+            files.
         detector: Its model, engine and threshold are written.
         publisher: The socket that every source publishes on, or None; it stays open.
         clock: Tells the time.
@@ -68,6 +74,7 @@ def open_outputs(
     Raises:
         SinkError: An output cannot be opened, is there already, is a file of a source or of another output.
     """
+    sources = [source for source, _ in logged_sources]
     wanted = [_of_source(settings.output, source, len(sources) > 1, clock) for source in sources]
     _refuse_shared(wanted, sources)
     opened = [Outputs() for _ in sources]
@@ -75,8 +82,9 @@ def open_outputs(
         lines = None
         if settings.output.jsonl and wanted[0].jsonl:
             lines = LineFile(wanted[0].jsonl, settings.output.overwrite)
-        for outputs, output, source in zip(opened, wanted, sources, strict=True):
-            _open(outputs, output, source, detector, _Shared(publisher, lines, clock))
+        shared = _Shared(detector, publisher, lines, clock)
+        for outputs, output, (source, log) in zip(opened, wanted, logged_sources, strict=True):
+            _open(outputs, output, source, log, shared)
         if settings.output.show:
             _open_window(opened, sources, detector, clock)
     except BaseException:
@@ -98,13 +106,15 @@ def free_name(path: str, unix_us: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Shared:
+    detector: Detector
     publisher: Publisher | None
     lines: LineFile | None
     clock: Clock
 
 
-def _open(outputs: Outputs, output: OutputSettings, source: Source, detector: Detector, shared: _Shared) -> None:
+def _open(outputs: Outputs, output: OutputSettings, source: Source, log: StateLog, shared: _Shared) -> None:
     """Open the outputs of one source, all but the window."""
+    detector = shared.detector
     stamper = FrameStamper(detector.card.name, shared.clock)
 
     def queued(sink: Sink, name: str) -> None:
@@ -112,7 +122,7 @@ def _open(outputs: Outputs, output: OutputSettings, source: Source, detector: De
 
     if shared.publisher is not None:
         engine = f"{detector.choice.engine.name} {detector.choice.engine.precision}"
-        outputs.published = ZmqSink(shared.publisher, source.name, engine, shared.clock, stamper)
+        outputs.published = ZmqSink(shared.publisher, source.name, engine, shared.clock, stamper, log)
         outputs.runners.append(DirectSink(outputs.published, "publish"))
     if shared.lines is not None:
         queued(JsonlSink(shared.lines, stamper), "jsonl")

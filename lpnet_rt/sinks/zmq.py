@@ -1,4 +1,4 @@
-"""Publish frames, status and end of stream on a ZeroMQ socket.
+"""Publish frames, status, welcomes and end of stream on a ZeroMQ socket.
 
 The socket is an XPUB: to subscribers it is a PUB, and it lets the publisher see that somebody has subscribed. Sending
 never blocks. A subscriber that does not read has up to ``high_water`` messages kept for it; what comes after that is
@@ -14,30 +14,35 @@ import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import zmq
 
+from lpnet_rt import __version__
 from lpnet_rt.clock import Clock
 from lpnet_rt.endpoints import is_ipv6
 from lpnet_rt.errors import SinkError
 from lpnet_rt.messages import (
-    TOPIC_PREFIX,
     EndMessage,
     FrameStamper,
     Message,
     StatusMessage,
-    detection_topic,
+    WelcomeMessage,
     encode,
     topic_of,
+    topics,
 )
 from lpnet_rt.reports import Report
 from lpnet_rt.settings import PublishSettings
 from lpnet_rt.sinks.peers import MAX_REQUEST_BYTES, PeerGuard
+from lpnet_rt.sources.states import SourceState, StateLog
 from lpnet_rt.text import one_line, redact
 
 __all__ = ["Publisher", "ZmqSink"]
 
 _STATUS_NS = 1_000_000_000
+_WELCOME_NS = 100_000_000
+_HEARTBEAT_MS = 5_000
 _LINGER_MS = 500
 _POLL_S = 0.005
 _LAST_PORT = 65_535
@@ -57,20 +62,22 @@ class Publisher:
         endpoint: Where it is bound; the real port where ``*`` was asked for.
     """
 
-    def __init__(self, settings: PublishSettings) -> None:
+    def __init__(self, settings: PublishSettings, high_water: int = 1_000) -> None:
         """Bind the socket.
 
         Args:
             settings: Endpoint and high-water mark.
+            high_water: Messages kept for a slow subscriber where the settings leave it open.
 
         Raises:
             SinkError: The endpoint is malformed, in use or not permitted.
         """
         self._topics: tuple[bytes, ...] = ()
         self._subscribed: set[bytes] = set()
+        self._newcomers: set[bytes] = set()
         self._foreign_bytes = 0
         self._context = zmq.Context()
-        self._socket = _socket(self._context, settings)
+        self._socket = _socket(self._context, settings, settings.high_water or high_water)
         self._guard = PeerGuard(self._socket)
         try:
             _bind(self._socket, settings.endpoint)
@@ -86,7 +93,7 @@ class Publisher:
 
     def add_source(self, name: str) -> None:
         """Announce a source: subscriptions to its topics are remembered."""
-        self._topics += tuple(f"{TOPIC_PREFIX}{word}.{name}.".encode() for word in ("det", "status", "end"))
+        self._topics += tuple(topics(name).values())
 
     def send(self, message: Message) -> None:
         """Send a message under its topic; never blocks on a subscriber.
@@ -104,6 +111,12 @@ class Publisher:
     def has_subscriber(self, topic: bytes) -> bool:
         """Tell whether somebody is subscribed to a topic."""
         return any(topic.startswith(prefix) for prefix in self._subscribed)
+
+    def has_newcomer(self, topic: bytes) -> bool:
+        """Tell whether somebody has subscribed to a topic since this was last asked."""
+        is_new = topic in self._newcomers
+        self._newcomers.discard(topic)
+        return is_new
 
     def read_requests(self) -> None:
         """Read what subscribers have sent, so that it does not pile up.
@@ -123,6 +136,7 @@ class Publisher:
             is_ours = any(topic.startswith(prefix) for topic in self._topics)
             if kind == b"\x01" and is_ours:
                 self._subscribed.add(prefix)
+                self._newcomers.update(topic for topic in self._topics if topic.startswith(prefix))
             elif kind == b"\x01":
                 self._foreign_bytes += len(request)
                 if self._foreign_bytes > _FOREIGN_BYTES:
@@ -145,12 +159,20 @@ class Publisher:
 
 
 class ZmqSink:
-    """Publishes every report of a source, a status once a second and an end-of-stream message.
+    """Publishes every report of a source, a status once a second and at every change of its state, and its end.
 
     Used from the publisher's thread.
     """
 
-    def __init__(self, publisher: Publisher, source: str, engine: str, clock: Clock, stamper: FrameStamper) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        source: str,
+        engine: str,
+        clock: Clock,
+        stamper: FrameStamper,
+        log: StateLog | None = None,
+    ) -> None:
         """Announce the source.
 
         Args:
@@ -159,15 +181,19 @@ class ZmqSink:
             engine: What runs the model.
             clock: Tells the time.
             stamper: Shared with other outputs of the source, so that all write the same message for a frame.
+            log: Its states and counts; None for a source that has none.
         """
         self._publisher = publisher
         self._source, self._engine = source, one_line(engine)
-        self._clock, self._stamper = clock, stamper
-        self._frames = self._failed = self._detections = self._dropped = 0
+        self._clock, self._stamper, self._log = clock, stamper, log or StateLog()
+        self._frames = self._failed = self._detections = self._dropped = self._late = 0
         self._last_seq: int | None = None
+        self._statuses = 0
         self._is_closed = False
+        self._topics = topics(source)
         publisher.add_source(source)
         self._started_ns = self._status_ns = clock.monotonic_ns()
+        self._welcomed_ns: int | None = None
         self._frames_at_status = 0
 
     def wait_for_subscriber(self, wait_s: float, should_stop: Callable[[], bool] = lambda: False) -> bool:
@@ -181,10 +207,9 @@ class ZmqSink:
             True if there is a subscriber.
         """
         deadline_ns = self._clock.monotonic_ns() + int(wait_s * 1e9)
-        topic = detection_topic(self._source)
         while True:
             self._publisher.read_requests()
-            if self._publisher.has_subscriber(topic):
+            if self._publisher.has_subscriber(self._topics["frame"]):
                 return True
             if self._clock.monotonic_ns() >= deadline_ns or should_stop():
                 return False
@@ -202,11 +227,11 @@ class ZmqSink:
         self._frames += 1
         self._failed += message.error is not None
         self._detections += len(message.detections)
-        self._dropped = message.dropped
+        self._dropped, self._late = message.dropped, report.frame.late
         self.tick()
 
     def tick(self) -> None:
-        """Read what subscribers asked for, and publish the status if a second has passed.
+        """Read what subscribers asked for, welcome new ones, and publish the status where it is due.
 
         Call it now and then while no frames come.
 
@@ -217,9 +242,14 @@ class ZmqSink:
             return
         self._publisher.read_requests()
         now_ns = self._clock.monotonic_ns()
+        for state in self._log.take_changes():
+            self._send_status(state, now_ns)
         if now_ns - self._status_ns >= _STATUS_NS:
-            self._publisher.send(self._status(now_ns))
-            self._status_ns, self._frames_at_status = now_ns, self._frames
+            self._send_status(self._log.state, now_ns)
+        is_early = self._welcomed_ns is not None and now_ns - self._welcomed_ns < _WELCOME_NS
+        if not is_early and self._publisher.has_newcomer(self._topics["welcome"]):
+            self._welcomed_ns = now_ns
+            self._publisher.send(self._welcome())
 
     def close(self, outcome: str = "end") -> None:
         """Publish the end of the stream; harmless when called twice.
@@ -244,9 +274,24 @@ class ZmqSink:
             )
         )
 
-    def _status(self, now_ns: int) -> StatusMessage:
-        interval_s = (now_ns - self._status_ns) / 1e9
-        return StatusMessage(
+    def _welcome(self) -> WelcomeMessage:
+        return WelcomeMessage(
+            session=self._stamper.session,
+            source=self._source,
+            seq=self._last_seq,
+            status_seq=self._statuses - 1 if self._statuses else None,
+            state="live" if self._log.state is None else self._log.state.state,
+            state_reason=_line(self._log.state.reason) if self._log.state is not None else None,
+            model=self._stamper.model,
+            engine=self._engine,
+            software=f"lpnet-rt {__version__}",
+            t_publish_us=self._clock.unix_us(),
+        )
+
+    def _send_status(self, state: SourceState | None, now_ns: int) -> None:
+        interval_s = max((now_ns - self._status_ns) / 1e9, 1e-3)
+        counts = self._log.counts
+        message = StatusMessage(
             session=self._stamper.session,
             source=self._source,
             seq=self._last_seq,
@@ -259,19 +304,49 @@ class ZmqSink:
             model=self._stamper.model,
             engine=self._engine,
             t_publish_us=self._clock.unix_us(),
+            status_seq=self._statuses,
+            left_out=counts.left_out,
+            late=self._late,
+            corrupt_packets=counts.corrupt_packets,
+            **_fields(state),
         )
+        self._publisher.send(message)
+        self._statuses += 1
+        self._status_ns, self._frames_at_status = now_ns, self._frames
 
 
-def _socket(context: zmq.Context[zmq.Socket[bytes]], settings: PublishSettings) -> zmq.Socket[bytes]:
+def _fields(state: SourceState | None) -> dict[str, Any]:
+    """What a status says of a state."""
+    if state is None:
+        return {}
+    return {
+        "state": state.state,
+        "state_reason": _line(state.reason),
+        "state_since_us": state.since_us,
+        "reconnects": state.reconnects,
+        "epoch": state.epoch,
+    }
+
+
+def _line(text: str | None) -> str | None:
+    return None if text is None else one_line(redact(text))
+
+
+def _socket(context: zmq.Context[zmq.Socket[bytes]], settings: PublishSettings, high_water: int) -> zmq.Socket[bytes]:
     """Make the socket, with limits on what it keeps for peers and takes from them."""
     xpub = context.socket(zmq.XPUB)
-    xpub.setsockopt(zmq.SNDHWM, settings.high_water)
+    xpub.setsockopt(zmq.SNDHWM, high_water)
+    # Every subscription is seen, also one that somebody else has already: each newcomer is welcomed.
+    xpub.setsockopt(zmq.XPUB_VERBOSE, 1)
     # The system's own buffers would keep some megabytes more for a peer that does not read.
     xpub.setsockopt(zmq.SNDBUF, _SEND_BUFFER_BYTES)
     # Little of what a peer sends is taken in before the guard has seen how much it is.
     xpub.setsockopt(zmq.RCVBUF, _RECEIVE_BUFFER_BYTES)
     xpub.setsockopt(zmq.RCVHWM, _REQUESTS_KEPT)
     xpub.setsockopt(zmq.MAXMSGSIZE, MAX_REQUEST_BYTES)
+    # A peer that has gone without a word (a cable, a sleeping laptop) is noticed and let go.
+    xpub.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
+    xpub.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * _HEARTBEAT_MS)
     xpub.setsockopt(zmq.TCP_KEEPALIVE, 1)
     xpub.setsockopt(zmq.TCP_KEEPALIVE_IDLE, _KEEPALIVE_IDLE_S)
     xpub.setsockopt(zmq.LINGER, 0)

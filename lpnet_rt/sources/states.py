@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from lpnet_rt.frames import GreyImage
 
-__all__ = ["EpochCounter", "OnState", "SourceCounts", "SourceState", "State"]
+__all__ = ["EpochCounter", "OnState", "SourceCounts", "SourceState", "State", "StateLog"]
+
+_MAX_CHANGES = 64
 
 State = Literal["connecting", "live", "calibrating", "frozen", "lost", "ended"]
 
@@ -64,6 +67,37 @@ class SourceCounts:
             self.left_out + other.left_out,
             self.corrupt_packets + other.corrupt_packets,
         )
+
+
+class StateLog:
+    """The states of a source, from whichever thread notices them to whoever publishes them; empty for one without.
+
+    Attributes:
+        state: The latest, or None before the first.
+        read_counts: Returns what came of the source so far.
+    """
+
+    def __init__(self) -> None:
+        self.state: SourceState | None = None
+        self.read_counts: Callable[[], SourceCounts] = SourceCounts
+        self._changes: deque[SourceState] = deque(maxlen=_MAX_CHANGES)
+
+    @property
+    def counts(self) -> SourceCounts:
+        """What came of the source so far."""
+        return self.read_counts()
+
+    def add(self, state: SourceState) -> None:
+        """Note a change; never blocks."""
+        self.state = state
+        self._changes.append(state)
+
+    def take_changes(self) -> list[SourceState]:
+        """Return the changes since this was last asked, in order; of very many, the last."""
+        changes = []
+        while self._changes:
+            changes.append(self._changes.popleft())
+        return changes
 
 
 class EpochCounter:

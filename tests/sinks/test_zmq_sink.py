@@ -11,10 +11,11 @@ from published import PublishedSink
 
 from lpnet_rt.clock import SYSTEM_CLOCK
 from lpnet_rt.errors import SinkError
-from lpnet_rt.messages import EndMessage, FrameMessage, FrameStamper, StatusMessage, decode
+from lpnet_rt.messages import EndMessage, FrameMessage, FrameStamper, StatusMessage, WelcomeMessage, decode
 from lpnet_rt.settings import PublishSettings
 from lpnet_rt.sinks.jsonl import JsonlSink, LineFile
 from lpnet_rt.sinks.zmq import Publisher, ZmqSink
+from lpnet_rt.sources.states import SourceCounts, SourceState, StateLog
 
 ANY_PORT = "tcp://127.0.0.1:*"
 
@@ -229,7 +230,7 @@ def test_two_sources_share_one_socket_and_have_numbers_of_their_own(make_report,
     west.write(make_report(8, source="west"))
     west.close()
     publisher.close()
-    heard = [read(everything) for _ in range(7)]
+    heard = [message for message in (read(everything) for _ in range(9)) if not isinstance(message, WelcomeMessage)]
     assert [(m.source, m.seq) for m in heard if isinstance(m, FrameMessage)] == [
         ("east", 0), ("east", 1), ("east", 2), ("west", 0), ("west", 1),
     ]  # fmt: skip
@@ -238,3 +239,47 @@ def test_two_sources_share_one_socket_and_have_numbers_of_their_own(make_report,
     ]  # fmt: skip
     assert len({m.session for m in heard}) == 2
     assert [read(only_west).frame for _ in range(2)] == [7, 8]
+
+
+def test_whoever_subscribes_is_welcomed_also_where_others_are_subscribed(clock, make_report, subscribe):
+    sink = open_sink(clock)
+    first = subscribe(sink.endpoint, b"lpnet.v1.welcome.")
+    assert welcomed(sink, first, clock).seq is None
+    sink.write(make_report(0))
+    second = subscribe(sink.endpoint, b"lpnet.v1.welcome.clip.")
+    assert welcomed(sink, second, clock).seq == 0
+    third = subscribe(sink.endpoint, b"lpnet.v1.welcome.clip.")
+    message = welcomed(sink, third, clock)
+    assert (message.v, message.source, message.state) == (1, "clip", "live")
+    assert message.software.startswith("lpnet-rt ")
+    sink.close()
+
+
+def welcomed(sink, sub, clock) -> WelcomeMessage:
+    ends_at = time.monotonic() + 5
+    while not sub.poll(1) and time.monotonic() < ends_at:
+        clock.sleep(0.01)
+        sink.tick()
+    return read(sub)
+
+
+def test_every_change_of_state_is_published_at_once(clock, subscribe):
+    log, publisher = StateLog(), Publisher(PublishSettings(endpoint=ANY_PORT))
+    sink = ZmqSink(publisher, "clip", "e", clock, FrameStamper("lpnet-rt", clock), log)
+    sub = subscribe(publisher.endpoint, b"lpnet.v1.status.")
+    while not publisher.has_subscriber(b"lpnet.v1.status.clip."):
+        sink.tick()
+    log.add(SourceState("lost", "rtsp://user:s3cret@camera/: it ended", 5, 5))
+    log.add(SourceState("live", None, 9, 9, reconnects=1, epoch=2))
+    log.read_counts = lambda: SourceCounts(delivered=9, left_out=3, corrupt_packets=4)
+    sink.tick()
+    lost, live = read(sub), read(sub)
+    assert (lost.state, lost.state_since_us, lost.status_seq) == ("lost", 5, 0)
+    assert "s3cret" not in lost.state_reason
+    assert (live.state, live.state_reason, live.reconnects, live.epoch, live.status_seq) == ("live", None, 1, 2, 1)
+    assert (live.left_out, live.corrupt_packets, live.late) == (3, 4, 0)
+    clock.sleep(1.0)
+    sink.tick()
+    assert read(sub).state == "live", "the state was forgotten"
+    sink.close()
+    publisher.close()

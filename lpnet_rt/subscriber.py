@@ -1,0 +1,321 @@
+"""Subscriber: hear what lpnet-rt publishes, and what was missed; the Python API of the receiving side.
+
+from lpnet_rt import Subscriber
+from lpnet_rt.messages import FrameMessage
+
+with Subscriber("tcp://127.0.0.1:5556") as subscriber:
+    for event in subscriber:
+        if isinstance(event, FrameMessage): ...
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+
+import zmq
+
+from lpnet_rt.endpoints import is_ipv6
+from lpnet_rt.errors import MessageError, SettingsError
+from lpnet_rt.messages import TOPIC_PREFIX, EndMessage, FrameMessage, Message, StatusMessage, decode, topics
+
+__all__ = ["Event", "Gap", "Joined", "OutOfOrder", "Restarted", "Silence", "StateChange", "Subscriber", "Unreadable"]
+
+_HIGH_WATER = 256
+_MAX_MESSAGE_BYTES = 2 * 2**20  # a frame of 10,000 detections is 1.5 MiB
+_HEARTBEAT_MS = 2_000
+_RECONNECT_MS = 100
+_MAX_RECONNECT_MS = 5_000
+_SILENCE_S = 2.5  # a status comes once a second
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The first message of a source was heard, and frames had been published before it.
+
+    Attributes:
+        source: Name of the source.
+        seq: Number of the first frame that can be heard.
+    """
+
+    source: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Frames were published that this subscriber did not get.
+
+    Attributes:
+        source: Name of the source.
+        first_seq: Number of the first frame missed.
+        last_seq: Number of the last frame missed.
+    """
+
+    source: str
+    first_seq: int
+    last_seq: int
+
+    @property
+    def count(self) -> int:
+        """Frames missed."""
+        return self.last_seq - self.first_seq + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """The publisher was started again; numbers begin at 0."""
+
+    source: str
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfOrder:
+    """A frame came with a number that had been passed: two publishers may share a name."""
+
+    source: str
+    seq: int
+    last_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """The source itself changed its state.
+
+    Attributes:
+        source: Name of the source.
+        state: ``connecting``, ``live``, ``calibrating``, ``frozen``, ``lost`` or ``ended``.
+        reason: Why, in one line, or None.
+        since_us: Unix time at which the state began, microseconds, or None.
+    """
+
+    source: str
+    state: str
+    reason: str | None
+    since_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Nothing has come for some time, not even a status: the publisher or the connection is gone.
+
+    Attributes:
+        seconds: For how long.
+    """
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Something came that is no message of this schema.
+
+    Attributes:
+        error: What was expected and what was found.
+    """
+
+    error: MessageError
+
+
+Event = Message | Joined | Gap | Restarted | OutOfOrder | StateChange | Silence | Unreadable
+
+
+@dataclass(slots=True)
+class _Heard:
+    session: str
+    last_seq: int
+    state: tuple[str, str | None] = ("live", None)
+
+
+@dataclass(slots=True)
+class Continuity:
+    """Notices what was missed and what has changed, from the messages as they come."""
+
+    _heard: dict[str, _Heard] = field(default_factory=dict)
+
+    def events_before(self, message: Message) -> list[Event]:
+        """Return what is to be said before a message: frames missed, a new start, a change of state."""
+        events = self._numbers(message)
+        if isinstance(message, StatusMessage):
+            heard = self._heard[message.source]
+            state = message.state, message.state_reason
+            if state != heard.state:
+                heard.state = state
+                events.append(StateChange(message.source, *state, message.state_since_us))
+        return events
+
+    def _numbers(self, message: Message) -> list[Event]:
+        source, is_frame, newest = message.source, isinstance(message, FrameMessage), newest_seq(message)
+        heard = self._heard.get(source)
+        if heard is None:
+            self._heard[source] = _Heard(message.session, newest)
+            first = newest if is_frame else newest + 1
+            return [Joined(source, first)] if first > 0 else []
+        events: list[Event] = []
+        if message.session != heard.session:
+            events.append(Restarted(source, message.session))
+            heard.session, heard.last_seq = message.session, -1
+        last = heard.last_seq
+        heard.last_seq = max(newest, last)
+        if is_frame and newest <= last:
+            events.append(OutOfOrder(source, newest, last))
+        missed_to = newest - 1 if is_frame else newest
+        if missed_to > last:
+            events.append(Gap(source, last + 1, missed_to))
+        return events
+
+
+def newest_seq(message: Message) -> int:
+    """Return the number of the last frame that was published when a message was sent; -1 before the first."""
+    newest = message.last_seq if isinstance(message, EndMessage) else message.seq
+    return -1 if newest is None else newest
+
+
+class Subscriber:
+    """Hears one or several publishers; each may start later, go and come back.
+
+    Iterating yields messages in order, and between them what a subscriber must know: frames that it missed, a publisher
+    that was started again, a camera that was lost, silence. It never ends by itself, unless ``timeout_s`` is given.
+    Used from one thread.
+
+    Attributes:
+        skipped: With ``latest_only``, frames left out because newer ones were there.
+        last_payload: JSON object of the message that came last, as it was sent.
+    """
+
+    def __init__(
+        self,
+        *endpoints: str,
+        sources: Sequence[str] | None = None,
+        latest_only: bool = False,
+        timeout_s: float | None = None,
+    ) -> None:
+        """Connect.
+
+        Args:
+            endpoints: Where publishers are, such as ``tcp://127.0.0.1:5556``; at least one.
+            sources: Names of the sources to hear; None hears all.
+            latest_only: Where several frames of a source are waiting, yield the newest only; everything else still
+                comes in order.
+            timeout_s: End the iteration when nothing came for this long, seconds; None waits.
+
+        Raises:
+            SettingsError: An endpoint is malformed.
+        """
+        self.skipped = 0
+        self.last_payload = b""
+        self._latest_only, self._timeout_s = latest_only, timeout_s
+        self._continuity = Continuity()
+        self._waiting: deque[Event] = deque()
+        self._heard_s = time.monotonic()
+        self._is_silent = False
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.SUB)
+        try:
+            self._prepare(endpoints, sources)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Subscriber:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Event]:
+        """Yield events until nothing came for ``timeout_s``, or for ever."""
+        while (event := self.receive(self._timeout_s)) is not None:
+            yield event
+
+    def receive(self, timeout_s: float | None = None) -> Event | None:
+        """Return the next event, or None when none came in time.
+
+        Args:
+            timeout_s: How long to wait, seconds; None waits.
+        """
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        while not self._waiting:
+            left_s = None if deadline_s is None else deadline_s - time.monotonic()
+            if left_s is not None and left_s <= 0 and not self._socket.poll(0):
+                return None
+            self._wait(left_s)
+        return self._waiting.popleft()
+
+    def close(self) -> None:
+        """Disconnect; harmless when called twice."""
+        if not self._socket.closed:
+            self._socket.close(linger=0)
+            self._context.term()
+
+    def _prepare(self, endpoints: Sequence[str], sources: Sequence[str] | None) -> None:
+        self._socket.setsockopt(zmq.RCVHWM, _HIGH_WATER)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, _MAX_MESSAGE_BYTES)
+        # A publisher whose machine or cable is gone is noticed, and looked for again.
+        self._socket.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
+        self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * _HEARTBEAT_MS)
+        self._socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
+        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, _MAX_RECONNECT_MS)
+        prefixes = [TOPIC_PREFIX.encode()]
+        if sources is not None:
+            prefixes = [topic for source in sources for topic in topics(source).values()]
+        for prefix in prefixes:
+            self._socket.setsockopt(zmq.SUBSCRIBE, prefix)
+        if not endpoints:
+            raise SettingsError("subscriber: expected at least one endpoint, such as tcp://127.0.0.1:5556; found none")
+        for endpoint in endpoints:
+            self._socket.setsockopt(zmq.IPV6, is_ipv6(endpoint))
+            try:
+                self._socket.connect(endpoint)
+            except zmq.ZMQError as error:
+                raise SettingsError(
+                    f"{endpoint}: not an endpoint to connect to ({error.strerror}); "
+                    "expected one such as tcp://127.0.0.1:5556"
+                ) from error
+
+    def _wait(self, left_s: float | None) -> None:
+        """Wait for something to come, and take it in; silence is an event of its own."""
+        quiet_s = time.monotonic() - self._heard_s
+        wait_s = left_s
+        if not self._is_silent:
+            until_silence_s = max(_SILENCE_S - quiet_s, 0.0)
+            wait_s = until_silence_s if left_s is None else min(left_s, until_silence_s)
+        if self._socket.poll(None if wait_s is None else max(1, int(wait_s * 1000))):
+            self._take_in()
+        elif not self._is_silent and (quiet_s := time.monotonic() - self._heard_s) >= _SILENCE_S:
+            self._is_silent = True
+            self._waiting.append(Silence(round(quiet_s, 1)))
+
+    def _take_in(self) -> None:
+        """Take in one message, or with ``latest_only`` all that wait, less the frames that are not the newest."""
+        messages = [self._read()]
+        while self._latest_only and self._socket.poll(0):
+            messages.append(self._read())
+        self._heard_s, self._is_silent = time.monotonic(), False
+        newest = {message.source: message for message in messages if isinstance(message, FrameMessage)}
+        for message in messages:
+            if isinstance(message, Unreadable):
+                self._waiting.append(message)
+                continue
+            self._waiting.extend(self._continuity.events_before(message))
+            if isinstance(message, FrameMessage) and newest[message.source] is not message:
+                self.skipped += 1
+            else:
+                self._waiting.append(message)
+
+    def _read(self) -> Message | Unreadable:
+        parts = self._socket.recv_multipart()
+        try:
+            if len(parts) != 2:
+                raise MessageError(f"message: expected 2 parts, topic and JSON, found {len(parts)}")
+            message = decode(parts[0], parts[1])
+        except MessageError as error:
+            return Unreadable(error)
+        self.last_payload = parts[1]
+        return message
