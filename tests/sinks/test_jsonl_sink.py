@@ -98,14 +98,14 @@ def test_a_full_disk_is_one_clear_line(make_report) -> None:
 
 def test_a_reader_that_goes_away_is_the_wish_to_stop() -> None:
     script = (
-        "from conftest import make\n"
+        "from made_reports import make\n"
         "from lpnet_rt.clock import SYSTEM_CLOCK\nfrom lpnet_rt.messages import FrameStamper\n"
         "from lpnet_rt.sinks.jsonl import JsonlSink, LineFile\n"
         "sink = JsonlSink(LineFile('-'), FrameStamper('m', SYSTEM_CLOCK))\nreport = make(0)\n"
         "for _ in range(1_000_000):\n    sink.write(report)\n    if sink.wants_stop: raise SystemExit(9)\n"
     )
     writer = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=Path(__file__).parent
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=Path(__file__).parent.parent
     )
     assert writer.stdout is not None
     writer.stdout.readline()

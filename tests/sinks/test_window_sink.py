@@ -16,14 +16,14 @@ import pytest
 from lpnet_rt.sinks.window import open_windows
 from lpnet_rt.view.overlay import Painter
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent.parent  # where made_reports.py is
 needs_display = pytest.mark.skipif(
     not (shutil.which("Xvfb") and shutil.which("xdotool")), reason="needs Xvfb and xdotool (apt-get install both)"
 )
 
 WATCH = """
 import logging, sys, time
-from conftest import make
+from made_reports import make
 from lpnet_rt.clock import SYSTEM_CLOCK
 from lpnet_rt.view.overlay import Painter
 from lpnet_rt.sinks.window import open_windows
@@ -46,7 +46,7 @@ window.close()
 
 TILES = """
 import sys, time
-from conftest import make
+from made_reports import make
 from lpnet_rt.clock import SYSTEM_CLOCK
 from lpnet_rt.view.overlay import Painter
 from lpnet_rt.sinks.window import open_windows
@@ -68,7 +68,7 @@ print(windows[0]._link.has_ended, flush=True)
 
 SAVES = """
 import logging, sys, time
-from conftest import make
+from made_reports import make
 from lpnet_rt.clock import SYSTEM_CLOCK
 from lpnet_rt.view.overlay import Painter
 from lpnet_rt.sinks.window import open_windows
@@ -86,7 +86,7 @@ window.close()
 # Commands on standard input, one answer each: what a run does with a window, in steps.
 STEPS = """
 import sys, time
-from conftest import make
+from made_reports import make
 from lpnet_rt.clock import SYSTEM_CLOCK
 from lpnet_rt.errors import SinkError
 from lpnet_rt.view.overlay import Painter
@@ -318,7 +318,7 @@ def test_s_never_saves_over_a_picture_that_is_there(tmp_path: Path, display: str
 @needs_display
 @needs_display
 def test_several_sources_share_a_window_and_its_keys(tmp_path: Path, display: str) -> None:
-    environment = os.environ | {"DISPLAY": display, "PYTHONPATH": str(Path(__file__).parent)}
+    environment = os.environ | {"DISPLAY": display, "PYTHONPATH": str(HERE)}
     command = [sys.executable, "-c", TILES, str(tmp_path)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as watcher:
         assert watcher.stdout is not None
