@@ -48,7 +48,7 @@ class WindowSink:
             folder: Where ``s`` saves pictures.
 
         Raises:
-            SinkError: There is no display, or OpenCV has no windows.
+            SinkError: There is no display, or pygame is missing.
         """
         self._title = title
         self._painter = painter
@@ -158,7 +158,7 @@ def open_window(title: str, painter: Painter, clock: Clock, folder: str = ".") -
         folder: Where ``s`` saves pictures.
 
     Returns:
-        The window, or None on a machine without a display or with an OpenCV that has no windows.
+        The window, or None on a machine without a display or without pygame.
     """
     try:
         return WindowSink(title, painter, clock, folder)
