@@ -19,8 +19,8 @@ ANY_PORT = "tcp://127.0.0.1:*"
 
 
 def open_sink(clock=SYSTEM_CLOCK, stamper=None, **settings) -> ZmqSink:
-    settings = PublishSettings(**({"endpoint": ANY_PORT, "wait_subscriber_s": 5.0} | settings))
-    return ZmqSink(settings, "clip", "lpnet-rt", "openvino bf16", clock, stamper)
+    publish = PublishSettings(**({"endpoint": ANY_PORT, "wait_subscriber_s": 5.0} | settings))
+    return ZmqSink(publish, "clip", "lpnet-rt", "openvino bf16", clock, stamper)
 
 
 def read(sub):
@@ -58,7 +58,7 @@ def test_ten_thousand_frames_reach_a_subscriber_that_subscribed_first(make_repor
 def test_the_first_write_waits_for_a_subscriber(make_report, subscribe):
     sink = open_sink()
     late = threading.Timer(0.2, lambda: subscribers.append(subscribe(sink.endpoint, b"lpnet.v1.det.clip.")))
-    subscribers: list = []
+    subscribers: list[zmq.Socket[bytes]] = []
     late.start()
     sink.write(make_report(0))
     late.join()
