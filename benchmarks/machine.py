@@ -20,7 +20,7 @@ from lpnet_rt.processors import processor_count
 
 __all__ = ["Machine", "Peak", "describe_machine", "measure_peaks"]
 
-_LIBRARIES = ("numpy", "opencv-python", "av", "pyzmq", "msgspec", "openvino", "onnxruntime", "torch")
+_LIBRARIES = ("numpy", "opencv-python-headless", "av", "pyzmq", "msgspec", "openvino", "onnxruntime", "torch")
 _TELLING_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16", "amx_int8")
 _SIDE = 1024
 _WARM_UP = 3

@@ -26,7 +26,10 @@ def check_opencv() -> None:
 def _mend(reason: str) -> str:
     found = " ".join(reason.split())
     if "libGL" in found or "libgthread" in found or "libglib" in found:
-        return f"OpenCV needs a system library ({found}); install it: apt-get install libgl1 libglib2.0-0"
+        return (
+            f"OpenCV needs a system library ({found}), as opencv-python does and opencv-python-headless does not; "
+            "apt-get install libgl1 libglib2.0-0"
+        )
     if "No module named" in found:
-        return f"OpenCV is not installed ({found}); install it: pip install opencv-python"
-    return f"OpenCV cannot be loaded ({found}); install it anew: pip install --force-reinstall opencv-python"
+        return f"OpenCV is not installed ({found}); install it: pip install opencv-python-headless"
+    return f"OpenCV cannot be loaded ({found}); install it again: pip install --force-reinstall opencv-python-headless"

@@ -31,7 +31,7 @@ def test_opencv_is_here() -> None:
     [
         ("libGL.so.1: cannot open shared object file: No such file or directory", "apt-get install libgl1"),
         ("libgthread-2.0.so.0: cannot open shared object file: No such file", "libglib2.0-0"),
-        ("No module named 'cv2'", "pip install opencv-python"),
+        ("No module named 'cv2'", "pip install opencv-python-headless"),
         ("numpy.core.multiarray failed to import", "cannot be loaded (numpy.core.multiarray"),
     ],
 )

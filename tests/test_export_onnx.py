@@ -95,7 +95,7 @@ def test_the_hash_of_the_weights_sees_every_value(network: LPNetRT) -> None:
     assert weights_sha256(make_network()) == weights_sha256(network)
     other = make_network()
     with torch.no_grad():
-        other.local_view.head.bias += 1e-6
+        other.local_view.head.bias.add_(1e-6)
     assert weights_sha256(other) != weights_sha256(network)
 
 

@@ -1,6 +1,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -74,7 +75,7 @@ def made(of: Report) -> FrameMessage:
     return frame_message(of, "0123abcd", 3, "lpnet-rt", 1_700_000_000_000_009)
 
 
-def check(value: object, schema: dict, root: dict) -> None:
+def check(value: object, schema: dict[str, Any], root: dict[str, Any]) -> None:
     """The part of JSON Schema that our schema uses; an unknown word fails, so that nothing goes unchecked."""
     known = {
         "type",
@@ -115,7 +116,7 @@ def check(value: object, schema: dict, root: dict) -> None:
     return None
 
 
-def fits(value: object, schema: dict, root: dict) -> bool:
+def fits(value: object, schema: dict[str, Any], root: dict[str, Any]) -> bool:
     try:
         check(value, schema, root)
     except AssertionError:
@@ -257,7 +258,7 @@ def test_what_cannot_be_written_makes_the_frame_a_failed_one(broken: Report, nam
     "change",
     [{"pts_s": math.nan}, {"seq": -1}, {"seq": 2**53}, {"width": "32"}, {"detections": (3,)}, {"model": "\ud800"}],
 )
-def test_encode_refuses_what_the_schema_does_not_allow(change: dict) -> None:
+def test_encode_refuses_what_the_schema_does_not_allow(change: dict[str, object]) -> None:
     with pytest.raises(MessageError, match=r"cannot be written|finite"):
         encode(msgspec.structs.replace(made(report()), **change))
 

@@ -17,7 +17,7 @@ from lpnet_rt.text import printable
 
 __all__ = ["add_arguments", "run"]
 
-_LIBRARIES = ("numpy", "opencv-python", "av", "pyzmq", "msgspec")
+_LIBRARIES = ("numpy", "opencv-python-headless", "av", "pyzmq", "msgspec", "pygame-ce")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -153,7 +153,7 @@ def open_windows(title: str, painters: Mapping[str, Painter], clock: Clock, fold
         folder: Where ``s`` saves pictures.
 
     Returns:
-        A sink for each source, in order; none on a machine without a display or with an OpenCV that has no windows.
+        A sink for each source, in order; none on a machine without a display or without pygame.
     """
     windows: list[WindowSink] = []
 

@@ -39,7 +39,7 @@ class WindowLink:
             on_key: Called in a thread of the link with the code of a key that was pressed.
 
         Raises:
-            NoWindowError: There is no display, it does not answer, or OpenCV has no windows.
+            NoWindowError: There is no display, it does not answer, or pygame is missing.
         """
         self._on_key = on_key
         self._room_hw: tuple[int, int] | None = None
@@ -61,8 +61,6 @@ class WindowLink:
             stderr=subprocess.DEVNULL,
             bufsize=0,
             start_new_session=True,
-            # OpenCV's Qt warns at every start that it brings no fonts; no text is written with it.
-            env={"QT_LOGGING_RULES": "default.warning=false", **os.environ},
         )
         self._threads = [
             threading.Thread(target=self._send_all, name="lpnet-window-out", daemon=True),
@@ -125,14 +123,10 @@ class WindowLink:
         display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
         failure, has_ended = self._failure, self._has_ended.is_set()
         self.close()
-        if failure is not None and "not implemented" in failure:
-            raise NoWindowError(
-                "this OpenCV is built without windows (opencv-python-headless); install opencv-python instead"
-            )
-        if failure is not None:
-            raise NoWindowError(f"OpenCV cannot open one: {failure[:200]}")
-        if has_ended:
-            raise NoWindowError(f"the display {display} cannot be opened")
+        if failure is not None and "pygame" in failure:
+            raise NoWindowError(f"it needs pygame-ce ({failure[:200]}); pip install pygame-ce")
+        if failure is not None or has_ended:
+            raise NoWindowError(f"the display {display} cannot be opened" + (f" ({failure[:200]})" if failure else ""))
         raise NoWindowError(f"the display {display} does not answer")
 
     def _send_all(self) -> None:

@@ -1,52 +1,48 @@
 """The program that owns the window: pictures come in on standard input, keys and closing go out on standard output.
 
 ``lpnet_rt.sinks.window`` starts it. It is a program of its own, and imports nothing of lpnet-rt, because what happens
-to a window must not happen to the detector: where the display goes away or a library of it is at fault, Xlib and Qt
+to a window must not happen to the detector: where the display goes away or a library of it is at fault, Xlib and SDL
 end the process, and a display that stalls stalls it. It ends by itself when its standard input does.
 
 In: ``HEADER`` (height, width) and the picture, (height, width, 3) uint8, BGR. Out: lines of a word and numbers.
 
-    ready W H     the window is there; H and W are the most pixels that a picture should open with
+    ready W H     the display is there; H and W are the most pixels that a picture should open with
     size W H      the inside of the window is this large now
     shown         a picture is on the screen; the next one may come
-    key N         a key was pressed
+    key N         a key was pressed: its character, of ASCII
     closed        the person closed the window
     failed WHY    there is no window
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import struct
 import sys
 import threading
-from collections.abc import Sequence
-from typing import BinaryIO, TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    from pygame import Surface
 
 __all__ = ["HEADER", "main"]
 
 HEADER = struct.Struct("<II")
-_FALLBACK_WH = (1280, 720)
 # What the title bar and the desktop's panels take of a screen.
 _USABLE_W, _USABLE_H = 0.95, 0.88
 _POLL_MS = 8
-
-
-class _Monitor(ctypes.Structure):
-    """``XineramaScreenInfo``."""
-
-    _fields_ = (
-        ("number", ctypes.c_int),
-        ("x", ctypes.c_short),
-        ("y", ctypes.c_short),
-        ("width", ctypes.c_short),
-        ("height", ctypes.c_short),
-    )
+_ASCII_KEYS = range(1, 128)
+# What SDL and pygame do unless they are asked not to.
+_SDL_SETTINGS = {
+    "PYGAME_HIDE_SUPPORT_PROMPT": "1",
+    "SDL_VIDEO_X11_WMCLASS": "lpnet-rt",
+    "SDL_VIDEO_WAYLAND_WMCLASS": "lpnet-rt",
+    "SDL_NO_SIGNAL_HANDLERS": "1",  # SIGTERM would look like a person who closes the window
+    "SDL_FRAMEBUFFER_ACCELERATION": "0",  # no graphics driver for one picture
+    "SDL_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR": "0",
+    "SDL_VIDEO_ALLOW_SCREENSAVER": "1",
+}
 
 
 class _Inbox:
@@ -55,11 +51,11 @@ class _Inbox:
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._free = threading.Semaphore(1)
-        self._picture: NDArray[np.uint8] | None = None
+        self._picture: tuple[bytes, tuple[int, int]] | None = None
         threading.Thread(target=self._read, name="pictures", daemon=True).start()
 
-    def take(self) -> NDArray[np.uint8] | None:
-        """Return the next picture, or None where none has come."""
+    def take(self) -> tuple[bytes, tuple[int, int]] | None:
+        """Return the next picture's bytes and its width and height, or None where none has come."""
         picture = self._picture
         if picture is not None:
             self._picture = None
@@ -71,10 +67,10 @@ class _Inbox:
             while True:
                 self._free.acquire()
                 height, width = HEADER.unpack(self._stream.read(HEADER.size))
-                picture = np.empty((height, width, 3), np.uint8)
-                if self._stream.readinto(picture.data.cast("B")) < picture.nbytes:  # type: ignore[attr-defined]
+                content = self._stream.read(height * width * 3)
+                if len(content) < height * width * 3:
                     break
-                self._picture = picture
+                self._picture = content, (width, height)
         except (OSError, struct.error):
             pass  # the end of the input
         # The main thread may hang in a display that does not answer.
@@ -89,106 +85,71 @@ def main() -> int:
     # Libraries write what they like to standard output; it must not pass as an answer.
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, sys.stdout.fileno())
+    os.environ.update({name: value for name, value in _SDL_SETTINGS.items() if name not in os.environ})
+    if sys.platform == "linux":
+        os.environ.setdefault("SDL_VIDEODRIVER", "x11,wayland")  # not the bare console
     try:
-        return _show_all(sys.argv[1], sys.stdin.buffer, answers)
+        return _show_all(sys.argv[1], _Inbox(sys.stdin.buffer), answers)
     except BrokenPipeError:
         return 0
 
 
-def _show_all(title: str, pictures: BinaryIO, answers: TextIO) -> int:
-    inbox = _Inbox(pictures)
-    import cv2
-
+def _show_all(title: str, inbox: _Inbox, answers: TextIO) -> int:
     try:
-        cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
-    except cv2.error as error:
+        import pygame
+
+        pygame.display.init()
+    except (ImportError, RuntimeError) as error:  # pygame.error is a RuntimeError
         print("failed", " ".join(str(error).split()), file=answers)
         return 1
-    width, height = screen_wh()
-    print("ready", int(width * _USABLE_W), int(height * _USABLE_H), file=answers)
-    is_empty = True
-    inside_wh: Sequence[int] = ()
+    # Over several monitors: the most that each of them has.
+    widths, heights = zip(*pygame.display.get_desktop_sizes(), strict=True)
+    print("ready", int(min(widths) * _USABLE_W), int(min(heights) * _USABLE_H), file=answers)
+    picture: Surface | None = None
+    inside_wh = (0, 0)
     while True:
-        picture = inbox.take()
-        if picture is not None:
-            if is_empty:
-                cv2.resizeWindow(title, picture.shape[1], picture.shape[0])
-                is_empty = False
-            cv2.imshow(title, picture)
-        key = cv2.waitKey(_POLL_MS)
-        if key != -1:
-            print("key", key & 0xFF, file=answers)
-        if not is_empty and not _is_visible(title):
-            print("closed", file=answers)
-            return 0
-        if not is_empty and cv2.getWindowImageRect(title)[2:] != inside_wh:
-            inside_wh = cv2.getWindowImageRect(title)[2:]
+        received = inbox.take()
+        if received is not None:
+            if picture is None:
+                _open(title, received[1])
+            picture = pygame.image.frombuffer(*received, "BGR")
+            _draw(picture)
+        if picture is not None and pygame.display.get_window_size() != inside_wh:
+            inside_wh = pygame.display.get_window_size()
             print("size", *inside_wh, file=answers)
-        if picture is not None:
+        if received is not None:
             print("shown", file=answers)
+        for event in (pygame.event.wait(_POLL_MS), *pygame.event.get()):
+            if event.type == pygame.KEYDOWN and event.key in _ASCII_KEYS:
+                print("key", event.key, file=answers)
+            elif event.type == pygame.QUIT:
+                print("closed", file=answers)
+                return 0
+            elif event.type in (pygame.WINDOWEXPOSED, pygame.WINDOWRESIZED) and picture is not None:
+                _draw(picture)
 
 
-def _is_visible(title: str) -> bool:
-    import cv2
+def _open(title: str, size_wh: tuple[int, int]) -> None:
+    import pygame
 
-    try:
-        return cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) >= 1
-    except cv2.error:
-        # What some of OpenCV's window systems answer once a window is gone.
-        return False
+    pygame.display.set_caption(title)
+    pygame.display.set_icon(pygame.Surface((32, 32)))  # plain, in the place of pygame's own
+    pygame.display.set_mode(size_wh, pygame.RESIZABLE)
 
 
-def screen_wh() -> tuple[int, int]:
-    """Return a width and height, pixels, that every monitor has; 1280x720 where the system does not say."""
-    try:
-        if sys.platform == "win32":
-            metrics = ctypes.windll.user32.GetSystemMetrics
-            return _sane(metrics(0), metrics(1))
-        return _sane(*_x_screen_wh())
-    except (OSError, AttributeError):
-        return _FALLBACK_WH
+def _draw(picture: Surface) -> None:
+    """Draw a picture as large as the window holds it, in its own proportions, in the middle."""
+    import pygame
 
-
-def _sane(width: int, height: int) -> tuple[int, int]:
-    return (width, height) if width >= 64 and height >= 64 else _FALLBACK_WH
-
-
-def _x_screen_wh() -> tuple[int, int]:
-    """Ask the X server. (0, 0) where there is none.
-
-    Raises:
-        OSError: Xlib is not installed.
-    """
-    xlib = ctypes.CDLL("libX11.so.6")
-    xlib.XOpenDisplay.restype = ctypes.c_void_p
-    for function in (xlib.XDisplayWidth, xlib.XDisplayHeight):
-        function.argtypes = [ctypes.c_void_p, ctypes.c_int]
-    xlib.XCloseDisplay.argtypes = [ctypes.c_void_p]
-    display = xlib.XOpenDisplay(None)
-    if not display:
-        return 0, 0
-    try:
-        # Over several monitors the screen is as wide as all of them together.
-        monitors = _x_monitors_wh(display)
-        if monitors:
-            return min(width for width, _ in monitors), min(height for _, height in monitors)
-        screen = xlib.XDefaultScreen(ctypes.c_void_p(display))
-        return xlib.XDisplayWidth(display, screen), xlib.XDisplayHeight(display, screen)
-    finally:
-        xlib.XCloseDisplay(display)
-
-
-def _x_monitors_wh(display: int) -> list[tuple[int, int]]:
-    try:
-        xinerama = ctypes.CDLL("libXinerama.so.1")
-    except OSError:
-        return []
-    xinerama.XineramaQueryScreens.restype = ctypes.POINTER(_Monitor)
-    xinerama.XineramaQueryScreens.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.c_int)]
-    count = ctypes.c_int(0)
-    monitors = xinerama.XineramaQueryScreens(display, ctypes.byref(count))
-    # The few bytes of the answer are not given back: this is asked once.
-    return [(monitors[i].width, monitors[i].height) for i in range(count.value)] if monitors else []
+    window = pygame.display.get_surface()
+    assert window is not None
+    scale = min(window.get_width() / picture.get_width(), window.get_height() / picture.get_height())
+    fitted_wh = max(1, round(picture.get_width() * scale)), max(1, round(picture.get_height() * scale))
+    if fitted_wh != picture.get_size():
+        picture = pygame.transform.scale(picture, fitted_wh)
+    window.fill((0, 0, 0))
+    window.blit(picture, picture.get_rect(center=window.get_rect().center))
+    pygame.display.flip()
 
 
 if __name__ == "__main__":

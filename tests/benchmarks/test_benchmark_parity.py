@@ -13,6 +13,8 @@ from lpnet_rt.errors import SettingsError
 from lpnet_rt.selftest import self_test_frame
 from lpnet_rt.settings import DetectorSettings
 
+Found = tuple[tuple[float, float, float], ...]
+
 
 def detections(*rows: tuple[float, float, float]) -> Detections:
     """Of x, y and score."""
@@ -48,7 +50,7 @@ def test_what_moved_and_what_differs() -> None:
         (((1, 1, 0.5), (3, 1, 0.5)), ((2.1, 1, 0.5),), (0, 1)),
     ],
 )
-def test_gained_and_lost(reference: tuple, found: tuple, expected: tuple[int, int]) -> None:
+def test_gained_and_lost(reference: Found, found: Found, expected: tuple[int, int]) -> None:
     assert compare_detections(detections(*reference), detections(*found))[:2] == expected
 
 

@@ -17,6 +17,7 @@ from lpnet_rt.engines.onnxruntime import OnnxRuntimeEngine
 from lpnet_rt.engines.torch_lpnet_rt import TorchLPNetRTEngine
 from lpnet_rt.engines.trial import self_test
 from lpnet_rt.errors import EngineError, ModelError
+from lpnet_rt.frames import GreyImage
 from lpnet_rt.models import ModelFile, find_model
 from lpnet_rt.networks.lpnet_rt.standardising import Standardise
 from lpnet_rt.networks.lpnet_rt.weights import network_of_onnx
@@ -79,12 +80,13 @@ def test_files_that_are_not_of_this_network(model: ModelFile) -> None:
 @pytest.mark.parametrize("kind", ["eight bits", "raw", "flat", "steep"])
 def test_standardising_on_a_device_is_the_same(size_hw: tuple[int, int], kind: str) -> None:
     rng = np.random.default_rng(3)
-    image = {
+    images: dict[str, GreyImage] = {
         "eight bits": rng.integers(0, 256, size_hw).astype(np.uint8),
         "raw": rng.normal(40_000, 30, size_hw).astype(np.uint16),
         "flat": np.full(size_hw, 7000, np.uint16),
         "steep": (np.arange(size_hw[0] * size_hw[1]).reshape(size_hw) % 60_000).astype(np.uint16),
-    }[kind]
+    }
+    image = images[kind]
     expected = model_input(image, 16, 64)
     bits = image if image.dtype == np.uint8 else image.view(np.int16)
     found = Standardise(size_hw, 16, 64)(torch.from_numpy(np.stack((bits, bits)))).numpy()

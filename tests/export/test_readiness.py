@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def weakest_logit(scores: torch.Tensor) -> float:
 
 
 @pytest.fixture
-def on_the_edge(network: LPNetRT) -> LPNetRT:
+def on_the_edge(network: LPNetRT) -> Iterator[LPNetRT]:
     """An offset at which the weakest blob scores over one half in f32 and under it in f16, or the other way round."""
     before = network.config
     batch = torch.from_numpy(model_input(self_test_frame(), 16, network.config.least_px))

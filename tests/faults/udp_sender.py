@@ -17,7 +17,12 @@ def main() -> None:
     """Send until standard input ends: a sender never outlives the test that started it."""
     port, width, height = (int(argument) for argument in sys.argv[1:4])
     ended = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+
+    def watch() -> None:
+        sys.stdin.read()
+        ended.set()
+
+    threading.Thread(target=watch, daemon=True).start()
     scene = np.random.default_rng(3).normal(100, 20, (height, width)).clip(0, 255).astype(np.uint8)
     with av.open(f"udp://127.0.0.1:{port}?pkt_size=1316", "w", format="mpegts") as container:
         stream = container.add_stream("libx264", rate=_RATE_HZ, options={"g": "10", "bf": "0", "preset": "ultrafast"})

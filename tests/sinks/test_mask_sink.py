@@ -10,7 +10,9 @@ from lpnet_rt.sinks.masks import MaskSink
 
 
 def read(path: Path) -> np.ndarray:
-    return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert picture is not None
+    return picture
 
 
 def test_one_black_and_white_png_of_the_same_stem_and_size(tmp_path: Path, make_report) -> None:

@@ -59,7 +59,7 @@ def test_ten_thousand_frames_reach_a_subscriber_that_subscribed_first(make_repor
 def test_a_subscriber_that_is_waited_for_hears_the_first_frame(make_report, subscribe):
     sink = open_sink()
     late = threading.Timer(0.2, lambda: subscribers.append(subscribe(sink.endpoint, b"lpnet.v1.det.clip.")))
-    subscribers: list = []
+    subscribers: list[zmq.Socket[bytes]] = []
     late.start()
     assert sink.wait()
     sink.write(make_report(0))

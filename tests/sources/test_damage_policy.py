@@ -38,7 +38,8 @@ def _scene(count: int) -> list[np.ndarray]:
 
 def _packets(path: Path) -> list[tuple[int, int]]:
     with av.open(str(path)) as container:
-        return [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+        packets = container.demux(video=0)
+        return [(packet.pos, packet.size) for packet in packets if packet.size and packet.pos is not None]
 
 
 def _read(path: Path) -> tuple[list[Frame], str | None]:

@@ -208,7 +208,12 @@ def test_a_password_by_reference_reaches_the_server(write_video, grey_images, tm
     data = write_video("cam.ts", grey_images(2)).read_bytes()
     (tmp_path / "token").write_text("a/b c\n")
     asked: list[str] = []
-    with _serving(lambda handler: (asked.append(handler.path), _answer(handler, data))) as url:
+
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        asked.append(handler.path)
+        _answer(handler, data)
+
+    with _serving(answer) as url:
         settings = _settings(url.partition("?")[0] + f"?token=${{file:{tmp_path}/token}}")
         with pytest.raises(LostError, match="2 frames were delivered"):
             list(open_source(settings))

@@ -43,7 +43,8 @@ def _delivered(path: Path) -> tuple[list[Frame], str | None]:
 def _packets(path: Path) -> list[tuple[int, int]]:
     """Where each packet lies in the file, and its size."""
     with av.open(str(path)) as container:
-        return [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+        packets = container.demux(video=0)
+        return [(packet.pos, packet.size) for packet in packets if packet.size and packet.pos is not None]
 
 
 _KINDS = [

@@ -1,4 +1,5 @@
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -38,7 +39,9 @@ def found(boxes: list[tuple[int, int, int, int]]) -> Detections:
     )
 
 
-def report(image: np.ndarray, boxes: list[tuple[int, int, int, int]] = (), error: str | None = None, **frame) -> Report:
+def report(
+    image: np.ndarray, boxes: Sequence[tuple[int, int, int, int]] = (), error: str | None = None, **frame
+) -> Report:
     values = {"index": 3, "source": "clip", "pts_s": 0.1, "t_capture_us": 0, "t_read_ns": 0} | frame
     return Report(Frame(image, **values), found(list(boxes)), Latency(0, 0, 0, 0, 0), np.zeros(image.shape), error)
 

@@ -60,9 +60,9 @@ def test_crops_follow_from_seed_and_epoch_and_take_every_frame_once(plain: Path)
         assert torch.equal(truth, again[index][1])
     assert not all(torch.equal(first[i][0], other[i][0]) for i in range(6))
     marked = [f.image.copy() for f in frames]
-    for i, image in enumerate(marked):
-        image[:] = i
-    numbered = [type(f)(f.name, image, f.truth) for f, image in zip(frames, marked, strict=True)]
+    for i, pixels in enumerate(marked):
+        pixels[:] = i
+    numbered = [type(f)(f.name, pixels, f.truth) for f, pixels in zip(frames, marked, strict=True)]
     seen = PaperCrops(numbered, [], recipe, 3)
     assert sorted(float(seen[i][0][0, 0, 0]) for i in range(6)) == [0, 1, 2, 3, 4, 5]
 

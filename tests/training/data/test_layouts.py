@@ -29,7 +29,11 @@ def write(root: Path, name: str, text: str) -> Path:
 
 def found(root: Path, **options) -> list[tuple[str, str | None, str | None, str | None]]:
     entries = open_data_set(root, **options).entries
-    return [(e.name, e.split, e.image and e.image.name, e.mask and e.mask.name) for e in entries]
+    return [(e.name, e.split, name_of(e.image), name_of(e.mask)) for e in entries]
+
+
+def name_of(path: Path | None) -> str | None:
+    return None if path is None else path.name
 
 
 def test_sirst_v1(tmp_path):
