@@ -279,7 +279,7 @@ class ReconnectingSource:
             connection.close()
 
     def _short(self, error: LpnetError) -> str:
-        return str(error).removeprefix(f"{self._shown}: ")
+        return str(error).removeprefix(f"{self._shown}: ").removeprefix("the stream was lost: ")
 
     def _set(self, state: State, reason: str | None, epoch: int | None = None) -> None:
         """Enter a state; whoever asked for changes is called if anything has changed."""
