@@ -28,6 +28,7 @@ __all__ = ["STREAM_SCHEMES", "StreamSource"]
 
 # These hand out frames by the segment, seconds apart.
 _SEGMENTED = ("hls", "dash")
+_VAGUE = "input/output error"
 
 
 class StreamSource:
@@ -196,8 +197,9 @@ class StreamSource:
             raise TruncatedError(f"{self._shown}: damaged: {tally.damage}; {delivered} delivered")
 
     def _knock_and_connect(self, knock: bool) -> str | None:
-        refusal = knock_at(self._url) if knock else None
-        return refusal or self._connect(strict=True)
+        refusal = (knock_at(self._url) if knock else None) or self._connect(strict=True)
+        # FFmpeg calls a name that does not resolve an input/output error.
+        return knock_at(self._url) or refusal if refusal == _VAGUE else refusal
 
     def _connect(self, strict: bool) -> str | None:
         """Open the stream, in the reading thread; return why that failed, or None."""
