@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -15,7 +17,8 @@ from lpnet_rt.sources.freeze import FreezeGuard, Verdict
 
 _RATE_HZ = 30.0
 _SIZE_HW = (128, 160)
-_CLIPS = Path(__file__).parents[2] / "../shared/data/irvideo/clips"
+_DATA = Path(os.environ.get("LPNET_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
+_CLIPS = _DATA / "irvideo/clips"
 
 
 def _scene(dtype: type = np.uint8, speed_px: int = 2, seed: int = 0) -> Iterator[NDArray[np.generic]]:
@@ -139,6 +142,18 @@ def test_other_pictures_start_again() -> None:
     assert watch.see([image] * 30)[-1] == "calibrating"
     assert watch.see([image[:64]]) == ["live"]
     assert watch.see([image[:64].astype(np.uint16)]) == ["live"]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_time_that_a_picture_takes(dtype: type) -> None:
+    images = np.random.default_rng(0).integers(60, 200, (20, 512, 640)).astype(dtype)
+    for shown in (list(images), [images[0].copy() for _ in images]):
+        guard, spent_ns = FreezeGuard(), []
+        for index, image in enumerate(shown):
+            begun_ns = time.perf_counter_ns()
+            guard.update(image, index / _RATE_HZ)
+            spent_ns.append(time.perf_counter_ns() - begun_ns)
+        assert min(spent_ns[1:]) < 100_000
 
 
 def _clips(step: int) -> list[Path]:
