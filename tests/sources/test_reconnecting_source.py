@@ -148,7 +148,7 @@ def test_other_pictures_within_a_stream_are_another_epoch_and_not_rescaled(
     assert np.abs(frames[35].image.astype(int) - large_images[15]).mean() < 10
 
 
-def test_what_refuses_is_asked_again_and_told_once(
+def test_what_refuses_is_asked_again_and_named_once(
     server: _Server, write_video, grey_images, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.answers = [b"", b"", b"<html>starting</html>" * 99, write_video("cam.ts", grey_images(5)).read_bytes()]
