@@ -61,10 +61,14 @@ class Connection(Source, Protocol):
     """One connection to a live source: it is made once, breaks once, and is never mended.
 
     Attributes:
+        shown: What it is called in messages, without passwords.
         is_recording: True where what is read ends by itself, as a file does.
         is_over: True once it is closed and nothing of it is left behind, no thread and no handle.
         counts: What came of it so far.
     """
+
+    @property
+    def shown(self) -> str: ...
 
     @property
     def is_recording(self) -> bool: ...

@@ -75,6 +75,9 @@ class CameraSource:
 
     16-bit grey (``Y16``) is asked for first, because a thermal camera's own 8-bit picture has lost the small
     differences; a camera that has none delivers its usual picture, turned grey.
+
+    Attributes:
+        shown: What it is called in messages.
     """
 
     def __init__(self, device: int | str, settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -86,7 +89,7 @@ class CameraSource:
             clock: Tells when each frame was read, and waits between failed reads.
         """
         self._device, self._settings = device, settings
-        self._shown = f"camera {device}"
+        self.shown = f"camera {device}"
         self._name = settings.name or source_name(f"camera-{device}" if isinstance(device, int) else Path(device).stem)
         self._limit = settings.frames
         self._timeout_s = self._silence_s = settings.open_timeout_s
@@ -96,7 +99,7 @@ class CameraSource:
         self._clock = clock
         self._capture: cv2.VideoCapture | None = None
         self._reported_hw = (0, 0)
-        self._calls = BlockingCalls(self._shown)
+        self._calls = BlockingCalls(self.shown)
 
     def connect(self, knock: bool = False) -> None:
         """Open the camera; ``close`` in another thread interrupts it.
@@ -114,7 +117,7 @@ class CameraSource:
         except TimeoutError as error:
             self.close()
             raise SourceError(
-                f"{self._shown}: did not open within {self._timeout_s:g} s; unplug it and plug it in again"
+                f"{self.shown}: did not open within {self._timeout_s:g} s; unplug it and plug it in again"
             ) from error
         except SourceError:
             self.close()
@@ -212,7 +215,7 @@ class CameraSource:
     def _silent(self) -> SourceError:
         kind = LostError if self._delivered else SourceError
         reason = f"no frame came for {self._limit_s:g} s ({self._delivered} frames were delivered)"
-        return kind(f"{self._shown}: {reason}; check the cable")
+        return kind(f"{self.shown}: {reason}; check the cable")
 
     def _open(self, device: int | str) -> float:
         """Open the camera in the reading thread; return its rate, 0 where it has none."""
@@ -221,7 +224,7 @@ class CameraSource:
         video4linux = isinstance(device, int) and sys.platform == "linux"
         capture = cv2.VideoCapture(device, cv2.CAP_V4L2 if video4linux else cv2.CAP_ANY)
         if not capture.isOpened():
-            raise SourceError(f"{self._shown}: cannot be opened; another program may use it, or this user may not")
+            raise SourceError(f"{self.shown}: cannot be opened; another program may use it, or this user may not")
         if video4linux:
             capture.set(cv2.CAP_PROP_FOURCC, _Y16)
             if int(capture.get(cv2.CAP_PROP_FOURCC)) == _Y16:
@@ -242,8 +245,8 @@ class CameraSource:
         try:
             grey = grey_counts(image, self._reported_hw)
         except ValueError as error:
-            raise SourceError(f"{self._shown}: delivers pictures that are not read: {error}") from error
-        check_size((grey.shape[0], grey.shape[1]), self._shown)
+            raise SourceError(f"{self.shown}: delivers pictures that are not read: {error}") from error
+        check_size((grey.shape[0], grey.shape[1]), self.shown)
         return grey
 
     def _frame(self, image: GreyImage, pts_s: float, now_ns: int) -> Frame:

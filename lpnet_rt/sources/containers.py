@@ -56,6 +56,8 @@ _FILE_OPTIONS = _LIMITS | {
 }
 _STREAM_OPTIONS = _LIMITS | {
     "rtsp_flags": "prefer_tcp",
+    # FFmpeg would measure the frame rate over 20 frames before it hands out the first one.
+    "fpsprobesize": "4",
     # No playlist or session description that comes over the network may open a file of this machine.
     "protocol_whitelist": "rtsp,rtsps,http,https,udp,rtp,srtp,srt,tcp,tls,rtmp,crypto,httpproxy",
     "format_whitelist": ",".join(sorted(STREAM_FORMATS)),

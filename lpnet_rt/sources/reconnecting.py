@@ -16,9 +16,7 @@ from lpnet_rt.settings import SourceSettings
 from lpnet_rt.sources.backoff import Backoff
 from lpnet_rt.sources.base import Connection, UnusableSourceError
 from lpnet_rt.sources.blocking import FinishedError
-from lpnet_rt.sources.naming import url_scheme
 from lpnet_rt.sources.states import EpochCounter, OnState, SourceCounts, SourceState, State
-from lpnet_rt.text import redact_url
 
 __all__ = ["ReconnectingSource"]
 
@@ -56,7 +54,7 @@ class ReconnectingSource:
 
         Args:
             connection: Makes a connection that is not connected yet.
-            settings: ``spec``, ``frames`` are used.
+            settings: ``frames`` is used.
             clock: Tells since when a state lasts.
             on_state: Called with every change of state, in whichever thread noticed it; it must not block.
             backoff: The pauses between attempts; None takes 0.2 to 1 s, and after ten minutes up to 10 s.
@@ -65,8 +63,6 @@ class ReconnectingSource:
             SettingsError: The settings allow no connection: a password that the URL refers to is not there.
         """
         self._make, self._clock, self._on_state = connection, clock, on_state
-        spec = settings.spec
-        self._shown = redact_url(spec) if url_scheme(spec) else f"camera {spec}"
         self._limit = settings.frames
         self._lock = threading.RLock()
         self._closed = threading.Event()
@@ -83,7 +79,7 @@ class ReconnectingSource:
         self._logged: tuple[State, bool] = ("connecting", False)
         self._state = SourceState("connecting", None, clock.unix_us(), self._away_since_ns)
         self._connection: Connection | None = connection()
-        self._name = self._connection.name
+        self._name, self._shown = self._connection.name, self._connection.shown
 
     @property
     def name(self) -> str:
@@ -158,6 +154,8 @@ class ReconnectingSource:
         Raises:
             UnusableSourceError: It can never be read.
         """
+        if self._connected:
+            return True
         begun_ns = self._clock.monotonic_ns()
         try:
             connection = self._fresh_connection()
@@ -279,7 +277,7 @@ class ReconnectingSource:
             connection.close()
 
     def _short(self, error: LpnetError) -> str:
-        return str(error).removeprefix(f"{self._shown}: ")
+        return str(error).removeprefix(f"{self._shown}: ").removeprefix("the stream was lost: ")
 
     def _set(self, state: State, reason: str | None, epoch: int | None = None) -> None:
         """Enter a state; whoever asked for changes is called if anything has changed."""

@@ -28,6 +28,7 @@ __all__ = ["STREAM_SCHEMES", "StreamSource"]
 
 # These hand out frames by the segment, seconds apart.
 _SEGMENTED = ("hls", "dash")
+_VAGUE = "input/output error"
 
 
 class StreamSource:
@@ -36,6 +37,9 @@ class StreamSource:
     A damaged frame is delivered with ``damage`` set. One that cannot be decoded (a lost packet, the time before the
     first key frame) is left out, counted in ``dropped`` and leaves a gap in ``index``. User and password of the URL
     appear in no message and no name.
+
+    Attributes:
+        shown: What it is called in messages: the URL without its secrets.
     """
 
     def __init__(self, settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -48,8 +52,8 @@ class StreamSource:
         Raises:
             SettingsError: A password that the URL refers to is not there.
         """
-        self._shown = redact_url(settings.spec)
-        self._name = settings.name or source_name(self._shown.partition("://")[2])
+        self.shown = redact_url(settings.spec)
+        self._name = settings.name or source_name(self.shown.partition("://")[2])
         self._frame_limit = settings.frames
         self._settings = settings
         self._timeout_s = self._silence_s = settings.open_timeout_s
@@ -87,7 +91,7 @@ class StreamSource:
             self.close()
             kind = UnusableSourceError if failure == NO_PROTOCOL else SourceError
             # Raised outside of any handler: the cause would carry the whole URL.
-            raise kind(f"{self._shown}: cannot open the stream: {failure}")
+            raise kind(f"{self.shown}: cannot open the stream: {failure}")
 
     @property
     def name(self) -> str:
@@ -188,16 +192,17 @@ class StreamSource:
         delivered = "1 frame was" if tally.delivered == 1 else f"{tally.delivered} frames were"
         if not tally.delivered:
             reason = failure or "it ended"
-            raise SourceError(f"{self._shown}: no frame could be decoded: {reason}; check what the camera sends")
+            raise SourceError(f"{self.shown}: no frame could be decoded: {reason}; check what the camera sends")
         lack = failure or self._tail
         if lack or not self._recording:
-            raise LostError(f"{self._shown}: the stream was lost: {lack or 'it ended'}; {delivered} delivered")
+            raise LostError(f"{self.shown}: the stream was lost: {lack or 'it ended'}; {delivered} delivered")
         if tally.damage:
-            raise TruncatedError(f"{self._shown}: damaged: {tally.damage}; {delivered} delivered")
+            raise TruncatedError(f"{self.shown}: damaged: {tally.damage}; {delivered} delivered")
 
     def _knock_and_connect(self, knock: bool) -> str | None:
-        refusal = knock_at(self._url) if knock else None
-        return refusal or self._connect(strict=True)
+        refusal = (knock_at(self._url) if knock else None) or self._connect(strict=True)
+        # FFmpeg calls a name that does not resolve an input/output error.
+        return knock_at(self._url) or refusal if refusal == _VAGUE else refusal
 
     def _connect(self, strict: bool) -> str | None:
         """Open the stream, in the reading thread; return why that failed, or None."""
@@ -205,8 +210,8 @@ class StreamSource:
         if isinstance(opened, str):
             return opened
         self._container = opened
-        stream = pick_video_stream(opened, self._shown)
-        self._decoder = VideoDecoder(opened, stream, self._shown, strict)
+        stream = pick_video_stream(opened, self.shown)
+        self._decoder = VideoDecoder(opened, stream, self.shown, strict)
         self._extent, self._sender_clock = self._decoder.extent, self._decoder.sender_clock
         rate = stream.average_rate or stream.guessed_rate
         self._rate_hz = float(rate) if rate else None

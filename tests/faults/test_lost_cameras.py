@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import http.server
 import itertools
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -142,7 +145,7 @@ def test_a_sender_that_stops_and_is_started_again(udp_camera: Peer, read: Read) 
 
 @pytest.mark.parametrize(
     ("host", "reason"),
-    [("127.0.0.1", "connection refused"), ("no-such-camera.invalid", "name|resolution|input/output")],
+    [("127.0.0.1", "connection refused"), ("no-such-camera.invalid", "name|resolution")],
 )
 def test_a_camera_that_is_never_there(read: Read, host: str, reason: str, caplog: pytest.LogCaptureFixture) -> None:
     reader = read(f"rtsp://user:s3cret@{host}:{free_port()}/cam")
@@ -157,6 +160,23 @@ def test_a_camera_that_is_never_there(read: Read, host: str, reason: str, caplog
     assert len(logged) == 1
     assert f"{host}" in logged[0]
     assert "s3cret" not in logged[0] + str(reader.states)
+
+
+def test_a_run_says_what_it_waits_for_and_ends_by_a_signal() -> None:
+    command = [sys.executable, "-m", "lpnet_rt", "--source", f"rtsp://u:s3cret@127.0.0.1:{free_port()}/cam"]
+    with subprocess.Popen([*command, "--no-publish", "--quiet"], stderr=subprocess.PIPE, text=True) as run:
+        try:
+            assert run.stderr is not None
+            said = run.stderr.readline()
+            time.sleep(1.5)
+            run.send_signal(signal.SIGINT)
+            rest = run.stderr.read()
+            assert run.wait(10) == 130
+        finally:
+            run.kill()
+    assert "connecting: cannot open the stream: connection refused; waiting for it" in said
+    assert "s3cret" not in said + rest
+    assert rest.count("connecting") == 0
 
 
 class _MotionJpeg(http.server.BaseHTTPRequestHandler):
