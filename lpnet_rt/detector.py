@@ -8,8 +8,9 @@ for detection in detector.detect(image).centroid_xy: ...
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,7 +34,24 @@ _NOT_FINITE = "expected finite scores, found NaN or infinity"
 class Detector:
     """A model in an engine, with its threshold; threads may share one, and take turns in the engine."""
 
-    def __init__(self, card: ModelCard, choice: Choice, threshold: float, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        card: ModelCard,
+        choice: Choice,
+        threshold: float,
+        clock: Clock = SYSTEM_CLOCK,
+        reopen: Callable[[Choice], Choice] | None = None,
+    ) -> None:
+        """Use an engine that is open.
+
+        Args:
+            card: Of the model.
+            choice: The engine, and why it was taken.
+            threshold: Of the peak of a detection, 0 to 1.
+            clock: Source of the times in reports.
+            reopen: Opens the engine of a choice again; None where that is not possible.
+        """
+        self._reopen = reopen
         self.card = card
         self.choice = choice
         self.threshold = threshold
@@ -55,7 +73,13 @@ class Detector:
         settings = settings or DetectorSettings()
         model = find_model(settings.model)
         threshold = model.card.threshold if settings.threshold is None else settings.threshold
-        return cls(model.card, choose_engine(model, settings), threshold, clock)
+
+        def reopen(choice: Choice) -> Choice:
+            engine = choice.engine
+            pinned = msgspec.structs.replace(settings, engine=engine.name, precision=engine.precision)
+            return choose_engine(model, pinned)
+
+        return cls(model.card, choose_engine(model, settings), threshold, clock, reopen)
 
     def detect(self, image: GreyImage) -> Detections:
         """Find targets in one image.
@@ -117,6 +141,22 @@ class Detector:
         self._scorer.stop()
 
     @property
+    def can_reopen(self) -> bool:
+        """Whether the engine can be opened again after it has failed."""
+        return self._reopen is not None
+
+    def reopen(self) -> None:
+        """Open the engine again after it has failed, at the same precision; nothing of the old one is used.
+
+        Raises:
+            EngineError: It cannot be opened, or fails its self-test.
+        """
+        if self._reopen is None:
+            raise EngineError(f"{self.choice.engine.name}: cannot be opened again")
+        self.choice = self._reopen(self.choice)
+        self._scorer = make_scorer(self.choice.engine, self.card, self._clock)
+
+    @property
     def most_frames(self) -> int:
         """Frames that are worth giving :meth:`reports` at once; 1 where the engine has no device of its own."""
         return self._scorer.most_frames
@@ -142,9 +182,9 @@ class Detector:
         left = []
         for place, frame in enumerate(frames):
             if frame.damage is not None:
-                done[place] = self._failed(frame, f"damaged: {frame.damage}")
+                done[place] = self.failed(frame, f"damaged: {frame.damage}")
             elif min(frame.size_hw) < LEAST_SIDE_PX:
-                done[place] = self._failed(frame, _too_small(frame.size_hw))
+                done[place] = self.failed(frame, _too_small(frame.size_hw))
             else:
                 left.append(place)
         free_ns = 0  # since when this thread has had nothing else to detect
@@ -153,8 +193,13 @@ class Detector:
             done[left[index]], free_ns = self._finish(frames[left[index]], scored, free_ns)
         return [done[place] for place in range(len(frames))]
 
-    def _failed(self, frame: Frame, problem: str) -> Report:
-        """A frame that is not judged: what a damaged picture shows is not what the camera saw."""
+    def failed(self, frame: Frame, problem: str) -> Report:
+        """Report a frame that is not judged: it is damaged or too small, or the engine has failed.
+
+        Args:
+            frame: The frame.
+            problem: What is wrong, in one line.
+        """
         now = self._clock.monotonic_ns()
         waited_ms = (now - frame.t_read_ns) / 1e6
         return Report(

@@ -6,19 +6,21 @@ takes frames from the sources in turn, as many as are waiting where its engine h
 for a batch to fill.
 
 Sources fail apart: an error in one ends its session, after the frames that came before it, and the others go on. An
-error in the detector ends the run. A sink that fails is given up, and its session goes on without it; a session ends
+engine that fails is opened again, at most three times a minute; then, and after any other error in the detector, the
+run ends. A sink that fails is given up, and its session goes on without it; a session ends
 when none of its sinks is left. The first error is raised from ``run``.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import logging
 import threading
 from collections.abc import Sequence
 
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
 from lpnet_rt.detector import Detector
-from lpnet_rt.errors import LpnetError
+from lpnet_rt.errors import EngineError, LpnetError
 from lpnet_rt.frames import Frame
 from lpnet_rt.pipeline.lanes import FullPolicy, LaneClosed, Lanes
 from lpnet_rt.pipeline.session import Session
@@ -28,9 +30,13 @@ from lpnet_rt.text import redact
 
 __all__ = ["Pipeline"]
 
+_logger = logging.getLogger(__name__)
+
 _QUEUED_FRAMES = 2
 _QUEUED_REPORTS = 2
 _IDLE_S = 0.05
+# An engine that fails more often than this is not worth opening again.
+_MAX_FAILURES, _FAILURES_S = 3, 60.0
 _HELD_S = 0.005
 _JOIN_S = 0.5
 _JOIN_TRIES = 10
@@ -54,6 +60,7 @@ class Pipeline:
         self._open = dict(enumerate(sessions))
         self._stopped = threading.Event()
         self._ticked_ns = 0
+        self._failed_ns: list[int] = []
 
     def stop(self) -> None:
         """End soon; may be called from a signal handler or another thread."""
@@ -166,13 +173,29 @@ class Pipeline:
                 frames = [
                     dataclasses.replace(frame, dropped=frame.dropped + late, late=late) for _, frame, late in taken
                 ]
-                reports = self._detector.reports(frames)
+                reports = self._reports(frames)
                 for (number, _, _), report in zip(taken, reports, strict=True):
                     self._lanes.deliver(number, report)
         except LaneClosed:
             pass  # nothing is left to detect
         except BaseException as error:
             self._lanes.fail(error)
+
+    def _reports(self, frames: Sequence[Frame]) -> list[Report]:
+        """Do frames; where the engine fails, they fail with it, and it is opened again, if not for the fourth time."""
+        try:
+            return self._detector.reports(frames)
+        except EngineError as error:
+            now_ns = self._clock.monotonic_ns()
+            self._failed_ns = [at_ns for at_ns in self._failed_ns if now_ns - at_ns < _FAILURES_S * 1e9]
+            too_many = len(self._failed_ns) >= _MAX_FAILURES
+            if self._stopped.is_set() or too_many or not self._detector.can_reopen:
+                raise
+            self._failed_ns.append(now_ns)
+            _logger.warning("%s; opening the engine again", error)
+            reports = [self._detector.failed(frame, f"the engine failed: {error}") for frame in frames]
+            self._detector.reopen()
+            return reports
 
 
 def _lane(source: Source, batch: int) -> tuple[int, FullPolicy]:

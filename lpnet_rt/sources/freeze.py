@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lpnet_rt.frames import STD_FLOOR_8BIT, STD_FLOOR_RAW, GreyImage
+from lpnet_rt.frames import GreyImage
+from lpnet_rt.preprocessing.frame_and_local import STD_FLOOR_8BIT, STD_FLOOR_RAW
 
 __all__ = ["FreezeGuard", "Verdict"]
 

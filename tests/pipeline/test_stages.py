@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lpnet_rt.detector import Detector
+from lpnet_rt.engines import Choice, Engine
 from lpnet_rt.errors import EngineError, SinkError, TruncatedError
 from lpnet_rt.frames import Frame
 from lpnet_rt.models import ModelCard
@@ -382,3 +383,64 @@ def test_reports_go_through_the_stages_of_their_session(detector: Detector) -> N
     Pipeline([session(Frames(3), sink, stages=[mark])], detector).run()
     assert seen == [0, 1, 2]
     assert [report.error for report in sink.reports] == ["marked"] * 3
+
+
+class Unsteady:
+    """An engine of ours that throws on every n-th call."""
+
+    precision = "f32"
+
+    def __init__(self, engine: Engine, every: int) -> None:
+        self.name, self._engine, self._every, self._calls = engine.name, engine, every, 0
+
+    def score(self, batch: np.ndarray) -> np.ndarray:
+        self._calls += 1
+        if self._calls % self._every == 0:
+            raise EngineError("the device was lost")
+        return self._engine.score(batch)
+
+
+def unsteady(detector: Detector, every: int) -> Detector:
+    choice = type(detector.choice)
+
+    def reopen(_: Choice) -> Choice:
+        return choice(Unsteady(detector.choice.engine, every), "test")
+
+    return Detector(detector.card, reopen(detector.choice), detector.threshold, reopen=reopen)
+
+
+def test_an_engine_that_fails_is_opened_again_and_costs_the_frames_it_had(detector: Detector, caplog) -> None:
+    sink = Recorder()
+    Pipeline([session(Frames(35), sink)], unsteady(detector, every=10)).run()
+    failed = [report.frame.index for report in sink.reports if report.error is not None]
+    assert failed == [9, 19, 29]
+    assert sink.reports[9].error == "frame 9: the engine failed: the device was lost"
+    assert sink.indices == list(range(35))
+    assert caplog.messages == ["the device was lost; opening the engine again"] * 3
+
+
+def test_an_engine_that_keeps_failing_ends_the_run_with_its_error(detector: Detector) -> None:
+    sink = Recorder()
+    with pytest.raises(EngineError, match="the device was lost"):
+        Pipeline([session(Frames(1_000), sink)], unsteady(detector, every=10)).run()
+    assert sink.indices == list(range(39))
+    assert sink.outcome == "error: the device was lost"
+
+
+def test_failures_that_lie_far_apart_are_forgotten(detector: Detector) -> None:
+    class Slow:
+        now_ns = 0
+
+        def monotonic_ns(self) -> int:
+            self.now_ns += 1_000_000_000
+            return self.now_ns
+
+        def unix_us(self) -> int:
+            return self.now_ns // 1000
+
+        def sleep(self, seconds: float) -> None: ...
+
+    sink = Recorder()
+    Pipeline([session(Frames(400), sink)], unsteady(detector, every=40), Slow()).run()
+    assert sink.indices == list(range(400))
+    assert sum(report.error is not None for report in sink.reports) == 10

@@ -25,7 +25,7 @@ def _scene(dtype: type = np.uint8, speed_px: int = 2, seed: int = 0) -> Iterator
     """Clouds that drift, with noise: no two pictures are alike."""
     rng = np.random.default_rng(seed)
     clouds = cv2.GaussianBlur(rng.normal(0, 1, _SIZE_HW), (0, 0), 12, borderType=cv2.BORDER_REFLECT)
-    clouds /= clouds.std()
+    clouds = clouds / clouds.std()
     middle, spread, noise = (110, 25, 2) if dtype == np.uint8 else (7000, 150, 8)
     for index in range(100_000):
         counts = middle + spread * np.roll(clouds, speed_px * index, 1) + rng.normal(0, noise, _SIZE_HW)

@@ -5,17 +5,18 @@ from fractions import Fraction
 
 import av
 import av.packet
+import av.stream
 import pytest
 
 from lpnet_rt.sources.sender_clock import SenderClock
 
 
-def _packet(pts: int, sent_us: int | None = None) -> av.Packet:
+def _packet(pts: int, sent_us: int | None = None) -> av.Packet[av.stream.Stream]:
     """A packet at 90 kHz, with the sender's time of it as FFmpeg adds it."""
     packet = av.Packet(b"data")
     packet.pts, packet.time_base = pts, Fraction(1, 90_000)
     if sent_us is not None:
-        reference = av.packet.PacketSideData(av.packet.packet_sidedata_type_from_literal("prft"), 16)
+        reference = av.packet.PacketSideData(av.packet.packet_sidedata_type_from_literal("prft"), 16)  # type: ignore[call-arg]
         reference.update(struct.pack("<qi4x", sent_us, 24))
         packet.set_sidedata(reference)
     return packet
