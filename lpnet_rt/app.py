@@ -21,6 +21,7 @@ from lpnet_rt.clock import SYSTEM_CLOCK, Clock
 from lpnet_rt.detector import Detector
 from lpnet_rt.errors import SettingsError, SinkError
 from lpnet_rt.pipeline import Pipeline, Session
+from lpnet_rt.pipeline.guard import PictureGuard
 from lpnet_rt.settings import Settings, SourceSettings
 from lpnet_rt.sinks.base import SinkRunner
 from lpnet_rt.sinks.opening import Outputs, open_outputs
@@ -131,16 +132,28 @@ class _Job:
             )
             self._runners = [runner for outputs in opened for runner in outputs.runners]
             self.is_running = True
-            self._drive(sources, detector, opened)
+            guards = [
+                PictureGuard(source, log, settings.frozen_after_s, self._clock)
+                for source, log, settings in zip(sources, logs, self._settings.sources, strict=True)
+            ]
+            self._drive(sources, guards, detector, opened)
         self._raise_failures()
 
-    def _drive(self, sources: Sequence[Source], detector: Detector, opened: Sequence[Outputs]) -> None:
+    def _drive(
+        self,
+        sources: Sequence[Source],
+        guards: Sequence[PictureGuard],
+        detector: Detector,
+        opened: Sequence[Outputs],
+    ) -> None:
         """Run the pipeline, which closes the outputs, and say what was done, also where an error ended it."""
         tallies = [Tally(source.name, source.frame_count, self._clock) for source in sources]
         sessions = []
-        for source, outputs, tally, settings in zip(sources, opened, tallies, self._settings.sources, strict=True):
-            stages = [tally.count] if outputs.stamper is None else [tally.count, outputs.stamper.number]
-            sessions.append(Session(source, outputs.runners, stages, settings.frames))
+        for number, source in enumerate(sources):
+            outputs, max_frames = opened[number], self._settings.sources[number].frames
+            stages = [guards[number].check, tallies[number].count]
+            stages += [] if outputs.stamper is None else [outputs.stamper.number]
+            sessions.append(Session(source, outputs.runners, stages, max_frames))
         pipeline = self._pipeline = Pipeline(sessions, detector, self._clock)
         quiet = self._settings.output.quiet
         bars = ProgressBars(tallies, enabled=not quiet)
