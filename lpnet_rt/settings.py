@@ -22,9 +22,11 @@ __all__ = [
     "PublishSettings",
     "Settings",
     "SourceSettings",
+    "bytes_of",
     "load_settings",
     "merge",
     "require_source",
+    "seconds_of",
 ]
 
 _SHOWN_LIMIT = 200
@@ -37,6 +39,12 @@ Wait = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 # msgspec would name the choices in alphabetical order.
 _EngineChoice = Annotated[
     Literal["auto", EngineName], msgspec.Meta(description=f"one of auto, {', '.join(get_args(EngineName))}")
+]
+_Duration = Annotated[
+    str, msgspec.Meta(pattern=r"^[0-9]{1,6}(s|m|h|d)\Z", description="a number with s, m, h or d, such as 5m")
+]
+_Size = Annotated[
+    str, msgspec.Meta(pattern=r"^[0-9]{1,6}(MB|GB|TB)\Z", description="a number with MB, GB or TB, such as 20GB")
 ]
 _PrecisionChoice = Annotated[
     Literal["auto", Precision], msgspec.Meta(description=f"one of auto, {', '.join(get_args(Precision))}")
@@ -127,6 +135,9 @@ class OutputSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     Attributes:
         show: Open a window with the overlay.
         save: Video file (.mp4 or .mkv) for the overlay, or, with ``/`` at the end, a folder for one picture per frame.
+        segment: Begin a new video file after this time, such as ``5m`` or ``1h``, with the time (UTC) in its name.
+        keep_age: Delete segments that are older, such as ``7d``; needs ``segment``.
+        keep_size: Delete the oldest segments where all together are larger, such as ``20GB``; needs ``segment``.
         jsonl: File for one JSON object per frame; ``-`` is standard output.
         masks: Folder for one 0/255 PNG per frame (sources of single images only).
         overwrite: Replace files that exist; else they are refused.
@@ -135,6 +146,9 @@ class OutputSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     show: bool = False
     save: str | None = None
+    segment: _Duration | None = None
+    keep_age: _Duration | None = None
+    keep_size: _Size | None = None
     jsonl: str | None = None
     masks: str | None = None
     overwrite: bool = False
@@ -221,12 +235,27 @@ def require_source(settings: Settings) -> None:
 def _refuse_values(settings: Settings, origin: str, given: Mapping[str, object]) -> None:
     """Refuse what no type says: files that no video can be written to."""
     save = settings.output.save
+    output = settings.output
+    if output.segment is None and (output.keep_age or output.keep_size):
+        raise SettingsError(f"{origin}: output.keep_age and output.keep_size delete segments; give output.segment, too")
+    if output.segment is not None and (save is None or save.endswith("/")):
+        raise SettingsError(f"{origin}: output.segment: expected a video to divide, found none; give --save FILE.mkv")
     if save is not None and not save.endswith("/") and Path(save).suffix.lower() not in _VIDEO_SUFFIXES:
         place = "flags" if "output.save" in given else origin
         raise SettingsError(
             f"{place}: output.save: expected a file that ends in .mp4 or .mkv, or a folder that ends in /, "
             f"found {_shown(save)}"
         )
+
+
+def seconds_of(duration: str) -> float:
+    """Seconds of a duration such as ``90s``, ``5m``, ``1h`` or ``7d``."""
+    return int(duration[:-1]) * {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}[duration[-1]]
+
+
+def bytes_of(size: str) -> int:
+    """Bytes of a size such as ``500MB``, ``20GB`` or ``1TB``, in powers of 1000."""
+    return int(size[:-2]) * {"MB": 10**6, "GB": 10**9, "TB": 10**12}[size[-2:]]
 
 
 def merge(kind: type[_Table], tree: Mapping[str, object], flags: Mapping[str, object], origin: str) -> _Table:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from lpnet_rt.selftest import self_test_frame
-from lpnet_rt.sinks.opening import free_name
+from lpnet_rt.sinks.naming import free_name
 
 PROGRAM = (sys.executable, "-m", "lpnet_rt", "run", "--no-publish", "--quiet", "--engine", "onnxruntime")
 WAIT_S = 60.0

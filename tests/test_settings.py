@@ -70,7 +70,10 @@ def test_whole_numbers_are_fine_where_any_number_is(tmp_path: Path) -> None:
         ("[detector]\ntreshold = 0.5\n", "unknown key detector.treshold; did you mean detector.threshold?"),
         ("[sourec]\nspec = 'x'\n", "unknown key sourec; did you mean source?"),
         ("zzz = 1\n", "unknown key zzz; known: source, detector, publish, output"),
-        ("[output]\nwwww = 1\n", "unknown key output.wwww; known: show, save, jsonl, masks, overwrite, quiet"),
+        (
+            "[output]\nwwww = 1\n",
+            "unknown key output.wwww; known: show, save, segment, keep_age, keep_size, jsonl, masks, overwrite, quiet",
+        ),
         ("[detector]\nthreshold = 'high'\n", "detector.threshold: expected a number from over 0 to 1, found 'high'"),
         ("[detector]\nthreads = true\n", "detector.threads: expected a whole number of at least 1, found True"),
         ("[source]\nframes = 0\n", "source.frames: expected a whole number of at least 1, found 0"),

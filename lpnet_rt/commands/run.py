@@ -62,6 +62,13 @@ FLAGS: tuple[tuple[str, str, dict[str, object]], ...] = (
     ),
     ("--show", "output.show", {"action": "store_true", "help": "window with overlay: q quits, space pauses, s saves"}),
     ("--save", "output.save", {"metavar": "FILE", "help": "save the overlay as .mp4 or .mkv, or in a folder/"}),
+    ("--segment", "output.segment", {"metavar": "TIME", "help": "begin a new video file every TIME, such as 5m"}),
+    ("--keep-age", "output.keep_age", {"metavar": "TIME", "help": "delete segments that are older, such as 7d"}),
+    (
+        "--keep-size",
+        "output.keep_size",
+        {"metavar": "SIZE", "help": "delete the oldest segments over SIZE, such as 20GB"},
+    ),
     ("--jsonl", "output.jsonl", {"metavar": "FILE", "help": "one JSON object per frame (- for standard output)"}),
     ("--masks", "output.masks", {"metavar": "DIR", "help": "one 0/255 PNG per image"}),
     ("--overwrite", "output.overwrite", {"action": "store_true", "help": "replace output files that exist"}),

@@ -1,11 +1,14 @@
-"""What the files are called that a sink writes for single images."""
+"""What the files are called that sinks write."""
 
 from __future__ import annotations
+
+import time
+from pathlib import Path
 
 from lpnet_rt.errors import SinkError
 from lpnet_rt.frames import Frame
 
-__all__ = ["ImageNames"]
+__all__ = ["ImageNames", "free_name"]
 
 
 class ImageNames:
@@ -34,3 +37,13 @@ class ImageNames:
             )
         self._pages[frame.stem] = (file, page + 1)
         return frame.stem if page == 0 else f"{frame.stem}-{page + 1}"
+
+
+def free_name(path: str, unix_us: int) -> str:
+    """Return a path where nothing stands: this one, or one with the time (UTC) in its name."""
+    given = Path(path)
+    if not given.exists():
+        return path
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(unix_us / 1e6))
+    names = (f"{given.stem}-{stamp}{tail}{given.suffix}" for tail in ("", *(f"-{n}" for n in range(2, 1000))))
+    return str(next(place for name in names if not (place := given.with_name(name)).exists()))

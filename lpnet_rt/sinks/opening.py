@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +15,11 @@ from lpnet_rt.clock import Clock
 from lpnet_rt.detector import Detector
 from lpnet_rt.errors import SinkError
 from lpnet_rt.messages import FrameStamper
-from lpnet_rt.settings import OutputSettings, Settings
+from lpnet_rt.settings import OutputSettings, Settings, bytes_of, seconds_of
 from lpnet_rt.sinks.base import SinkRunner
 from lpnet_rt.sinks.jsonl import JsonlSink, LineFile
 from lpnet_rt.sinks.masks import MaskSink
+from lpnet_rt.sinks.naming import free_name
 from lpnet_rt.sinks.runner import DirectSink, QueuedSink
 from lpnet_rt.sinks.zmq import Publisher, ZmqSink
 from lpnet_rt.sources import Source
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lpnet_rt.sinks.base import Sink
     from lpnet_rt.view.overlay import Painter
 
-__all__ = ["Outputs", "free_name", "open_outputs"]
+__all__ = ["Outputs", "open_outputs"]
 
 
 @dataclass(slots=True)
@@ -94,16 +94,6 @@ def open_outputs(
     return opened
 
 
-def free_name(path: str, unix_us: int) -> str:
-    """Return a path where nothing stands: this one, or one with the time (UTC) in its name."""
-    given = Path(path)
-    if not given.exists():
-        return path
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(unix_us / 1e6))
-    names = (f"{given.stem}-{stamp}{tail}{given.suffix}" for tail in ("", *(f"-{n}" for n in range(2, 1000))))
-    return str(next(place for name in names if not (place := given.with_name(name)).exists()))
-
-
 @dataclass(frozen=True, slots=True)
 class _Shared:
     detector: Detector
@@ -132,7 +122,7 @@ def _open(outputs: Outputs, output: OutputSettings, source: Source, log: StateLo
         names = [path.name for path in source.files]
         queued(MaskSink(output.masks, detector.threshold, names, output.overwrite), "masks")
     if output.save:
-        queued(_picture_sink(output.save, output.overwrite, source, _painter(source, detector, shared.clock)), "save")
+        queued(_picture_sink(output, source, _painter(source, detector, shared.clock), shared.clock), "save")
 
 
 def _open_window(opened: Sequence[Outputs], sources: Sequence[Source], detector: Detector, clock: Clock) -> None:
@@ -172,15 +162,21 @@ def _of_source(output: OutputSettings, source: Source, is_one_of_several: bool, 
     return msgspec.structs.replace(output, **changes)
 
 
-def _picture_sink(save: str, overwrite: bool, source: Source, painter: Painter) -> Sink:
+def _picture_sink(output: OutputSettings, source: Source, painter: Painter, clock: Clock) -> Sink:
     """A folder gets a picture for each image, any other name a video; FFmpeg is only imported for the latter."""
-    if _is_folder(save):
+    assert output.save is not None
+    if _is_folder(output.save):
         from lpnet_rt.sinks.pictures import PictureSink
 
-        return PictureSink(save, painter, overwrite)
-    from lpnet_rt.sinks.video import VideoSink
+        return PictureSink(output.save, painter, output.overwrite)
+    from lpnet_rt.sinks.recording import RecordingSink, Retention
 
-    return VideoSink(save, source.rate_hz, painter, overwrite)
+    retention = Retention(
+        segment_s=None if output.segment is None else seconds_of(output.segment),
+        keep_s=None if output.keep_age is None else seconds_of(output.keep_age),
+        keep_bytes=None if output.keep_size is None else bytes_of(output.keep_size),
+    )
+    return RecordingSink(output.save, source.rate_hz, painter, clock, retention, output.overwrite)
 
 
 def _is_folder(save: str) -> bool:

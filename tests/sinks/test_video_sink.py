@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ from lpnet_rt.errors import SinkError
 from lpnet_rt.sinks.video import VideoSink
 from lpnet_rt.view.overlay import Painter, Status, draw
 
+HERE = Path(__file__).parent
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(HERE.parent)}  # where made_reports.py is
 KILLED = """
 import os, sys
 from conftest import SteppedClock, make
@@ -57,7 +60,7 @@ def test_the_video_holds_the_overlay_of_every_frame_at_its_time(tmp_path: Path, 
 def test_a_killed_program_leaves_a_video_that_plays(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"out.{ending}"
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED, str(path)], cwd=Path(__file__).parent, timeout=60, check=False
+        [sys.executable, "-c", KILLED, str(path)], cwd=HERE, env=ENVIRONMENT, timeout=60, check=False
     )
     assert killed.returncode == 9
     pictures, _ = decode(path)
@@ -139,7 +142,8 @@ sink.close()
 def test_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, tmp_path / "out.mkv"],
-        cwd=Path(__file__).parent,
+        cwd=HERE,
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=60,
