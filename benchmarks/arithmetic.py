@@ -33,7 +33,7 @@ def count_macs(model: ModelFile, size_hw: tuple[int, int]) -> int | None:
 
     graph = ov.Core().read_model(model.content)
     rule = model.card.input
-    padded = [max(-(-side // rule.multiple) * rule.multiple, rule.least) for side in size_hw]
+    padded = [rule.padded_px(side) for side in size_hw]
     channels = graph.input(0).get_partial_shape()[1].get_length()
     graph.reshape([1, channels, *padded])
     return sum(_macs(node) for node in graph.get_ordered_ops())

@@ -31,9 +31,9 @@ from lpnet_rt.models.lpnetga_card import INPUT_PX
 from lpnet_rt.networks.lpnetga.folding import fold_batch_norm
 from lpnet_rt.networks.lpnetga.network import LPNetGA
 from lpnet_rt.networks.lpnetga.patches import coverage
-from lpnet_rt.networks.lpnetga.predict import unit_range
 from lpnet_rt.networks.lpnetga.strips import Strips
 from lpnet_rt.networks.lpnetga.weights import load_lpnetga
+from lpnet_rt.preprocessing.paper_resize import resized
 
 __all__ = ["Form", "main", "measure", "published_loop"]
 
@@ -204,8 +204,7 @@ def _frame(path: Path | None) -> Score:
     if image.dtype not in (np.uint8, np.uint16):
         raise DataError(f"{path}: expected 8 or 16 bits a pixel, found {image.dtype}; convert it first")
     grey = to_grey(image)  # type: ignore[arg-type]  # the line above is what the type says
-    small = cv2.resize(unit_range(grey), (INPUT_PX, INPUT_PX), interpolation=cv2.INTER_LINEAR)
-    return small.astype(np.float32)
+    return resized(grey, (INPUT_PX, INPUT_PX))
 
 
 def _on_host(score: Tensor) -> Score:

@@ -2,8 +2,8 @@
 
     python -m lpnet_rt.benchmarks.parity [--source FILE] [--frames N] [--model M] [--engines E,...]
 
-The reference is ONNX Runtime in f32 where it is installed, else the first engine in f32. Two detections are the same
-where each is the other's nearest, within three pixels.
+The reference is ONNX Runtime in f32 where it is installed, else the first engine in f32. Detections are matched
+as the parity gate of exported files does it (:mod:`lpnet_rt.agreement`).
 """
 
 from __future__ import annotations
@@ -13,44 +13,21 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 
+from lpnet_rt.agreement import Agreement, compare
 from lpnet_rt.benchmarks.choosing import load_detectors
 from lpnet_rt.benchmarks.results import Parity
 from lpnet_rt.benchmarks.stages import engine_name
 from lpnet_rt.benchmarks.tables import parity_table
 from lpnet_rt.benchmarks.videos import first_frames
 from lpnet_rt.console import exit_code_of
-from lpnet_rt.detections import Detections
 from lpnet_rt.detector import Detector
 from lpnet_rt.errors import SettingsError
 from lpnet_rt.frames import GreyImage
 from lpnet_rt.sources.demo import DemoScene
 
-__all__ = ["compare_detections", "compare_engines", "demo_frames", "main", "reference_of"]
-
-_SAME_PX = 3.0
-
-
-def compare_detections(reference: Detections, found: Detections) -> tuple[int, int, float, float]:
-    """Match one frame's detections.
-
-    Returns:
-        How many were gained and lost, the largest move of a centroid (pixels), the largest difference of a score.
-    """
-    if not len(reference) or not len(found):
-        return len(found), len(reference), 0.0, 0.0
-    apart_px = np.linalg.norm(reference.centroid_xy[:, None] - found.centroid_xy[None], axis=2)
-    nearest = apart_px.argmin(axis=1)
-    rows = np.arange(len(reference))
-    same = (apart_px.argmin(axis=0)[nearest] == rows) & (apart_px[rows, nearest] <= _SAME_PX)
-    if not same.any():
-        return len(found), len(reference), 0.0, 0.0
-    differences = np.abs(reference.score[same] - found.score[nearest[same]])
-    matched = int(same.sum())
-    moved_px = float(apart_px[rows, nearest][same].max())
-    return len(found) - matched, len(reference) - matched, moved_px, float(differences.max())
+__all__ = ["compare_engines", "demo_frames", "main", "reference_of"]
 
 
 def reference_of(detectors: Sequence[Detector]) -> Detector | None:
@@ -73,19 +50,20 @@ def compare_engines(
     expected = [reference.detect(image) for image in images]
     rows = []
     for detector in others:
-        compared = [compare_detections(want, detector.detect(img)) for want, img in zip(expected, images, strict=True)]
-        gained, lost, moves_px, differences = zip(*compared, strict=True)
+        agreement = Agreement()
+        for want, image in zip(expected, images, strict=True):
+            agreement.add(compare(want, detector.detect(image)))
         rows.append(
             Parity(
                 name=name,
                 engine=engine_name(detector),
                 reference=engine_name(reference),
-                frames=len(images),
-                detections=sum(len(one) for one in expected),
-                gained=sum(gained),
-                lost=sum(lost),
-                largest_move_px=max(moves_px),
-                largest_score_difference=max(differences),
+                frames=agreement.frames,
+                detections=agreement.detections,
+                gained=agreement.gained,
+                lost=agreement.lost,
+                largest_move_px=agreement.moved_px,
+                largest_score_difference=agreement.score_apart,
             )
         )
     return rows

@@ -9,12 +9,12 @@ import numpy as np
 
 from lpnet_rt.benchmarks.results import Spread, StageTimes
 from lpnet_rt.clock import Clock
-from lpnet_rt.detections import detect
+from lpnet_rt.detections import detect_hot, least_score
 from lpnet_rt.detector import Detector
+from lpnet_rt.engines.scorer import HostScorer
 from lpnet_rt.errors import EngineError
 from lpnet_rt.frames import Frame
 from lpnet_rt.messages import FrameStamper, encode
-from lpnet_rt.preprocessing.frame_and_local import model_input
 from lpnet_rt.reports import Latency, Report
 
 __all__ = ["engine_name", "measure_stages"]
@@ -100,17 +100,15 @@ def _run_round(detector: Detector, frames: Sequence[Frame], batch: int, clock: C
 
 def _report_batch(detector: Detector, frames: Sequence[Frame], clock: Clock) -> list[Report]:
     """What ``Detector.report`` does, for many frames at once; the times of the batch are shared out evenly."""
-    rule, (height, width) = detector.card.input, frames[0].size_hw
-    began = clock.monotonic_ns()
-    batch = np.concatenate([model_input(frame.image, rule.multiple, rule.least) for frame in frames])
-    prepared = clock.monotonic_ns()
-    scores = detector.choice.engine.score(batch)[:, 0, :height, :width].copy()
-    inferred = clock.monotonic_ns()
-    found = [detect(score, frame.image, detector.threshold) for score, frame in zip(scores, frames, strict=True)]
-    shares = np.diff([began, prepared, inferred, clock.monotonic_ns()]) / 1e6 / len(frames)
-    prepare_ms, infer_ms, detect_ms = (float(share) for share in shares)
+    scorer = HostScorer(detector.choice.engine, detector.card, clock)
+    scored = scorer.score_batch([frame.image for frame in frames], least_score(detector.threshold))
+    found = [detect_hot(one.hot, frame.image, detector.threshold) for one, frame in zip(scored, frames, strict=True)]
+    times_ns = [scored[0].began_ns, scored[0].prepared_ns, scored[0].scored_ns, clock.monotonic_ns()]
+    prepare_ms, infer_ms, detect_ms = (float(share) for share in np.diff(times_ns) / 1e6 / len(frames))
     latency = Latency(0.0, prepare_ms, infer_ms, detect_ms, prepare_ms + infer_ms + detect_ms)
-    return [Report(frame, these, latency, score) for frame, these, score in zip(frames, found, scores, strict=True)]
+    return [
+        Report(frame, these, latency, one.score_map()) for frame, these, one in zip(frames, found, scored, strict=True)
+    ]
 
 
 def _summarise(engine: str, size_wh: tuple[int, int], batch: int, times: _Times) -> StageTimes:

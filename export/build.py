@@ -7,22 +7,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
+from lpnet_rt.agreement import Agreement
+from lpnet_rt.engines.base import Engine
+from lpnet_rt.engines.torch_module import TorchModuleEngine
 from lpnet_rt.errors import ModelError, SettingsError
-from lpnet_rt.export.cards import CardFacts, input_rule, make_card, package_versions, signed
+from lpnet_rt.export.cards import CardFacts, make_card, package_versions, signed
 from lpnet_rt.export.gate_frames import GateFrame, batches, fit
 from lpnet_rt.export.loading import load_exported
 from lpnet_rt.export.onnx import write_onnx
-from lpnet_rt.export.parity import Agreement, Gate, Score, run_gate
+from lpnet_rt.export.parity import Gate, run_gate
 from lpnet_rt.export.precision import plan_precision
 from lpnet_rt.export.readiness import refuse_unrunnable
 from lpnet_rt.export.shapes import Shapes
 from lpnet_rt.models import ModelCard, ModelFile, write_card
 from lpnet_rt.models.built import Built, Format, Precision
+from lpnet_rt.networks.lpnet_rt.card import input_rule
 from lpnet_rt.networks.lpnet_rt.inference import ScoredLPNetRT, apply_plan
 from lpnet_rt.networks.lpnet_rt.network import LPNetRT
-from lpnet_rt.preprocessing.frame_and_local import ModelInput
+from lpnet_rt.preprocessing.rules import ModelInput, prepare
 from lpnet_rt.staging import staged
 
 __all__ = ["SUFFIX", "ExportRequest", "Exported", "export_model", "written_suffixes"]
@@ -103,9 +108,10 @@ def export_model(network: LPNetRT, out: Path, facts: CardFacts, request: ExportR
         written = _write(module, partial[suffix], request, card)
         card = signed(card, partial[suffix].read_bytes())
         write_card(partial[".json"], card)
-        gate = Gate(request.frames, request.shapes, card.input, card.threshold, request.precision)
+        gate = Gate(request.frames, request.shapes, card)
         try:
-            agreements = run_gate(module, written.engines or load_exported(partial[suffix], card), gate)
+            engines = written.engines or load_exported(partial[suffix], card)
+            agreements = run_gate(TorchModuleEngine(module), engines, gate)
             refuse_unrunnable(ModelFile(partial[suffix], partial[suffix].read_bytes(), card), written.engines)
         except ModelError as error:
             raise ModelError(f"{out}: {error}; nothing was written") from error
@@ -123,7 +129,7 @@ class _Written:
     """What runs in which precision, in one line; and what runs the file, where nothing reads that from disk."""
 
     plan: str
-    engines: dict[str, Score] = dataclasses.field(default_factory=dict)
+    engines: dict[str, Engine] = dataclasses.field(default_factory=dict)
 
 
 def _check(out: Path, request: ExportRequest) -> None:
@@ -198,4 +204,5 @@ def _write_openvino(module: ScoredLPNetRT, path: Path, request: ExportRequest, c
 
 def _inputs(module: ScoredLPNetRT, request: ExportRequest) -> list[ModelInput]:
     fitted = [fit(frame, request.shapes) for frame in request.frames]
-    return [batch for _, batch in batches(fitted, request.shapes, input_rule(module.network))]
+    rule = input_rule(module.network)
+    return [np.concatenate([prepare(i, rule) for i in images]) for _, images in batches(fitted, request.shapes, rule)]

@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import torch
 from torch import nn
 
-from lpnet_rt.detections import Detections, detect
-from lpnet_rt.engines.tiled import seen_px
+from lpnet_rt.detections import Detections, detect_hot, least_score
+from lpnet_rt.engines.scorer import HostScorer
+from lpnet_rt.engines.torch_module import TorchModuleEngine
 from lpnet_rt.errors import ModelError
-from lpnet_rt.models import InputRule, ModelCard, SelfTest
+from lpnet_rt.models import ModelCard, SelfTest
 from lpnet_rt.models.built import Built
-from lpnet_rt.networks.lpnet_rt.network import CELL_PX, LPNetRT
-from lpnet_rt.preprocessing.frame_and_local import model_input
+from lpnet_rt.networks.lpnet_rt.card import card_of
+from lpnet_rt.networks.lpnet_rt.inference import ScoredLPNetRT
+from lpnet_rt.networks.lpnet_rt.network import LPNetRT
 from lpnet_rt.selftest import SELF_TEST_THRESHOLD, self_test_frame
 
 __all__ = [
     "CARD_KEY",
     "CardFacts",
     "card_text",
-    "input_rule",
     "make_card",
     "package_versions",
     "read_card_text",
@@ -47,32 +47,19 @@ class CardFacts:
     notes: str
 
 
-def input_rule(network: LPNetRT) -> InputRule:
-    """How frames become this network's input."""
-    return InputRule(multiple=CELL_PX, least=network.config.least_px)
-
-
 def make_card(network: LPNetRT, facts: CardFacts, built: Built) -> ModelCard:
     """The card of a file that is still to be written, so without that file's hash."""
-    found = _reference_detections(network)
-    return ModelCard(
-        name=facts.name,
-        network="LPNetRT",
-        # As it will be read: JSON knows lists and no tuples.
-        config=msgspec.json.decode(msgspec.json.encode(network.config.as_dict())),
-        parameters=sum(value.numel() for value in network.parameters()),
-        input=input_rule(network),
-        threshold=facts.threshold,
+    card = card_of(network, facts.name, facts.threshold)
+    found = _reference_detections(network, card)
+    return msgspec.structs.replace(
+        card,
         weights_sha256=weights_sha256(network),
-        file_sha256="",
         self_test=SelfTest(
             centroid_xy=[(round(float(x), 4), round(float(y), 4)) for x, y in found.centroid_xy],
             score=[round(float(value), 5) for value in found.score],
         ),
         **{field: getattr(facts, field) for field in ("trained_on", "measured", "licences", "notes")},
         built=built,
-        reach_px=seen_px(network.config.as_dict()),
-        grid_px=CELL_PX,
     )
 
 
@@ -111,14 +98,12 @@ def package_versions(*packages: str) -> dict[str, str]:
     return versions
 
 
-def _reference_detections(network: LPNetRT) -> Detections:
+def _reference_detections(network: LPNetRT, card: ModelCard) -> Detections:
     """What PyTorch in fp32 finds in the self-test's frame."""
     image = self_test_frame()
-    height, width = image.shape
-    with torch.inference_mode():
-        logits, _ = network(torch.from_numpy(model_input(image, CELL_PX, network.config.least_px)))
-    scores = torch.sigmoid(logits)[0, 0, :height, :width].contiguous().numpy()
-    return detect(scores, image, SELF_TEST_THRESHOLD)
+    scorer = HostScorer(TorchModuleEngine(ScoredLPNetRT(network)), card)
+    (hot,) = scorer.find([image], least_score(SELF_TEST_THRESHOLD))
+    return detect_hot(hot, image, SELF_TEST_THRESHOLD)
 
 
 def weights_sha256(network: nn.Module) -> str:

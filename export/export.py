@@ -9,10 +9,11 @@ from pathlib import Path
 
 from lpnet_rt.errors import SettingsError
 from lpnet_rt.export.build import SUFFIX, Exported, ExportRequest, export_model, written_suffixes
-from lpnet_rt.export.cards import CardFacts, input_rule
+from lpnet_rt.export.cards import CardFacts
 from lpnet_rt.export.gate_frames import gate_frames
 from lpnet_rt.export.shapes import Shapes, read_shapes
 from lpnet_rt.models.built import Precision
+from lpnet_rt.networks.lpnet_rt.card import input_rule
 from lpnet_rt.staging import refuse_inputs, refuse_outputs
 from lpnet_rt.text import printable
 from lpnet_rt.training.loop.loop import load_checkpoint

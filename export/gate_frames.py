@@ -14,7 +14,6 @@ from lpnet_rt.errors import SourceError
 from lpnet_rt.export.shapes import Shapes
 from lpnet_rt.frames import GreyImage
 from lpnet_rt.models import InputRule
-from lpnet_rt.preprocessing.frame_and_local import ModelInput, model_input
 from lpnet_rt.selftest import self_test_frame
 from lpnet_rt.settings import SourceSettings
 from lpnet_rt.sources import open_source
@@ -80,7 +79,9 @@ def fit(frame: GateFrame, shapes: Shapes) -> GateFrame:
     return GateFrame(frame.name, image.copy())
 
 
-def batches(frames: Sequence[GateFrame], shapes: Shapes, rule: InputRule) -> list[tuple[list[GateFrame], ModelInput]]:
+def batches(
+    frames: Sequence[GateFrame], shapes: Shapes, rule: InputRule
+) -> list[tuple[list[GateFrame], list[GreyImage]]]:
     """Frames of one size together, in batches that the file takes; the last of a size is filled up with its first.
 
     Args:
@@ -89,17 +90,11 @@ def batches(frames: Sequence[GateFrame], shapes: Shapes, rule: InputRule) -> lis
         rule: Of the network.
 
     Returns:
-        Frames and the (B, 2, H, W) float32 input made of them.
+        Frames, and the images of a whole batch, of which they are the first.
     """
     batch = min(max(2, shapes.least[0]), shapes.most[0])
-    groups: dict[tuple[int, ...], list[tuple[GateFrame, ModelInput]]] = {}
+    groups: dict[tuple[int, ...], list[GateFrame]] = {}
     for frame in frames:
-        made = model_input(frame.image, rule.multiple, rule.least)
-        groups.setdefault(made.shape, []).append((frame, made))
-    out = []
-    for members in groups.values():
-        for start in range(0, len(members), batch):
-            chunk = members[start : start + batch]
-            whole = [chunk[index % len(chunk)][1] for index in range(batch)]
-            out.append(([frame for frame, _ in chunk], np.concatenate(whole)))
-    return out
+        groups.setdefault(tuple(rule.padded_px(side) for side in frame.image.shape), []).append(frame)
+    chunks = [members[i : i + batch] for members in groups.values() for i in range(0, len(members), batch)]
+    return [(chunk, [chunk[i % len(chunk)].image for i in range(batch)]) for chunk in chunks]

@@ -14,7 +14,6 @@ from lpnet_rt.export.cards import (
     CARD_KEY,
     CardFacts,
     card_text,
-    input_rule,
     make_card,
     package_versions,
     read_card_text,
@@ -24,6 +23,7 @@ from lpnet_rt.export.shapes import Shapes, any_size
 from lpnet_rt.export.tracing import without_deprecation
 from lpnet_rt.models import ModelCard, write_card
 from lpnet_rt.models.built import Built
+from lpnet_rt.networks.lpnet_rt.card import input_rule
 from lpnet_rt.networks.lpnet_rt.inference import ScoredLPNetRT
 from lpnet_rt.networks.lpnet_rt.network import LPNetRT
 from lpnet_rt.staging import staged

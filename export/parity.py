@@ -1,35 +1,26 @@
 """The parity gate: an exported file must find what PyTorch in fp32 finds, on real frames.
 
-A detection may not appear, vanish or move by more than ``selftest.MOVE_LIMIT_PX``, and its score may differ by
-``selftest.SCORE_LIMIT`` of the file's precision. A detection whose score lies that close to the threshold may
+A detection may not appear, vanish or move by more than ``agreement.MOVE_LIMIT_PX``, and its score may differ by
+``agreement.SCORE_LIMIT`` of the file's precision. A detection whose score lies that close to the threshold may
 appear or vanish: on either side of it both answers are within the limit. In a frame in which nothing is found, the
 frame's highest score may differ by as much.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import nn
-
-from lpnet_rt.detections import Detections, detect
+from lpnet_rt.agreement import SCORE_LIMIT, Agreement, compare
+from lpnet_rt.detections import detect_hot, least_score
+from lpnet_rt.engines.base import Engine
+from lpnet_rt.engines.scorer import HostScorer, Scored
 from lpnet_rt.errors import ModelError
 from lpnet_rt.export.gate_frames import GateFrame, batches, fit
 from lpnet_rt.export.shapes import Shapes
-from lpnet_rt.models import InputRule
-from lpnet_rt.preprocessing.frame_and_local import ModelInput
-from lpnet_rt.selftest import MOVE_LIMIT_PX, SCORE_LIMIT
+from lpnet_rt.models import ModelCard
 
-__all__ = ["Agreement", "Gate", "Score", "compare", "compare_maps", "run_gate"]
-
-Score = Callable[[ModelInput], NDArray[np.float32]]
-
-# Two detections further apart than this are two targets, not one that moved.
-_SAME_TARGET_PX = 3.0
+__all__ = ["Gate", "run_gate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,55 +30,19 @@ class Gate:
     Attributes:
         frames: Real frames.
         shapes: Sizes that the file takes.
-        rule: How frames become input.
-        threshold: The model card's.
-        precision: ``f32``, ``f16``, ``bf16`` or ``int8``: which limit.
+        card: The file's: input rule, threshold, and the precision, which says how far scores may differ.
     """
 
     frames: Sequence[GateFrame]
     shapes: Shapes
-    rule: InputRule
-    threshold: float
-    precision: str
+    card: ModelCard
 
 
-@dataclass(slots=True)
-class Agreement:
-    """How far two sets of detections are apart.
-
-    Attributes:
-        frames: Compared.
-        detections: Of the reference.
-        moved_px: Largest distance of a detection from the reference's.
-        score_apart: Largest difference of a detection's score, or of the highest score of an empty frame.
-        gained: Detections that the reference has not, all of them near the threshold.
-        lost: Detections that only the reference has, all of them near the threshold.
-        near: One line for each that was gained or lost: which, in which frame, where, of what score.
-        problem: What breaks a limit, in one line, or None.
-    """
-
-    frames: int = 0
-    detections: int = 0
-    moved_px: float = 0.0
-    score_apart: float = 0.0
-    gained: int = 0
-    lost: int = 0
-    near: list[str] = field(default_factory=list)
-    problem: str | None = field(default=None)
-
-    def __str__(self) -> str:
-        near = f", {self.gained} gained and {self.lost} lost at the threshold" if self.near else ""
-        return (
-            f"{self.detections} detections in {self.frames} frames, moved by at most {self.moved_px:.3f} px, "
-            f"scores differ by at most {self.score_apart:.4f}{near}"
-        )
-
-
-def run_gate(reference: nn.Module, engines: dict[str, Score], gate: Gate) -> dict[str, Agreement]:
+def run_gate(reference: Engine, engines: dict[str, Engine], gate: Gate) -> dict[str, Agreement]:
     """Hold every engine to what PyTorch finds.
 
     Args:
-        reference: (B, 2, H, W) to (B, 1, H, W), fp32, on the processor, in evaluation mode.
+        reference: The network in fp32, on the processor.
         engines: The exported file in each engine that reads it, by name.
         gate: Frames and limits.
 
@@ -97,89 +52,35 @@ def run_gate(reference: nn.Module, engines: dict[str, Score], gate: Gate) -> dic
     Raises:
         ModelError: A limit is broken; the message names engine, frame and what differs.
     """
+    card, min_score = gate.card, least_score(gate.card.threshold)
     agreements = {name: Agreement() for name in engines}
+    scorers = {name: HostScorer(engine, card) for name, engine in engines.items()}
     fitted = [fit(frame, gate.shapes) for frame in gate.frames]
-    for members, batch in batches(fitted, gate.shapes, gate.rule):
-        with torch.inference_mode():
-            expected = reference(torch.from_numpy(batch)).numpy()
-        for name, score in engines.items():
-            found = score(batch)
-            if found.shape != expected.shape:
-                raise ModelError(f"parity gate: {name}: expected scores of {expected.shape}, found {found.shape}")
-            for index, frame in enumerate(members):
-                height, width = frame.image.shape
-                maps = [np.array(scores[index, 0, :height, :width], np.float32) for scores in (expected, found)]
-                compare_maps(maps[0], maps[1], frame, gate, agreements[name])
-                if agreements[name].problem is not None:
-                    problem = agreements[name].problem
-                    raise ModelError(f"parity gate: {name} {gate.precision}, frame {frame.name}: {problem}")
+    for members, images in batches(fitted, gate.shapes, card.input):
+        expected = HostScorer(reference, card).score_batch(images, min_score)
+        for name, scorer in scorers.items():
+            for frame, want, found in zip(members, expected, scorer.score_batch(images, min_score), strict=False):
+                problem = _compare(want, found, frame, card, agreements[name])
+                if problem is not None:
+                    raise ModelError(f"parity gate: {name} {card.built.precision}, frame {frame.name}: {problem}")
     return agreements
 
 
-def compare_maps(
-    expected: NDArray[np.float32], found: NDArray[np.float32], frame: GateFrame, gate: Gate, agreement: Agreement
-) -> None:
-    """Compare the score maps (H, W) of one frame, and add what is found to ``agreement``."""
-    agreement.frames += 1
-    if not np.isfinite(found).all():
-        agreement.problem = "expected finite scores, found NaN or infinity"
-        return
-    sides = [detect(scores, frame.image, gate.threshold) for scores in (expected, found)]
-    before = len(agreement.near)
-    compare(sides[0], sides[1], gate.threshold, SCORE_LIMIT[gate.precision], agreement)
-    agreement.near[before:] = [f"frame {frame.name}: {line}" for line in agreement.near[before:]]
-    if agreement.problem is None and not len(sides[0]) and not len(sides[1]):
-        apart = abs(float(expected.max()) - float(found.max()))
+def _compare(expected: Scored, found: Scored, frame: GateFrame, card: ModelCard, agreement: Agreement) -> str | None:
+    """Add a frame to an agreement; what breaks a limit, in one line, or None."""
+    if not found.hot.finite:
+        return "expected finite scores, found NaN or infinity"
+    sides = [detect_hot(scored.hot, frame.image, card.threshold) for scored in (expected, found)]
+    comparison, limit = compare(sides[0], sides[1]), SCORE_LIMIT[card.built.precision]
+    agreement.add(comparison)
+    problem = comparison.problem(card.built.precision)
+    for score, line in comparison.lone():
+        agreement.near.append(f"frame {frame.name}: the {line}")
+        if score > card.threshold + limit:
+            problem = problem or f"a {line}"
+    if not len(sides[0]) and not len(sides[1]):
+        apart = abs(float(expected.score_map().max()) - float(found.score_map().max()))
         agreement.score_apart = max(agreement.score_apart, apart)
-        if apart > SCORE_LIMIT[gate.precision]:
-            agreement.problem = (
-                f"the highest score of a frame without detections differs by {apart:.3f}, "
-                f"at most {SCORE_LIMIT[gate.precision]} allowed"
-            )
-
-
-def compare(
-    expected: Detections, found: Detections, threshold: float, score_limit: float, agreement: Agreement
-) -> None:
-    """Compare the detections of one frame, and add what is found to ``agreement``.
-
-    Args:
-        expected: The reference's.
-        found: The engine's.
-        threshold: Both were made with.
-        score_limit: How far scores may differ.
-        agreement: Gets the figures, and the problem if there is one.
-    """
-    agreement.detections += len(expected)
-    left = set(range(len(found)))
-    for index, centroid in enumerate(expected.centroid_xy):
-        distance_px = {other: float(np.hypot(*(found.centroid_xy[other] - centroid))) for other in left}
-        nearest = min(distance_px, key=lambda other: distance_px[other], default=None)
-        if nearest is None or distance_px[nearest] > _SAME_TARGET_PX:
-            agreement.lost += 1
-            _judge_lone(expected, index, "vanished", threshold + score_limit, agreement)
-            continue
-        left.remove(nearest)
-        apart = abs(float(expected.score[index]) - float(found.score[nearest]))
-        agreement.moved_px = max(agreement.moved_px, distance_px[nearest])
-        agreement.score_apart = max(agreement.score_apart, apart)
-        if distance_px[nearest] > MOVE_LIMIT_PX:
-            moved = f"moved by {distance_px[nearest]:.2f} px, at most {MOVE_LIMIT_PX} allowed"
-            agreement.problem = agreement.problem or f"the detection at {_place(centroid)} {moved}"
-        if apart > score_limit:
-            differs = f"differs by {apart:.3f}, at most {score_limit} allowed"
-            agreement.problem = agreement.problem or f"the score of the detection at {_place(centroid)} {differs}"
-    for other in sorted(left):
-        agreement.gained += 1
-        _judge_lone(found, other, "appeared", threshold + score_limit, agreement)
-
-
-def _judge_lone(side: Detections, index: int, what: str, certain: float, agreement: Agreement) -> None:
-    score, place = float(side.score[index]), _place(side.centroid_xy[index])
-    agreement.near.append(f"the detection at {place} of score {score:.3f} {what}")
-    if score > certain:
-        agreement.problem = agreement.problem or f"a detection at {place} of score {score:.3f} {what}"
-
-
-def _place(centroid_xy: NDArray[np.float32]) -> str:
-    return f"({centroid_xy[0]:.1f}, {centroid_xy[1]:.1f})"
+        if apart > limit:
+            problem = f"the highest score of a frame without detections differs by {apart:.3f}, at most {limit} allowed"
+    return problem

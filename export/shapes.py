@@ -119,7 +119,7 @@ def _read(flag: str, text: str, batch: int, rule: InputRule) -> BatchSize:
     match = _SPEC.match(text)
     if match is None:
         raise SettingsError(f"{flag} {text}: expected HxW or BxHxW, such as 512x640 or 4x512x640")
-    height, width = (max(-(-int(side) // rule.multiple) * rule.multiple, rule.least) for side in match.groups()[1:])
+    height, width = (rule.padded_px(int(side)) for side in match.groups()[1:])
     if not int(match[2]) or not int(match[3]) or max(height, width) > LARGEST_PX:
         raise SettingsError(f"{flag} {text}: expected sides of 1 to {LARGEST_PX} pixels")
     return (int(match[1]) if match[1] is not None else batch), height, width

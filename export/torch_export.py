@@ -7,19 +7,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 from torch.export import ExportedProgram
 
-from lpnet_rt.errors import EngineError, reason
+from lpnet_rt.engines.torch_module import TorchModuleEngine
 from lpnet_rt.export.cards import CARD_KEY, card_text
-from lpnet_rt.export.parity import Score
 from lpnet_rt.export.shapes import Shapes
 from lpnet_rt.export.tracing import without_deprecation
 from lpnet_rt.models import ModelCard
-from lpnet_rt.preprocessing.frame_and_local import ModelInput
 
 __all__ = ["CARD_FILE", "trace", "write_torch_export"]
 
@@ -39,23 +35,12 @@ def trace(module: nn.Module, shapes: Shapes, device: str = "cpu") -> ExportedPro
         return torch.export.export(module, (sample,), dynamic_shapes=(shapes.dynamic(),), strict=False)
 
 
-def write_torch_export(module: nn.Module, path: Path, shapes: Shapes, card: ModelCard) -> Score:
+def write_torch_export(module: nn.Module, path: Path, shapes: Shapes, card: ModelCard) -> TorchModuleEngine:
     """Write one file with the card inside.
 
     Returns:
-        The program that was written, as a function from (B, 2, H, W) to (B, 1, H, W), both float32; it raises
-        EngineError for a size that the program does not take.
+        The program that was written, as an engine, which raises EngineError for a size that it does not take.
     """
     program = trace(module, shapes)
     torch.export.save(program, path, extra_files={CARD_FILE: card_text(card)})
-    traced = program.module()
-
-    def score(batch: ModelInput) -> NDArray[np.float32]:
-        try:
-            with torch.inference_mode():
-                scores: NDArray[np.float32] = traced(torch.from_numpy(batch)).numpy()
-        except (RuntimeError, AssertionError) as error:
-            raise EngineError(f"torch: {reason(error)}") from error
-        return scores
-
-    return score
+    return TorchModuleEngine(program.module(), card.built.precision, name="torch-export", autocast=False)

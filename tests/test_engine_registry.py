@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from lpnet_rt import engine_registry as registry
+from lpnet_rt.agreement import SCORE_LIMIT
 from lpnet_rt.detector import Detector
 from lpnet_rt.engine_registry import EngineName, Precision, all_specs, specs_for
 from lpnet_rt.engines import candidates_for, choose_engine
 from lpnet_rt.models import find_model
-from lpnet_rt.selftest import SCORE_LIMIT, self_test_frame
+from lpnet_rt.selftest import self_test_frame
 from lpnet_rt.settings import DetectorSettings
 
 # One module, as someone would write it who adds an engine.

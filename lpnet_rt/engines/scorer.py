@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
 from lpnet_rt.detections import HotPixels, hot_pixels
 from lpnet_rt.engines.base import DeviceEngine, Engine, ForgetfulEngine, StoppableEngine
-from lpnet_rt.engines.tiled import UNTILED_PX, TiledEngine, seen_px
-from lpnet_rt.errors import EngineError
+from lpnet_rt.engines.tiled import UNTILED_PX, TiledEngine
+from lpnet_rt.errors import EngineError, ModelError
 from lpnet_rt.frames import GreyImage
 from lpnet_rt.models import ModelCard
 from lpnet_rt.preprocessing.frame_and_local import ModelInput
@@ -114,7 +114,7 @@ class HostScorer:
         """Keep the engine; see :func:`make_scorer`."""
         self._engine, self._card, self._clock = engine, card, clock
         # Frames of a network without a reach become small squares, whatever their size.
-        reach_px = _reach_px(card)
+        reach_px = card.known_reach_px()
         tiled = None if reach_px is None else TiledEngine(engine, reach_px, grid_px=card.grid_px)
         self._scoring: Engine = tiled or engine
         self.turn = threading.Lock()
@@ -126,16 +126,25 @@ class HostScorer:
     def score_each(self, frames: Sequence[GreyImage], least_score: float) -> Iterator[tuple[int, Scored]]:
         """See :class:`Scorer`."""
         for place, image in enumerate(frames):
-            began_ns = self._clock.monotonic_ns()
-            batch = self._prepared(image)
-            prepared_ns = self._clock.monotonic_ns()
-            scores = self._scores(batch, image.shape)
-            scored_ns = self._clock.monotonic_ns()
-            yield place, Scored(_hot(scores, least_score), scores, began_ns, prepared_ns, scored_ns)
+            yield place, self.score_batch([image], least_score)[0]
+
+    def score_batch(self, frames: Sequence[GreyImage], least_score: float) -> list[Scored]:
+        """Score frames whose model inputs have one size in one go; each has the times of the whole batch.
+
+        Raises:
+            EngineError: The engine failed, or the model file takes another size only.
+            ModelError: What the model computes has not the size of its input.
+        """
+        began_ns = self._clock.monotonic_ns()
+        batch = self._prepared(frames)
+        prepared_ns = self._clock.monotonic_ns()
+        score_maps = self._scores(batch, frames)
+        scored_ns = self._clock.monotonic_ns()
+        return [Scored(_hot(scores, least_score), scores, began_ns, prepared_ns, scored_ns) for scores in score_maps]
 
     def score_map(self, image: GreyImage) -> NDArray[np.float32]:
         """See :class:`Scorer`."""
-        return self._scores(self._prepared(image), image.shape)
+        return self._scores(self._prepared([image]), [image])[0]
 
     def stop(self) -> None:
         """See :class:`Scorer`."""
@@ -147,18 +156,26 @@ class HostScorer:
         if isinstance(self._engine, ForgetfulEngine):
             self._engine.forget()
 
-    def _prepared(self, image: GreyImage) -> ModelInput:
-        batch = prepare(image, self._card.input)
+    def _prepared(self, frames: Sequence[GreyImage]) -> ModelInput:
+        inputs = [prepare(image, self._card.input) for image in frames]
+        batch = inputs[0] if len(inputs) == 1 else np.concatenate(inputs)
         wrong = self._card.built.wrong_size(batch.shape)
         if wrong is not None:
             raise EngineError(f"{self._card.name}: {wrong}")
         return batch
 
-    def _scores(self, batch: ModelInput, size_hw: tuple[int, ...]) -> NDArray[np.float32]:
-        """(H, W) scores; copied before the next thread's turn, whose scores may lie in the same place."""
-        height, width = size_hw
+    def _scores(self, batch: ModelInput, frames: Sequence[GreyImage]) -> list[NDArray[np.float32]]:
+        """(H, W) scores of each; copied before the next thread's turn, whose scores may lie in the same place."""
+        expected = (len(batch), 1, *batch.shape[2:])
         with self.turn:
-            return restore(self._scoring.score(batch), (height, width), self._card.input).copy()
+            scores = self._scoring.score(batch)
+            if scores.shape != expected:
+                raise ModelError(f"{self._card.name}: expected scores of {expected}, found {scores.shape}")
+            parts = np.split(scores, len(frames))  # tiles of a frame stay together
+            return [
+                restore(part, (image.shape[0], image.shape[1]), self._card.input).copy()
+                for part, image in zip(parts, frames, strict=True)
+            ]
 
 
 class DeviceScorer:
@@ -221,10 +238,3 @@ def _hot(scores: NDArray[np.float32], least_score: float) -> HotPixels:
     if np.isfinite(scores.max()) and np.isfinite(scores.min()):
         return hot_pixels(scores, least_score)
     return HotPixels.failed((scores.shape[0], scores.shape[1]))
-
-
-def _reach_px(card: ModelCard) -> int | None:
-    """How far the network sees, in pixels; None where its input has one size whatever the frame's."""
-    if card.reach_px is not None or "blocks" not in card.config:
-        return card.reach_px
-    return seen_px(card.config)  # cards written before they had a field for it

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from lpnet_rt.agreement import Expected, disagreement
 from lpnet_rt.detections import detect_hot, least_score
 from lpnet_rt.engines.base import Engine
 from lpnet_rt.engines.scorer import make_scorer
 from lpnet_rt.models import ModelFile
 from lpnet_rt.preprocessing.rules import prepare
-from lpnet_rt.selftest import SELF_TEST_THRESHOLD, disagreement, self_test_frame
+from lpnet_rt.selftest import SELF_TEST_THRESHOLD, self_test_frame
 
 __all__ = ["self_test"]
 
@@ -42,4 +43,7 @@ def self_test(engine: Engine, model: ModelFile) -> str | None:
     if not fits or not card.self_test.score:
         return None
     found = detect_hot(hot, image, SELF_TEST_THRESHOLD)
-    return disagreement(found, card.self_test.centroid_xy, card.self_test.score, engine.precision)
+    expected = Expected(
+        np.array(card.self_test.centroid_xy, np.float32).reshape(-1, 2), np.array(card.self_test.score, np.float32)
+    )
+    return disagreement(expected, found, engine.precision)

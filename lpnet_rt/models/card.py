@@ -51,6 +51,10 @@ class InputRule(Struct, frozen=True, kw_only=True):
         if self.least % self.multiple:
             raise ValueError(f"expected least to be a multiple of {self.multiple}, found {self.least}")
 
+    def padded_px(self, side_px: int) -> int:
+        """A side of the model's input for a side of the frame (``frame-and-local``)."""
+        return max(-(-side_px // self.multiple) * self.multiple, self.least)
+
 
 class LPNetRTShape(Struct, frozen=True, kw_only=True):
     """What a card of LPNet-RT says of the network; ``lpnet_rt.networks.lpnet_rt.network`` explains it."""
@@ -63,6 +67,18 @@ class LPNetRTShape(Struct, frozen=True, kw_only=True):
     patches: Annotated[int, Meta(ge=1, le=4096)] = 16
     scene: Annotated[int, Meta(ge=0, le=1024)] = 0
     offset: Annotated[float, Meta(ge=-100, le=100)] = 0.0
+
+    @property
+    def reach_px(self) -> int:
+        """How far the global view sees to every side, in pixels, rounded up to the grid of 16 (320 as packaged).
+
+        A 3x3 convolution sees one step of its grid of 4, 8 or 16 pixels further, the mean over the scene 7 of 16; where
+        one grid is read on another, its cells reach over by one step at most.
+        """
+        at4, at8, at16 = self.blocks
+        convolutions = 4 * (1 + 2 * at4 + 1 + 2) + 8 * (2 * at8 + 1 + 2) + 16 * 2 * at16
+        reach = convolutions + (7 * 16 if self.scene else 0) + 4 + 8 + 16
+        return -(-reach // 16) * 16
 
 
 class SelfTest(Struct, frozen=True, kw_only=True):
@@ -138,6 +154,12 @@ class ModelCard(Struct, frozen=True, kw_only=True):
         for name, value in (("reach_px", self.reach_px), ("input.multiple", self.input.multiple)):
             if value % self.grid_px:
                 raise ValueError(f"expected {name} to be a multiple of grid_px, {self.grid_px}, found {value}")
+
+    def known_reach_px(self) -> int | None:
+        """``reach_px``, or what ``config`` says in cards that were written before they had a field for it."""
+        if self.reach_px is not None or "blocks" not in self.config:
+            return self.reach_px
+        return msgspec.convert(self.config, LPNetRTShape).reach_px
 
 
 @dataclass(frozen=True, slots=True)

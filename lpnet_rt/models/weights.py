@@ -8,9 +8,9 @@ from typing import Literal
 
 from lpnet_rt.errors import ModelError
 from lpnet_rt.models.card import InputRule, ModelCard, ModelFile, SelfTest
-from lpnet_rt.models.lpnetga_card import read_card, read_weights
+from lpnet_rt.models.lpnetga_card import LPNetGACard, read_card, read_weights
 
-__all__ = ["find_weights"]
+__all__ = ["find_weights", "model_card"]
 
 
 def find_weights(path: Path) -> ModelFile:
@@ -26,22 +26,23 @@ def find_weights(path: Path) -> ModelFile:
     content = read_weights(path)
     if hashlib.sha256(content).hexdigest() != card.sha256:
         raise ModelError(f"{path}: the file is not the one its card describes (damaged?); import it again")
+    return ModelFile(path, content, model_card(card))
+
+
+def model_card(card: LPNetGACard) -> ModelCard:
+    """What a weights file's card says, in the terms of every other model."""
     rule: Literal["paper-tiles", "paper-resize"] = "paper-tiles" if card.fitting == "tile" else "paper-resize"
     stretch = card.fusing == "sum_minmax" and card.fitting == "tile"
-    return ModelFile(
-        path,
-        content,
-        ModelCard(
-            name=card.name,
-            network=card.network,
-            config={"statistics": card.statistics, "fusing": card.fusing, "fitting": card.fitting},
-            parameters=card.parameters,
-            input=InputRule(normalisation=rule, side_px=card.input_hw[0], stretch=stretch),
-            threshold=card.threshold,
-            weights_sha256=card.sha256,
-            file_sha256=card.sha256,
-            self_test=SelfTest(centroid_xy=[], score=[]),
-            licences=[card.licence],
-            notes=f"{card.fitting}, scores by {card.fusing}, batch norm by {card.statistics}",
-        ),
+    return ModelCard(
+        name=card.name,
+        network=card.network,
+        config={"statistics": card.statistics, "fusing": card.fusing, "fitting": card.fitting},
+        parameters=card.parameters,
+        input=InputRule(normalisation=rule, side_px=card.input_hw[0], stretch=stretch),
+        threshold=card.threshold,
+        weights_sha256=card.sha256,
+        file_sha256=card.sha256,
+        self_test=SelfTest(centroid_xy=[], score=[]),
+        licences=[card.licence],
+        notes=f"{card.fitting}, scores by {card.fusing}, batch norm by {card.statistics}",
     )

@@ -10,6 +10,7 @@ from cv2.typing import MatLike
 from numpy.typing import NDArray
 
 from lpnet_rt.frames import GreyImage
+from lpnet_rt.models.card import InputRule
 
 __all__ = [
     "LOCAL_BLOCKS",
@@ -19,6 +20,8 @@ __all__ = [
     "STD_FLOOR_RAW",
     "ModelInput",
     "model_input",
+    "prepare",
+    "restore",
     "standardise",
 ]
 
@@ -33,6 +36,17 @@ LOCAL_BLOCKS = 9
 LOCAL_STD_FLOOR = 2.0
 LOCAL_LIMIT = 12.0
 _STRIP_ROWS = 128
+
+
+def prepare(image: GreyImage, rule: InputRule) -> ModelInput:
+    """See :func:`lpnet_rt.preprocessing.rules.prepare`."""
+    return model_input(image, rule.multiple, rule.least)
+
+
+def restore(scores: NDArray[np.float32], size_hw: tuple[int, int], _rule: InputRule) -> NDArray[np.float32]:
+    """See :func:`lpnet_rt.preprocessing.rules.restore`."""
+    height, width = size_hw
+    return scores[0, 0, :height, :width]
 
 
 def model_input(image: GreyImage, multiple: int = 4, least: int = 4) -> ModelInput:

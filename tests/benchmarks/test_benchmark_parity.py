@@ -2,56 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from lpnet_rt.benchmarks.choosing import load_detectors
-from lpnet_rt.benchmarks.parity import compare_detections, compare_engines, demo_frames, main, reference_of
-from lpnet_rt.detections import Detections
+from lpnet_rt.benchmarks.parity import compare_engines, demo_frames, main, reference_of
 from lpnet_rt.detector import Detector
 from lpnet_rt.errors import SettingsError
 from lpnet_rt.selftest import self_test_frame
 from lpnet_rt.settings import DetectorSettings
-
-Found = tuple[tuple[float, float, float], ...]
-
-
-def detections(*rows: tuple[float, float, float]) -> Detections:
-    """Of x, y and score."""
-    table = np.array(rows, np.float32).reshape(-1, 3)
-    n = len(table)
-    return Detections(
-        centroid_xy=table[:, :2].copy(),
-        box_xyxy=np.zeros((n, 4), np.int32),
-        score=table[:, 2].copy(),
-        area_px=np.ones(n, np.int32),
-        peak=np.ones(n, np.int32),
-        snr=np.ones(n, np.float32),
-    )
-
-
-def test_what_moved_and_what_differs() -> None:
-    reference = detections((10, 10, 0.9), (50, 20, 0.8))
-    found = detections((50, 20.5, 0.7), (10.25, 10, 0.9))
-    gained, lost, moved_px, difference = compare_detections(reference, found)
-    assert (gained, lost) == (0, 0)
-    assert moved_px == pytest.approx(0.5)
-    assert difference == pytest.approx(0.1)
-
-
-@pytest.mark.parametrize(
-    ("reference", "found", "expected"),
-    [
-        ((), (), (0, 0)),
-        ((), ((1, 1, 0.5),), (1, 0)),
-        (((1, 1, 0.5),), (), (0, 1)),
-        (((1, 1, 0.5),), ((4.5, 1, 0.5),), (1, 1)),  # too far away to be the same
-        (((1, 1, 0.5),), ((1, 1, 0.5), (2, 1, 0.5)), (1, 0)),  # one is matched, not both
-        (((1, 1, 0.5), (3, 1, 0.5)), ((2.1, 1, 0.5),), (0, 1)),
-    ],
-)
-def test_gained_and_lost(reference: Found, found: Found, expected: tuple[int, int]) -> None:
-    assert compare_detections(detections(*reference), detections(*found))[:2] == expected
 
 
 def test_engines_on_the_demo_scene(blob_model: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lpnet_rt.engines.scorer import make_scorer
-from lpnet_rt.engines.tiled import TILE_PX, seen_px
+from lpnet_rt.engines.tiled import TILE_PX
 from lpnet_rt.errors import ModelError
 from lpnet_rt.models import ModelCard, find_model
 
@@ -40,7 +40,7 @@ def tiles_of(card: ModelCard) -> list[tuple[int, ...]]:
 def test_a_card_without_a_reach_is_tiled_as_its_config_says() -> None:
     card = find_model("lpnet-rt").card
     assert card.reach_px is None
-    stated = msgspec.structs.replace(card, reach_px=seen_px(card.config))
+    stated = msgspec.structs.replace(card, reach_px=card.known_reach_px())
     assert len(tiles_of(card)) > 1
     assert tiles_of(card) == tiles_of(stated)
 

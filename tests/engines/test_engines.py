@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from lpnet_rt.agreement import SCORE_LIMIT, disagreement
 from lpnet_rt.detections import Detections, detect
 from lpnet_rt.detector import Detector
 from lpnet_rt.engines import Engine, choose_engine, list_candidates
@@ -16,7 +17,7 @@ from lpnet_rt.engines.trial import self_test
 from lpnet_rt.errors import EngineError, ModelError
 from lpnet_rt.models import ModelFile, SelfTest, find_model
 from lpnet_rt.preprocessing.frame_and_local import model_input
-from lpnet_rt.selftest import SCORE_LIMIT, SELF_TEST_THRESHOLD, disagreement, self_test_frame
+from lpnet_rt.selftest import SELF_TEST_THRESHOLD, self_test_frame
 from lpnet_rt.settings import DetectorSettings
 from lpnet_rt.sources.demo import DemoScene
 
@@ -65,10 +66,6 @@ def found_by(engine: Engine, model: ModelFile, image: np.ndarray) -> Detections:
     return detect(scores_of(engine, model, image), image, SELF_TEST_THRESHOLD)
 
 
-def as_expected(found: Detections) -> tuple[list[tuple[float, float]], list[float]]:
-    return [(float(x), float(y)) for x, y in found.centroid_xy], [float(value) for value in found.score]
-
-
 def test_openvino_in_f32_agrees_with_onnx_runtime_at_every_size(
     model: ModelFile, onnxruntime: Engine, openvino: Engine
 ) -> None:
@@ -78,7 +75,7 @@ def test_openvino_in_f32_agrees_with_onnx_runtime_at_every_size(
         np.testing.assert_allclose(left, right, atol=2e-3)
         found = detect(left, image, SELF_TEST_THRESHOLD)
         assert len(found) >= 1
-        assert disagreement(detect(right, image, SELF_TEST_THRESHOLD), *as_expected(found), "f32") is None
+        assert disagreement(found, detect(right, image, SELF_TEST_THRESHOLD), "f32") is None
 
 
 def test_openvino_in_bf16_agrees_within_its_limits(model: ModelFile, onnxruntime: Engine) -> None:
@@ -87,8 +84,8 @@ def test_openvino_in_bf16_agrees_within_its_limits(model: ModelFile, onnxruntime
     half = engine_of(model, "openvino", "bf16")
     assert half.precision == "bf16"
     for image in (self_test_frame(), with_blobs((77, 101), 0), with_blobs((40, 50), 1)):
-        expected = as_expected(found_by(onnxruntime, model, image))
-        assert disagreement(found_by(half, model, image), *expected, "bf16") is None
+        expected = found_by(onnxruntime, model, image)
+        assert disagreement(expected, found_by(half, model, image), "bf16") is None
 
 
 def test_sizes_that_come_and_go_do_not_change_the_scores(model: ModelFile, openvino: Engine) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-import itertools
-
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -9,13 +8,19 @@ import torch
 from lpnet_rt import Detector
 from lpnet_rt.detections import detect
 from lpnet_rt.engines import Choice, choose_engine
-from lpnet_rt.engines.tiled import TILE_PX, TiledEngine, seen_px, spans
+from lpnet_rt.engines.tiled import TiledEngine
 from lpnet_rt.models import find_model
+from lpnet_rt.models.card import LPNetRTShape
 from lpnet_rt.networks.lpnet_rt.network import LPNetRT, LPNetRTConfig
 from lpnet_rt.preprocessing.frame_and_local import model_input
 from lpnet_rt.settings import DetectorSettings
 
-SEEN_PX = seen_px(find_model("lpnet-rt").card.config)
+
+def reach_px(config: dict[str, object]) -> int:
+    return msgspec.convert(config, LPNetRTShape).reach_px
+
+
+REACH_PX = reach_px(find_model("lpnet-rt").card.config)
 
 
 class Network:
@@ -38,25 +43,11 @@ class Network:
         return torch.sigmoid(self._network(torch.from_numpy(batch))[0]).numpy()
 
 
-@pytest.mark.parametrize("size_px", [64, 3072, 3088, 4096, 5504, 8192, 16_384, 100_000])
-def test_tiles_cover_a_side_once_and_keep_what_has_seen_enough(size_px: int) -> None:
-    found = spans(size_px, TILE_PX, SEEN_PX)
-    assert [found[0][2], found[-1][3]] == [0, size_px]
-    assert all(left[3] == right[2] for left, right in itertools.pairwise(found))
-    assert len({end - start for start, end, _, _ in found}) == 1
-    for start, end, first, last in found:
-        assert 0 <= start < end <= size_px
-        assert end - start <= TILE_PX
-        assert start % 16 == end % 16 == first % 16 == 0
-        assert start == 0 or first - start >= SEEN_PX
-        assert end == size_px or end - last >= SEEN_PX
-
-
 def test_a_tiled_frame_has_the_scores_of_the_whole_one() -> None:
     network = Network()
     image = np.random.default_rng(4).normal(0, 1, (1, 2, 1040, 1200)).astype(np.float32)
     whole = network.score(image)
-    tiled = TiledEngine(network, SEEN_PX, untiled_px=800 * 800, tile_px=800)
+    tiled = TiledEngine(network, REACH_PX, untiled_px=800 * 800, tile_px=800)
     network.shapes.clear()
     found = tiled.score(image)
     assert len(network.shapes) == 3 * 4
@@ -73,8 +64,8 @@ def test_a_tiled_frame_has_the_scores_of_the_whole_one() -> None:
     [LPNetRTConfig(scene=24), LPNetRTConfig(blocks=(1, 3, 5), scene=24), LPNetRTConfig(blocks=(2, 1, 1))],
 )
 def test_the_global_view_sees_no_further_than_it_is_said_to(config: LPNetRTConfig) -> None:
-    network, seen = Network(config), seen_px(config.as_dict())
-    assert seen_px(LPNetRTConfig(scene=24).as_dict()) == SEEN_PX == 320
+    network, seen = Network(config), reach_px(config.as_dict())
+    assert reach_px(LPNetRTConfig(scene=24).as_dict()) == REACH_PX == 320
     image = np.random.default_rng(4).normal(0, 1, (1, 2, 64, 1280)).astype(np.float32)
     for column in (640, 647, 655):
         before = network.score(image)
@@ -98,7 +89,7 @@ def test_every_detection_of_the_whole_frame_is_found_in_tiles() -> None:
     engine = choose_engine(model, DetectorSettings(engine="openvino", precision="f32")).engine
     batch = model_input(image, model.card.input.multiple, model.card.input.least)
     whole = detect(engine.score(batch)[0, 0, :1100, :1500].copy(), image, 0.5)
-    tiled = TiledEngine(engine, SEEN_PX, untiled_px=1, tile_px=800)
+    tiled = TiledEngine(engine, REACH_PX, untiled_px=1, tile_px=800)
     found = detect(tiled.score(batch)[0, 0, :1100, :1500], image, 0.5)
     assert len(whole) >= len(places)
     for centroid, score in zip(whole.centroid_xy, whole.score, strict=True):
@@ -118,6 +109,6 @@ def test_a_detector_tiles_what_is_large(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_tiles_that_keep_nothing_are_refused() -> None:
     with pytest.raises(ValueError, match="expected multiples of 16 and tile > 2"):
-        TiledEngine(Network(), SEEN_PX, tile_px=640)
+        TiledEngine(Network(), REACH_PX, tile_px=640)
     with pytest.raises(ValueError, match="expected multiples of 16"):
-        TiledEngine(Network(), SEEN_PX, tile_px=1001)
+        TiledEngine(Network(), REACH_PX, tile_px=1001)

@@ -16,11 +16,12 @@ import torch
 
 from lpnet_rt.cli import main
 from lpnet_rt.detector import Detector
+from lpnet_rt.engines.scorer import HostScorer
+from lpnet_rt.engines.torch_module import TorchModuleEngine
 from lpnet_rt.errors import EngineError, ModelError, SettingsError
 from lpnet_rt.models import find_model
 from lpnet_rt.models.lpnetga_card import LPNetGACard, card_path
 from lpnet_rt.networks.lpnetga.network import LPNetGA
-from lpnet_rt.networks.lpnetga.predict import Procedure, predict
 from lpnet_rt.networks.lpnetga.weights import load_lpnetga, save_lpnetga
 from lpnet_rt.settings import DetectorSettings
 from lpnet_rt.training.commands.evaluate import EvaluateOptions, evaluate
@@ -60,7 +61,11 @@ def test_a_detector_does_what_the_networks_procedure_does(
     tmp_path: Path, picture: np.ndarray, fitting: str, fusing: str, statistics: str, engine: str
 ) -> None:
     path = save(tmp_path, fitting=fitting, fusing=fusing, statistics=statistics)
-    expected = predict(load_lpnetga(path), picture, Procedure(fitting, fusing, statistics))  # type: ignore[arg-type]
+    network = load_lpnetga(path)
+    absolute = "mean" if fitting == "tile" and fusing == "sum_minmax" else fusing
+    plain = TorchModuleEngine(lambda image: network(image, absolute))  # batch norm not folded, every patch run
+    with network.normalising_by(statistics):  # type: ignore[arg-type]
+        expected = HostScorer(plain, find_model(str(path)).card).score_map(picture)
     found = load(path, engine=engine).score_map(picture)
     assert found.shape == picture.shape
     assert found.dtype == np.float32

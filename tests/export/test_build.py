@@ -11,25 +11,27 @@ import onnx
 import pytest
 import torch
 
+from lpnet_rt.agreement import SCORE_LIMIT
 from lpnet_rt.detector import Detector
 from lpnet_rt.engines.openvino import OpenVINOEngine
 from lpnet_rt.engines.tensorrt import TensorRTEngine, build_from_onnx, gpu_name
-from lpnet_rt.engines.tiled import seen_px
 from lpnet_rt.errors import EngineError, LpnetError, ModelError, SettingsError
 from lpnet_rt.export import onnx as onnx_file
 from lpnet_rt.export import openvino as openvino_file
 from lpnet_rt.export.build import Exported, ExportRequest, export_model
-from lpnet_rt.export.cards import CardFacts, input_rule
+from lpnet_rt.export.cards import CardFacts
 from lpnet_rt.export.gate_frames import GateFrame
 from lpnet_rt.export.loading import load_exported
 from lpnet_rt.export.shapes import read_shapes
 from lpnet_rt.export.tensorrt import choose_route
 from lpnet_rt.export.torch_export import CARD_FILE
 from lpnet_rt.models import ModelCard, ModelFile, find_model
+from lpnet_rt.models.card import LPNetRTShape
+from lpnet_rt.networks.lpnet_rt.card import input_rule
 from lpnet_rt.networks.lpnet_rt.inference import ScoredLPNetRT
 from lpnet_rt.networks.lpnet_rt.network import LPNetRT
 from lpnet_rt.preprocessing.frame_and_local import model_input
-from lpnet_rt.selftest import SCORE_LIMIT, self_test_frame
+from lpnet_rt.selftest import self_test_frame
 from lpnet_rt.settings import DetectorSettings
 
 NO_TENSORRT = importlib.util.find_spec("tensorrt") is None or not torch.cuda.is_available()
@@ -86,8 +88,8 @@ def test_both_engines_were_held_to_the_gate(half_onnx: tuple[Path, Exported]) ->
 def test_sizes_and_batches_are_free(network: LPNetRT, half_onnx: tuple[Path, Exported], shape: tuple[int, ...]) -> None:
     image = np.random.default_rng(0).normal(0, 2, shape).astype(np.float32)
     expected = ScoredLPNetRT(network)(torch.from_numpy(image)).numpy()
-    for score in load_exported(half_onnx[0], half_onnx[1].card).values():
-        np.testing.assert_allclose(score(image), expected, atol=0.02)
+    for engine in load_exported(half_onnx[0], half_onnx[1].card).values():
+        np.testing.assert_allclose(engine.score(image), expected, atol=0.02)
 
 
 def test_the_card_is_beside_and_inside(half_onnx: tuple[Path, Exported], facts: CardFacts) -> None:
@@ -96,7 +98,7 @@ def test_the_card_is_beside_and_inside(half_onnx: tuple[Path, Exported], facts: 
     assert card == exported.card
     assert (card.built.format, card.built.precision, card.built.most) == ("onnx", "f16", (4, 256, 320))
     assert card.built.versions["torch"] == torch.__version__
-    assert (card.reach_px, card.grid_px) == (seen_px(card.config), 16)
+    assert (card.reach_px, card.grid_px) == (msgspec.convert(card.config, LPNetRTShape).reach_px, 16)
     assert card.file_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     check_embedded(onnx_file.embedded_card(path), card)
     assert sorted(file.name for file in path.parent.iterdir()) == ["tiny.json", "tiny.onnx"]

@@ -3,17 +3,22 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from lpnet_rt.agreement import MOVE_LIMIT_PX, SCORE_LIMIT, Agreement
+from lpnet_rt.engines.torch_module import TorchModuleEngine
 from lpnet_rt.errors import ModelError, SourceError
 from lpnet_rt.export.gate_frames import GateFrame, batches, fit, gate_frames
-from lpnet_rt.export.parity import Agreement, Gate, Score, run_gate
+from lpnet_rt.export.parity import Gate, run_gate
 from lpnet_rt.export.shapes import any_size, read_shapes
-from lpnet_rt.models import InputRule
-from lpnet_rt.selftest import MOVE_LIMIT_PX, SCORE_LIMIT, self_test_frame
+from lpnet_rt.models import InputRule, ModelCard, find_model
+from lpnet_rt.models.built import Built
+from lpnet_rt.preprocessing.rules import prepare
+from lpnet_rt.selftest import self_test_frame
 
 RULE = InputRule(multiple=16, least=64)
 FRAME = GateFrame("night 7", np.full((96, 128), 80, np.uint8))
@@ -38,12 +43,15 @@ class Painted(nn.Module):
 
 
 def run(found: Painted, precision: str = "f32", expected: Painted | None = None) -> Agreement:
-    gate = Gate([FRAME], any_size(RULE), RULE, 0.5, precision)
-    return run_gate(expected or Painted(*SPOTS), {"engine": engine(found)}, gate)["engine"]
+    gate = Gate([FRAME], any_size(RULE), card(precision))
+    reference = TorchModuleEngine(expected or Painted(*SPOTS))
+    return run_gate(reference, {"engine": TorchModuleEngine(found)}, gate)["engine"]
 
 
-def engine(module: nn.Module) -> Score:
-    return lambda batch: module(torch.from_numpy(batch)).numpy()
+def card(precision: str = "f32") -> ModelCard:
+    return msgspec.structs.replace(
+        find_model("lpnet-rt").card, input=RULE, threshold=0.5, built=Built(precision=precision)
+    )
 
 
 def problem(found: Painted, precision: str = "f32") -> str:
@@ -113,22 +121,23 @@ def test_scores_that_are_no_numbers() -> None:
 
 
 def test_scores_of_another_size() -> None:
-    gate = Gate([FRAME], any_size(RULE), RULE, 0.5, "f32")
+    gate = Gate([FRAME], any_size(RULE), card())
+    half = TorchModuleEngine(lambda image: image[:, :1, ::2, ::2])
     with pytest.raises(ModelError, match=r"expected scores of \(1, 1, 96, 128\), found \(1, 1, 48, 64\)"):
-        run_gate(Painted(), {"engine": lambda batch: np.zeros((1, 1, 48, 64), np.float32)}, gate)
+        run_gate(TorchModuleEngine(Painted()), {"engine": half}, gate)
 
 
 def test_every_frame_of_a_batch_is_looked_at() -> None:
     frames = [GateFrame("first", FRAME.image), GateFrame("second", FRAME.image)]
-    gate = Gate(frames, read_shapes("96x128", None, 2, RULE), RULE, 0.5, "f32")
+    gate = Gate(frames, read_shapes("96x128", None, 2, RULE), card())
 
-    def lame(batch: np.ndarray) -> np.ndarray:
-        scores = engine(Painted(*SPOTS))(batch)
+    def lame(image: Tensor) -> Tensor:
+        scores = Painted(*SPOTS)(image)
         scores[1] = 0.1
         return scores
 
     with pytest.raises(ModelError, match=r"frame second: a detection at \(20.0, 30.0\) of score 0.900 vanished"):
-        run_gate(Painted(*SPOTS), {"engine": lame}, gate)
+        run_gate(TorchModuleEngine(Painted(*SPOTS)), {"engine": TorchModuleEngine(lame)}, gate)
 
 
 def test_the_demo_scene_and_the_self_test_by_default() -> None:
@@ -160,14 +169,14 @@ def test_frames_are_fitted_to_a_file_of_one_size(size_hw: tuple[int, int], fitte
     shapes = read_shapes("96x128", None, 1, RULE)
     frame = fit(GateFrame("x", np.random.default_rng(0).integers(0, 255, size_hw, np.uint8)), shapes)
     assert frame.image.shape == fitted_hw
-    ((_, batch),) = batches([frame], shapes, RULE)
-    assert batch.shape == (1, 2, 96, 128)
+    ((_, images),) = batches([frame], shapes, RULE)
+    assert [prepare(image, RULE).shape for image in images] == [(1, 2, 96, 128)]
 
 
 def test_batches_are_filled_up() -> None:
     frames = [GateFrame(str(index), FRAME.image) for index in range(3)]
     made = batches([*frames, GateFrame("big", np.zeros((200, 128), np.uint8))], any_size(RULE, 2), RULE)
-    assert [([frame.name for frame in members], len(batch)) for members, batch in made] == [
+    assert [([frame.name for frame in members], len(images)) for members, images in made] == [
         (["0", "1"], 2),
         (["2"], 2),
         (["big"], 2),

@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+from lpnet_rt.agreement import SCORE_LIMIT
 from lpnet_rt.export.precision import PEAK_LIMIT, plan_precision
 from lpnet_rt.networks.lpnet_rt.inference import ScoredLPNetRT, apply_plan, fold_norms
 from lpnet_rt.networks.lpnet_rt.network import LPNetRT
 from lpnet_rt.preprocessing.frame_and_local import model_input
-from lpnet_rt.selftest import SCORE_LIMIT, self_test_frame
+from lpnet_rt.selftest import self_test_frame
 
 HEADS = {"network.global_view.head", "network.local_view.head"}
 

@@ -14,11 +14,11 @@ import torch
 from lpnet_rt.detections import detect
 from lpnet_rt.errors import ModelError
 from lpnet_rt.export.build import ExportRequest, export_model
-from lpnet_rt.export.cards import CardFacts, input_rule
+from lpnet_rt.export.cards import CardFacts
 from lpnet_rt.export.gate_frames import GateFrame
-from lpnet_rt.export.parity import Agreement, compare
 from lpnet_rt.export.precision import plan_precision
 from lpnet_rt.export.shapes import read_shapes
+from lpnet_rt.networks.lpnet_rt.card import input_rule
 from lpnet_rt.networks.lpnet_rt.inference import ScoredLPNetRT, apply_plan
 from lpnet_rt.networks.lpnet_rt.network import LPNetRT
 from lpnet_rt.preprocessing.frame_and_local import model_input
@@ -60,21 +60,6 @@ def test_a_file_that_fails_the_self_test_is_not_written(on_the_edge: LPNetRT, tm
         export_model(on_the_edge, tmp_path / "half.pt2", facts, request)
     assert str(e.value).endswith("nothing was written")
     assert not list(tmp_path.iterdir())
-
-
-def test_what_was_lost_is_named(network: LPNetRT) -> None:
-    image = self_test_frame()
-    with torch.inference_mode():
-        scores = ScoredLPNetRT(network)(torch.from_numpy(model_input(image, 16, 64)))[0, 0, :128, :160].numpy()
-    whole = detect(scores, image, 0.5)
-    agreement = Agreement()
-    fewer = detect(scores, image, float(whole.score.min()) + 1e-4)
-    compare(whole, fewer, 0.5, 1.0, agreement)
-    assert agreement.lost == 1
-    assert "0 gained and 1 lost at the threshold" in str(agreement)
-    (line,) = agreement.near
-    assert line.startswith("the detection at (")
-    assert line.endswith("vanished")
 
 
 _EXPORT = """

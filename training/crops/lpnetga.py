@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from lpnet_rt.errors import DataError, SettingsError
 from lpnet_rt.frames import GreyImage
-from lpnet_rt.networks.lpnetga.predict import unit_range
+from lpnet_rt.preprocessing.unit_range import unit_range
 from lpnet_rt.training.data.layouts import DataSet, Entry, open_data_set
 from lpnet_rt.training.data.pairs import read_grey, read_mask
 from lpnet_rt.training.data.samples import IGNORE, load_video, spread_over

@@ -10,9 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Adam
 
+from lpnet_rt.engines.scorer import HostScorer
+from lpnet_rt.engines.torch_module import TorchModuleEngine
+from lpnet_rt.models.lpnetga_card import LPNetGACard
+from lpnet_rt.models.weights import model_card
 from lpnet_rt.networks.lpnetga.network import LPNetGA
 from lpnet_rt.networks.lpnetga.patches import PatchGrid, split
-from lpnet_rt.networks.lpnetga.predict import Procedure, predict
 from lpnet_rt.training.crops.lpnetga import PaperCrops, Truthful, load_frames
 from lpnet_rt.training.data.samples import IGNORE
 from lpnet_rt.training.evaluation.field_measures import FieldAccumulator
@@ -128,11 +131,7 @@ class LPNetGATask:
 
     def validate(self, network: nn.Module) -> Findings:
         """The paper's measures of the paper's procedure, and the field's at an absolute score of 0.5."""
-        half = self._recipe.precision != "f32"
-        device = next(network.parameters()).device.type
-        dtype = torch.float16 if self._recipe.precision == "f16" else torch.bfloat16
-        with torch.autocast(device, dtype, enabled=half):
-            return _judge(cast("LPNetGA", network), self._validation)
+        return _judge(cast("LPNetGA", network), self._validation, self._recipe.precision)
 
     def state(self) -> dict[str, object]:
         """Nothing but the network and the optimiser changes."""
@@ -151,11 +150,13 @@ class LPNetGATask:
         return (drawn + number * torch.arange(batch)[:, None]).flatten().to(truth.device)
 
 
-def _judge(network: LPNetGA, frames: list[Truthful]) -> Findings:
+def _judge(network: LPNetGA, frames: list[Truthful], precision: str) -> Findings:
     """Score whole frames; an absolute map stretched to 0..1 is the paper's map."""
+    engine = TorchModuleEngine(lambda image: network(image, "mean"), precision, next(network.parameters()).device)
+    scorer = HostScorer(engine, model_card(LPNetGACard(name="LPNetGA", sha256="", licence="", fusing="mean")))
     paper, field = PaperAccumulator(rules=(PUBLISHED,)), FieldAccumulator(0.5)
     for frame in watched(frames, "validation"):
-        score = predict(network, frame.image, Procedure(fusing="mean"))
+        score = scorer.score_map(frame.image)
         field.add(score, frame.mask)
         span = float(score.max() - score.min())
         paper.add((score - score.min()) / span if span > 0 else score * 0.0, frame.mask)

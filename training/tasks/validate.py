@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from lpnet_rt.detections import detect
+from lpnet_rt.engines.scorer import HostScorer
+from lpnet_rt.engines.torch_module import TorchModuleEngine
 from lpnet_rt.frames import GreyImage
-from lpnet_rt.networks.lpnet_rt.network import CELL_PX, LPNetRT
-from lpnet_rt.preprocessing.frame_and_local import model_input
+from lpnet_rt.networks.lpnet_rt.card import card_of
+from lpnet_rt.networks.lpnet_rt.network import LPNetRT
 from lpnet_rt.training.crops.lpnet_rt import FalseAlarms
 from lpnet_rt.training.data.samples import Sample, load_masked, load_video, spread_over
 from lpnet_rt.training.evaluation.field_measures import BoxAccumulator, EmptyFrameAccumulator, FieldAccumulator
@@ -91,19 +94,13 @@ class Validation:
 
 def scorer(network: LPNetRT, precision: str) -> Scorer:
     """Wrap a network, on any device, as a function from a frame to its score map."""
-    device = next(network.parameters()).device
-    half = torch.float16 if precision == "f16" else torch.bfloat16
 
-    def score(image: GreyImage) -> NDArray[np.float32]:
-        height, width = image.shape
-        batch = torch.from_numpy(model_input(image, CELL_PX, network.config.least_px))
-        batch = batch.to(device, memory_format=torch.channels_last)
-        with torch.inference_mode(), torch.autocast(device.type, half, enabled=precision != "f32"):
-            logits, _ = network(batch)
-        scores: NDArray[np.float32] = torch.sigmoid(logits.float())[0, 0, :height, :width].cpu().contiguous().numpy()
-        return scores
+    def forward(image: Tensor) -> Tensor:
+        logits, _ = network(image.contiguous(memory_format=torch.channels_last))
+        return torch.sigmoid(logits.float())
 
-    return score
+    engine = TorchModuleEngine(forward, precision, next(network.parameters()).device)
+    return HostScorer(engine, card_of(network)).score_map
 
 
 def validate(score: Scorer, data: ValidationSet, threshold: float = 0.5) -> Validation:

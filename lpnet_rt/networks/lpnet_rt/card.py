@@ -1,0 +1,34 @@
+"""What a model card says that LPNet-RT itself knows."""
+
+from __future__ import annotations
+
+import msgspec
+
+from lpnet_rt.models.card import InputRule, LPNetRTShape, ModelCard, SelfTest
+from lpnet_rt.networks.lpnet_rt.network import CELL_PX, LPNetRT
+
+__all__ = ["card_of", "input_rule"]
+
+
+def input_rule(network: LPNetRT) -> InputRule:
+    """How frames become this network's input."""
+    return InputRule(multiple=CELL_PX, least=network.config.least_px)
+
+
+def card_of(network: LPNetRT, name: str = "LPNet-RT", threshold: float = 0.5) -> ModelCard:
+    """The card of a network in memory: no file, no hashes, and a self-test that expects nothing."""
+    # As it will be read: JSON knows lists and no tuples.
+    config = msgspec.json.decode(msgspec.json.encode(network.config.as_dict()))
+    return ModelCard(
+        name=name,
+        network="LPNetRT",
+        config=config,
+        parameters=sum(value.numel() for value in network.parameters()),
+        input=input_rule(network),
+        threshold=threshold,
+        weights_sha256="",
+        file_sha256="",
+        self_test=SelfTest(centroid_xy=[], score=[]),
+        reach_px=msgspec.convert(config, LPNetRTShape).reach_px,
+        grid_px=CELL_PX,
+    )
