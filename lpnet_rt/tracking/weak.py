@@ -1,0 +1,37 @@
+"""Weak detections beside strong ones: what extends a track but may not start one."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+
+from lpnet_rt.detections import Detections, HotPixels, detect_hot, least_score
+from lpnet_rt.frames import GreyImage
+
+__all__ = ["detect_with_weak"]
+
+
+def detect_with_weak(hot: HotPixels, image: GreyImage, threshold: float, weak_threshold: float) -> Detections:
+    """Detections at a threshold, and after them those at a lower one that are no part of these.
+
+    The strong ones are exactly those of :func:`lpnet_rt.detections.detect_hot`.
+
+    Args:
+        hot: Pixels that score at least :func:`lpnet_rt.detections.least_score` of the weak threshold.
+        image: (H, W) raw counts of the same frame.
+        threshold: Score from 0 (exclusive) to 1.
+        weak_threshold: A lower one.
+
+    Returns:
+        Strongest score first: every weak one scores less than the threshold.
+    """
+    weak = detect_hot(hot, image, weak_threshold)
+    body = hot.scores >= np.float32(least_score(threshold))
+    strong = detect_hot(HotPixels(hot.rows[body], hot.columns[body], hot.scores[body], hot.size_hw), image, threshold)
+    # A component at the lower level holds a strong one just when its highest score reaches the threshold.
+    apart = weak.score < np.float32(threshold)
+    if not len(strong):
+        return weak
+    columns = {f.name: np.concatenate((getattr(strong, f.name), getattr(weak, f.name)[apart])) for f in fields(weak)}
+    return Detections(**columns)
