@@ -14,21 +14,26 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
 from lpnet_rt.detector import Detector
-from lpnet_rt.errors import SettingsError, SinkError
+from lpnet_rt.errors import SettingsError, SinkError, reason
 from lpnet_rt.pipeline import Pipeline, Session
 from lpnet_rt.pipeline.guard import PictureGuard
-from lpnet_rt.settings import Settings, SourceSettings
+from lpnet_rt.pipeline.track_stage import TrackStage
+from lpnet_rt.reports import Report
+from lpnet_rt.settings import Settings, SourceSettings, per_hour
 from lpnet_rt.sinks.base import SinkRunner
 from lpnet_rt.sinks.opening import Outputs, open_outputs
 from lpnet_rt.sinks.progress import ProgressBars, Tally
 from lpnet_rt.sinks.zmq import Publisher
 from lpnet_rt.sources import ReconnectingSource, Source, open_source
 from lpnet_rt.sources.states import StateLog
+from lpnet_rt.tracking import WEAK_SCORE, Tracker, TrackerSettings, packaged_profile
 
 __all__ = ["run"]
 
@@ -127,33 +132,30 @@ class _Job:
             publisher = Publisher(publish, _high_water(sources)) if publish.enabled else None
             if publisher is not None:
                 stack.callback(publisher.close)
-            opened = open_outputs(
-                self._settings, list(zip(sources, logs, strict=True)), detector, publisher, self._clock
-            )
+            logged = list(zip(sources, logs, strict=True))
+            tracking = _stages_of_tracks(self._settings, logged, detector, self._clock)
+            opened = open_outputs(self._settings, logged, detector, publisher, self._clock)
             self._runners = [runner for outputs in opened for runner in outputs.runners]
             self.is_running = True
-            guards = [
-                PictureGuard(source, log, settings.frozen_after_s, self._clock)
-                for source, log, settings in zip(sources, logs, self._settings.sources, strict=True)
-            ]
-            self._drive(sources, guards, detector, opened)
+            self._drive(logged, tracking, detector, opened)
         self._raise_failures()
 
     def _drive(
         self,
-        sources: Sequence[Source],
-        guards: Sequence[PictureGuard],
+        logged: Sequence[tuple[Source, StateLog]],
+        tracking: _Tracking,
         detector: Detector,
         opened: Sequence[Outputs],
     ) -> None:
         """Run the pipeline, which closes the outputs, and say what was done, also where an error ended it."""
-        tallies = [Tally(source.name, source.frame_count, self._clock) for source in sources]
+        tallies = [Tally(source.name, source.frame_count, self._clock) for source, _ in logged]
         sessions = []
-        for number, source in enumerate(sources):
-            outputs, max_frames = opened[number], self._settings.sources[number].frames
-            stages = [guards[number].check, tallies[number].count]
-            stages += [] if outputs.stamper is None else [outputs.stamper.number]
-            sessions.append(Session(source, outputs.runners, stages, max_frames))
+        for number, (source, _) in enumerate(logged):
+            stages = [*tracking.stages[number], tallies[number].count]
+            stamper = opened[number].stamper
+            stages += [] if stamper is None else [stamper.number]
+            max_frames = self._settings.sources[number].frames
+            sessions.append(Session(source, opened[number].runners, stages, max_frames))
         pipeline = self._pipeline = Pipeline(sessions, detector, self._clock)
         quiet = self._settings.output.quiet
         bars = ProgressBars(tallies, enabled=not quiet)
@@ -166,6 +168,7 @@ class _Job:
             pipeline.run()
         finally:
             bars.close()
+            tracking.close()
             if not quiet:
                 self._summarise(detector, tallies)
 
@@ -194,6 +197,56 @@ class _Job:
             raise SinkError(f"{', '.join(failed)}: given up during the run; what was written before is there")
         if any(runner.wants_stop for runner in self._runners if runner.name == "jsonl"):
             raise BrokenPipeError
+
+
+@dataclass(frozen=True, slots=True)
+class _Tracking:
+    """The stages of every source up to its tracks, and the trackers that have something to keep."""
+
+    stages: list[list[Callable[[Report], Report]]]
+    trackers: list[TrackStage]
+
+    def close(self) -> None:
+        """Keep what the next run is to know; where that fails, say so."""
+        for tracker in self.trackers:
+            try:
+                tracker.close()
+            except SinkError as error:
+                _logger.warning("%s", error)
+
+
+def _stages_of_tracks(
+    settings: Settings, logged: Sequence[tuple[Source, StateLog]], detector: Detector, clock: Clock
+) -> _Tracking:
+    """Make the stages that watch the pictures and follow what is found in them.
+
+    Raises:
+        SettingsError: What is remembered of a source cannot be used.
+    """
+    stages: list[list[Callable[[Report], Report]]] = []
+    trackers = []
+    track = settings.track
+    profile = packaged_profile() if track.enabled else None
+    if track.state_folder is not None:
+        try:
+            Path(track.state_folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"track.state_folder: {track.state_folder}: cannot be made: {reason(error)}") from error
+    for (source, log), source_settings in zip(logged, settings.sources, strict=True):
+        guard = PictureGuard(source, log, source_settings.frozen_after_s, clock)
+        stages.append([guard.check])
+        if profile is None:
+            continue
+        folder = track.state_folder
+        wanted = TrackerSettings(
+            false_tracks_per_hour=None if track.false_tracks is None else per_hour(track.false_tracks),
+            hovering=track.hovering,
+            clutter_file=None if folder is None else str(Path(folder) / f"{source.name}-clutter.npz"),
+        )
+        trackers.append(TrackStage(Tracker(profile, wanted), guard, clock, track.min_state))
+        stages[-1].append(trackers[-1].track)
+        detector.weak_threshold = WEAK_SCORE
+    return _Tracking(stages, trackers)
 
 
 def _high_water(sources: Sequence[Source]) -> int:

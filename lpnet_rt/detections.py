@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TypeVar
 
 import cv2
@@ -20,6 +20,7 @@ __all__ = [
     "detect",
     "detect_hot",
     "hot_pixels",
+    "joined",
     "least_score",
 ]
 
@@ -75,6 +76,14 @@ class Detections:
     def __len__(self) -> int:
         return len(self.score)
 
+    def rows(self, which: slice | NDArray[np.bool_] | NDArray[np.intp]) -> Detections:
+        """Some of the detections.
+
+        Args:
+            which: A slice, (N,) bool, or indices.
+        """
+        return Detections(**{column.name: getattr(self, column.name)[which] for column in fields(self)})
+
     @classmethod
     def empty(cls) -> Detections:
         """No detections."""
@@ -117,6 +126,17 @@ class HotPixels:
         score_map = np.zeros(self.size_hw, np.float32)
         score_map[self.rows, self.columns] = self.scores
         return score_map
+
+
+def joined(first: Detections, second: Detections) -> Detections:
+    """Two lists of detections of one frame as one, in this order."""
+    if not len(second):
+        return first
+    columns = {
+        column.name: np.concatenate((getattr(first, column.name), getattr(second, column.name)))
+        for column in fields(first)
+    }
+    return Detections(**columns)
 
 
 def least_score(threshold: float) -> float:

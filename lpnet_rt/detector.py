@@ -23,6 +23,7 @@ from lpnet_rt.frames import Frame, GreyImage, to_grey
 from lpnet_rt.models import ModelCard, find_model
 from lpnet_rt.reports import Latency, Report
 from lpnet_rt.settings import DetectorSettings
+from lpnet_rt.tracking.weak import detect_with_weak
 
 __all__ = ["LEAST_SIDE_PX", "Detector"]
 
@@ -32,7 +33,14 @@ _NOT_FINITE = "expected finite scores, found NaN or infinity"
 
 
 class Detector:
-    """A model in an engine, with its threshold; threads may share one, and take turns in the engine."""
+    """A model in an engine, with its threshold; threads may share one, and take turns in the engine.
+
+    Attributes:
+        card: Of the model.
+        choice: The engine, and why it was taken.
+        threshold: Of the peak of a detection.
+        weak_threshold: Reports also hold what scores less than the threshold, down to this; None leaves it out.
+    """
 
     def __init__(
         self,
@@ -51,6 +59,7 @@ class Detector:
             clock: Source of the times in reports.
             reopen: Opens the engine of a choice again; None where that is not possible.
         """
+        self.weak_threshold: float | None = None
         self._reopen = reopen
         self.card = card
         self.choice = choice
@@ -189,7 +198,8 @@ class Detector:
                 left.append(place)
         free_ns = 0  # since when this thread has had nothing else to detect
         images = [frames[place].image for place in left]
-        for index, scored in self._scorer.score_each(images, least_score(self.threshold)):
+        lowest = self.threshold if self.weak_threshold is None else min(self.weak_threshold, self.threshold)
+        for index, scored in self._scorer.score_each(images, least_score(lowest)):
             done[left[index]], free_ns = self._finish(frames[left[index]], scored, free_ns)
         return [done[place] for place in range(len(frames))]
 
@@ -216,8 +226,12 @@ class Detector:
         In a batch, the frames before this one are detected after its scores are there: until ``free_ns``, it waits.
         """
         scores = scored.score_map()
-        detections, error = Detections.empty(), None
-        if scored.hot.finite:
+        detections, weak, error = Detections.empty(), Detections.empty(), None
+        if scored.hot.finite and self.weak_threshold is not None:
+            both = detect_with_weak(scored.hot, frame.image, self.threshold, self.weak_threshold)
+            count = int((both.score >= np.float32(self.threshold)).sum())
+            detections, weak = both.rows(slice(count)), both.rows(slice(count, None))
+        elif scored.hot.finite:
             detections = detect_hot(scored.hot, frame.image, self.threshold)
         else:
             error = f"frame {frame.index}: {_NOT_FINITE}"
@@ -230,7 +244,7 @@ class Detector:
             detect_ms=(done_ns - scored.scored_ns - waited_ns) / 1e6,
             total_ms=(done_ns - frame.t_read_ns) / 1e6,
         )
-        report = Report(frame=frame, detections=detections, latency=latency, score_map=scores, error=error)
+        report = Report(frame=frame, detections=detections, latency=latency, score_map=scores, error=error, weak=weak)
         return report, done_ns
 
     def _detections(self, hot: HotPixels, image: GreyImage) -> Detections:

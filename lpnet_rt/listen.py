@@ -7,7 +7,7 @@ import sys
 from typing import TextIO
 
 from lpnet_rt.errors import MessageError, SettingsError, SourceError
-from lpnet_rt.messages import EndMessage, FrameMessage, Message, StatusMessage, WelcomeMessage
+from lpnet_rt.messages import EndMessage, EventMessage, FrameMessage, Message, StatusMessage, WelcomeMessage
 from lpnet_rt.subscriber import (
     Event,
     Gap,
@@ -85,6 +85,12 @@ def line_of(message: Message) -> str:
             f"{message.dropped} dropped, {message.failed} failed, {message.model} on {message.engine}"
         )
         text += "" if message.state == "live" else f", {message.state}"
+    elif isinstance(message, EventMessage):
+        place = f"({message.last.x:.1f}, {message.last.y:.1f})"
+        text = f"track {message.track} {message.event} at {place}, probability {message.probability:.2f}"
+        text += (
+            "" if message.event == "started" else f", {message.duration_s:.1f} s, best score {message.best_score:.2f}"
+        )
     elif isinstance(message, WelcomeMessage):
         text = f"welcome: {message.software}, {message.state}, {message.model} on {message.engine}"
     elif isinstance(message, EndMessage):

@@ -1,42 +1,52 @@
 """The wire schema: what is published on ZeroMQ and written to JSON Lines; encode and decode.
 
 A message is two parts: a topic (``lpnet.v1.det.<source>.``) and one JSON object. The kinds are a frame with its
-detections, the status of the stream once a second and at every change of its state, a welcome to whoever subscribes,
-and the end of the stream. A line of ``--jsonl`` is the object of a frame.
+detections and tracks, the start, the confirmation and the end of a track, the status of the stream once a second and
+at every change of its state, a welcome to whoever subscribes, and the end of the stream. A line of ``--jsonl`` is the
+object of a frame.
 docs/messages.schema.json is made from the types below. Numbers are finite and integers fit a JavaScript number.
 """
 
 from __future__ import annotations
 
+import base64
 import math
 import threading
 import uuid
 import weakref
 from typing import Annotated, Final, Literal
 
+import cv2
 import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
 from lpnet_rt.clock import Clock
-from lpnet_rt.detections import Detections
 from lpnet_rt.errors import MessageError
+from lpnet_rt.frames import GreyImage
 from lpnet_rt.reports import Latency, Report
 from lpnet_rt.text import TEXT_LIMIT, one_line
+from lpnet_rt.tracking import CameraMotion, TrackState
 
 __all__ = [
     "TOPIC_PREFIX",
     "VERSION",
+    "CameraMotionMessage",
     "DetectionMessage",
     "EndMessage",
+    "EventMessage",
     "FrameMessage",
     "FrameStamper",
     "LatencyMessage",
     "Message",
+    "PlacedTrackMessage",
+    "PointMessage",
     "StatusMessage",
+    "TrackMessage",
     "WelcomeMessage",
     "decode",
     "encode",
+    "event_messages",
     "frame_message",
     "json_schema",
     "topic_of",
@@ -50,7 +60,56 @@ _INT_LIMIT = 2**53 - 1
 Integer = Annotated[int, Meta(ge=-_INT_LIMIT, le=_INT_LIMIT)]
 Count = Annotated[int, Meta(ge=0, le=_INT_LIMIT)]
 Score = Annotated[float, Meta(ge=0, le=1)]
+TrackStateName = Literal["tentative", "confirmed", "coasting"]
 StateName = Literal["connecting", "live", "calibrating", "frozen", "lost", "ended"]
+
+
+class TrackMessage(Struct, frozen=True, kw_only=True):
+    """The track that a detection belongs to.
+
+    Attributes:
+        id: Number of the track; it never comes back within a session.
+        state: ``tentative``, ``confirmed`` or ``coasting``.
+        age: Frames since the track's first detection, that one included.
+        hits: Frames of these with a detection.
+        probability: That the track is a target's, 0..1.
+        vx: Speed to the right against the background, pixels per second.
+        vy: Speed down, likewise.
+    """
+
+    id: Count
+    state: TrackStateName
+    age: Count
+    hits: Count
+    probability: Score
+    vx: float
+    vy: float
+
+
+class PlacedTrackMessage(TrackMessage, frozen=True, kw_only=True):
+    """A track without a detection of its own in this frame.
+
+    Attributes:
+        x: Where it is, or is predicted to be, pixels of the frame.
+        y: Likewise, down.
+    """
+
+    x: float
+    y: float
+
+
+class CameraMotionMessage(Struct, frozen=True, kw_only=True):
+    """How far the background moved since the frame before.
+
+    Attributes:
+        dx: Pixels to the right.
+        dy: Pixels down.
+        confidence: Share of the background that agrees, 0..1; 0 where nothing could be told.
+    """
+
+    dx: float
+    dy: float
+    confidence: Score
 
 
 class DetectionMessage(Struct, frozen=True, kw_only=True):
@@ -64,6 +123,7 @@ class DetectionMessage(Struct, frozen=True, kw_only=True):
         area_px: Pixels at or over the threshold.
         peak: Highest raw count of the blob.
         snr: (peak - local mean) / local standard deviation.
+        track: The track that it belongs to, or null.
     """
 
     cx: float
@@ -73,6 +133,7 @@ class DetectionMessage(Struct, frozen=True, kw_only=True):
     area_px: Count
     peak: Integer
     snr: float
+    track: TrackMessage | None = None
 
 
 class LatencyMessage(Struct, frozen=True, kw_only=True):
@@ -107,6 +168,8 @@ class FrameMessage(Struct, frozen=True, kw_only=True):
         file: Name of the image file that the frame came from, or null where a source is no set of images.
         clock: Whose clock ``t_capture_us`` is: ``sender`` where the stream reports it, else ``arrival``.
         epoch: How often the size or the depth of the source's pictures has changed.
+        tracks: Tracks without a detection in this frame that are, or have been, confirmed.
+        camera_motion: Null where nothing is tracked.
     """
 
     v: Literal[1] = VERSION
@@ -127,6 +190,8 @@ class FrameMessage(Struct, frozen=True, kw_only=True):
     file: str | None = None
     clock: Literal["sender", "arrival"] = "arrival"
     epoch: Count = 0
+    tracks: tuple[PlacedTrackMessage, ...] = ()
+    camera_motion: CameraMotionMessage | None = None
 
 
 class StatusMessage(Struct, frozen=True, kw_only=True):
@@ -239,7 +304,56 @@ class EndMessage(Struct, frozen=True, kw_only=True):
     t_publish_us: Integer
 
 
-Message = FrameMessage | StatusMessage | WelcomeMessage | EndMessage
+class PointMessage(Struct, frozen=True, kw_only=True):
+    """A place in pixels of the frame."""
+
+    x: float
+    y: float
+
+
+class EventMessage(Struct, frozen=True, kw_only=True):
+    """A track started, was confirmed or ended.
+
+    Attributes:
+        v: Version of the schema.
+        kind: ``event``.
+        session: As in the frames.
+        source: Name of the source.
+        event_seq: Counts the events published in this session, from 0, without gaps.
+        event: What happened.
+        track: Number of the track.
+        confirmed: Whether it has ever been confirmed.
+        seq: Number of the frame that it happened in.
+        t_capture_us: Unix time at which that frame was captured, microseconds.
+        first: Where the track was detected first.
+        last: Where it was detected last.
+        duration_s: From its first detection to its last, seconds.
+        best_score: Highest score of its detections.
+        probability: That it is a target's, 0..1.
+        chip: The 64x64 pixels around a track that is confirmed now, as PNG in base64; else null.
+        t_publish_us: Unix time of publication, microseconds.
+    """
+
+    v: Literal[1] = VERSION
+    kind: Literal["event"] = "event"
+    session: str
+    source: str
+    event_seq: Count
+    event: Literal["started", "confirmed", "ended"]
+    track: Count
+    confirmed: bool
+    seq: Count
+    t_capture_us: Integer
+    first: PointMessage
+    last: PointMessage
+    duration_s: float
+    best_score: Score
+    probability: Score
+    chip: str | None
+    t_publish_us: Integer
+
+
+Message = FrameMessage | EventMessage | StatusMessage | WelcomeMessage | EndMessage
 
 
 class _Header(Struct, frozen=True):
@@ -254,11 +368,15 @@ _ENCODER = msgspec.json.Encoder()
 _HEADER_DECODER = msgspec.json.Decoder(_Header)
 _DECODERS = {
     "frame": msgspec.json.Decoder[Message](FrameMessage),
+    "event": msgspec.json.Decoder[Message](EventMessage),
     "status": msgspec.json.Decoder[Message](StatusMessage),
     "welcome": msgspec.json.Decoder[Message](WelcomeMessage),
     "end": msgspec.json.Decoder[Message](EndMessage),
 }
-_TOPIC_WORDS = {"frame": "det", "status": "status", "welcome": "welcome", "end": "end"}
+_TRACK_STATES: dict[int, TrackStateName] = {
+    TrackState.TENTATIVE: "tentative", TrackState.CONFIRMED: "confirmed", TrackState.COASTING: "coasting",
+}  # fmt: skip
+_TOPIC_WORDS = {"frame": "det", "event": "event", "status": "status", "welcome": "welcome", "end": "end"}
 
 
 class FrameStamper:
@@ -317,7 +435,8 @@ def frame_message(report: Report, session: str, seq: int, model: str, now_us: in
     """
     frame = report.frame
     faults: list[str] = [] if report.error is None else [one_line(report.error)]
-    detections = _detection_messages(report.detections, faults) if report.error is None else ()
+    detections, tracks = _detection_messages(report, faults) if report.error is None else ((), ())
+    camera = None if report.tracks is None else report.tracks.camera_motion
     height, width = frame.size_hw
     message = FrameMessage(
         session=session,
@@ -336,9 +455,11 @@ def frame_message(report: Report, session: str, seq: int, model: str, now_us: in
         file=None if frame.file is None else one_line(frame.file),
         clock=frame.clock,
         epoch=frame.epoch,
+        tracks=tracks,
+        camera_motion=None if camera is None else _camera_message(camera),
     )
     if faults:
-        return msgspec.structs.replace(message, detections=(), error="; ".join(faults)[:TEXT_LIMIT])
+        return msgspec.structs.replace(message, detections=(), tracks=(), error="; ".join(faults)[:TEXT_LIMIT])
     return message
 
 
@@ -389,41 +510,97 @@ def topic_of(message: Message) -> bytes:
 
 
 def topics(source: str) -> dict[str, bytes]:
-    """Topics of a source, by the kind of message: ``frame``, ``status``, ``welcome`` and ``end``."""
+    """Topics of a source, by the kind of message: ``frame``, ``event``, ``status``, ``welcome`` and ``end``."""
     return {kind: f"{TOPIC_PREFIX}{word}.{source}.".encode() for kind, word in _TOPIC_WORDS.items()}
 
 
 def json_schema() -> dict[str, object]:
     """JSON Schema (2020-12) of the messages; every field is required, since every field is always written."""
     kinds, parts = msgspec.json.schema_components(
-        (FrameMessage, StatusMessage, WelcomeMessage, EndMessage), ref_template="#/$defs/{name}"
+        (FrameMessage, EventMessage, StatusMessage, WelcomeMessage, EndMessage), ref_template="#/$defs/{name}"
     )
     for part in parts.values():
         part["required"] = list(part["properties"])
         part["description"] = part["description"].partition("\n")[0]
-    return {
+    schema: dict[str, object] = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"lpnet-rt messages, version {VERSION}",
         "oneOf": list(kinds),
         "$defs": parts,
     }
+    read_back: dict[str, object] = msgspec.json.decode(msgspec.json.encode(schema))  # lists, where defaults are tuples
+    return read_back
 
 
 def _kind_of(message: Message) -> str:
     return "frame" if isinstance(message, FrameMessage) else message.kind
 
 
-def _detection_messages(detections: Detections, faults: list[str]) -> tuple[DetectionMessage, ...]:
+def event_messages(
+    report: Report, session: str, first_seq: int, frame: FrameMessage, now_us: int
+) -> list[EventMessage]:
+    """Write what happened to the tracks of a frame in the wire schema.
+
+    Args:
+        report: With the events of its tracks.
+        session: Name of the session.
+        first_seq: Number of the first event.
+        frame: The frame's own message.
+        now_us: Unix time of publication, microseconds.
+    """
+    events = () if report.tracks is None else report.tracks.events
+    return [
+        EventMessage(
+            session=session,
+            source=frame.source,
+            event_seq=first_seq + number,
+            event=event.kind,
+            track=event.track_id,
+            confirmed=event.confirmed,
+            seq=frame.seq,
+            t_capture_us=frame.t_capture_us,
+            first=_point(event.first_xy),
+            last=_point(event.last_xy),
+            duration_s=round(event.duration_s, 3),
+            best_score=round(event.best_score, 4),
+            probability=round(event.probability, 4),
+            chip=None if event.chip is None else _png(event.chip),
+            t_publish_us=now_us,
+        )
+        for number, event in enumerate(events)
+    ]
+
+
+def _point(xy: tuple[float, float]) -> PointMessage:
+    return PointMessage(x=round(xy[0], 3), y=round(xy[1], 3))
+
+
+def _png(chip: GreyImage) -> str:
+    return base64.b64encode(cv2.imencode(".png", chip)[1].tobytes()).decode("ascii")
+
+
+def _camera_message(camera: CameraMotion) -> CameraMotionMessage:
+    return CameraMotionMessage(
+        dx=round(camera.dx, 3), dy=round(camera.dy, 3), confidence=round(float(np.clip(camera.confidence, 0, 1)), 3)
+    )
+
+
+def _detection_messages(
+    report: Report, faults: list[str]
+) -> tuple[tuple[DetectionMessage, ...], tuple[PlacedTrackMessage, ...]]:
+    """The detections of a frame, each with its track, and the tracks that have none."""
+    detections = report.detections
     floats = np.column_stack((detections.centroid_xy, detections.score, detections.snr))
     if not np.isfinite(floats).all():
         row = int(np.flatnonzero(~np.isfinite(floats).all(axis=1))[0])
         faults.append(f"detection {row}: expected finite numbers, found {floats[row].tolist()} (cx, cy, score, snr)")
-        return ()
+        return (), ()
     if len(detections) and not (detections.score.min() >= 0 and detections.score.max() <= 1):
         faults.append(f"detections: expected scores in 0..1, found {detections.score.min()}..{detections.score.max()}")
-        return ()
+        return (), ()
+    tracks, others = _track_messages(report, faults)
     boxes, areas, peaks = detections.box_xyxy.tolist(), detections.area_px.tolist(), detections.peak.tolist()
-    return tuple(
+    messages = tuple(
         DetectionMessage(
             cx=round(cx, 3),
             cy=round(cy, 3),
@@ -432,9 +609,44 @@ def _detection_messages(detections: Detections, faults: list[str]) -> tuple[Dete
             area_px=area,
             peak=peak,
             snr=round(snr, 2),
+            track=track,
         )
-        for (cx, cy, score, snr), box, area, peak in zip(floats.tolist(), boxes, areas, peaks, strict=True)
+        for (cx, cy, score, snr), box, area, peak, track in zip(
+            floats.tolist(), boxes, areas, peaks, tracks, strict=True
+        )
     )
+    return messages, others
+
+
+def _track_messages(
+    report: Report, faults: list[str]
+) -> tuple[list[TrackMessage | None], tuple[PlacedTrackMessage, ...]]:
+    """The track of each detection, or None, and the tracks that were confirmed and have no detection now."""
+    update, count = report.tracks, len(report.detections)
+    if update is None:
+        return [None] * count, ()
+    tracks = update.tracks
+    floats = np.column_stack((tracks.probability, tracks.xy, tracks.velocity_xy))
+    if not np.isfinite(floats).all():
+        faults.append("tracks: expected finite numbers, found others")
+        return [None] * count, ()
+    columns = zip(
+        tracks.id.tolist(), tracks.state.tolist(), tracks.age_frames.tolist(), tracks.hits.tolist(), floats.tolist(),
+        strict=True,
+    )  # fmt: skip
+    of_detection = set(update.detection_track_id[:count].tolist())
+    own: dict[int, TrackMessage] = {}
+    others = []
+    for number, state, age, hits, (probability, x, y, vx, vy) in columns:
+        values = {
+            "id": number, "state": _TRACK_STATES[state], "age": age, "hits": hits,
+            "probability": round(min(max(probability, 0.0), 1.0), 4), "vx": round(vx, 3), "vy": round(vy, 3),
+        }  # fmt: skip
+        if number in of_detection:
+            own[number] = TrackMessage(**values)
+        elif state != TrackState.TENTATIVE:
+            others.append(PlacedTrackMessage(x=round(x, 3), y=round(y, 3), **values))
+    return [own.get(number) for number in update.detection_track_id[:count].tolist()], tuple(others)
 
 
 def _latency_message(latency: Latency, faults: list[str]) -> LatencyMessage:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lpnet_rt.detections import Detections
 from lpnet_rt.frames import Frame
+from lpnet_rt.tracking.updates import TrackUpdate
 
 __all__ = ["Latency", "Report"]
 
@@ -45,6 +46,8 @@ class Report:
         score_map: (H, W) float32 in 0..1, the network's score of every pixel; from an engine with a device of its own,
             the scores of hot pixels alone, and 0 elsewhere.
         error: None, or one line that says why this frame could not be judged.
+        weak: What scores under the threshold, where that was asked for: it may extend tracks and is not published.
+        tracks: What the tracker made of ``detections`` and after them ``weak``; None where nothing is tracked.
     """
 
     frame: Frame
@@ -52,3 +55,5 @@ class Report:
     latency: Latency
     score_map: NDArray[np.float32]
     error: str | None = None
+    weak: Detections = field(default_factory=Detections.empty)
+    tracks: TrackUpdate | None = None

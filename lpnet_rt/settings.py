@@ -18,13 +18,16 @@ from lpnet_rt.text import redact
 
 __all__ = [
     "DetectorSettings",
+    "MinState",
     "OutputSettings",
     "PublishSettings",
     "Settings",
     "SourceSettings",
+    "TrackSettings",
     "bytes_of",
     "load_settings",
     "merge",
+    "per_hour",
     "require_source",
     "seconds_of",
 ]
@@ -46,6 +49,10 @@ _Duration = Annotated[
 _Size = Annotated[
     str, msgspec.Meta(pattern=r"^[0-9]{1,6}(MB|GB|TB)\Z", description="a number with MB, GB or TB, such as 20GB")
 ]
+_Rate = Annotated[
+    str, msgspec.Meta(pattern=r"^[0-9]{1,6}(\.[0-9]{1,3})?/h\Z", description="a number per hour, such as 1/h")
+]
+MinState = Literal["none", "tentative", "confirmed"]
 _PrecisionChoice = Annotated[
     Literal["auto", Precision], msgspec.Meta(description=f"one of auto, {', '.join(get_args(Precision))}")
 ]
@@ -112,6 +119,24 @@ class DetectorSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     threads: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
+class TrackSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How detections become tracks; single images are not tracked.
+
+    Attributes:
+        enabled: Track at all.
+        false_tracks: How many false tracks may be confirmed, such as ``1/h`` or ``10/h``; None takes what is usual.
+        hovering: Targets may stand still: what never moved is not taken for clutter.
+        min_state: Publish, draw and write only detections of tracks that are at least ``tentative`` or ``confirmed``.
+        state_folder: Folder for what is remembered from run to run: what never moves in each source's scene.
+    """
+
+    enabled: bool = True
+    false_tracks: _Rate | None = None
+    hovering: bool = False
+    min_state: MinState = "none"
+    state_folder: str | None = None
+
+
 class PublishSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """ZeroMQ publishing.
 
@@ -160,6 +185,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     source: SourceSettings | tuple[SourceSettings, ...] = SourceSettings()
     detector: DetectorSettings = DetectorSettings()
+    track: TrackSettings = TrackSettings()
     publish: PublishSettings = PublishSettings()
     output: OutputSettings = OutputSettings()
 
@@ -251,6 +277,11 @@ def _refuse_values(settings: Settings, origin: str, given: Mapping[str, object])
 def seconds_of(duration: str) -> float:
     """Seconds of a duration such as ``90s``, ``5m``, ``1h`` or ``7d``."""
     return int(duration[:-1]) * {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}[duration[-1]]
+
+
+def per_hour(rate: str) -> float:
+    """Events an hour of a rate such as ``10/h``."""
+    return float(rate.removesuffix("/h"))
 
 
 def bytes_of(size: str) -> int:

@@ -171,7 +171,7 @@ class Continuity:
 
 def newest_seq(message: Message) -> int:
     """Return the number of the last frame that was published when a message was sent; -1 before the first."""
-    newest = message.last_seq if isinstance(message, EndMessage) else message.seq
+    newest = message.last_seq if isinstance(message, EndMessage) else message.seq  # of an event, its frame's
     return -1 if newest is None else newest
 
 

@@ -1,8 +1,11 @@
+import base64
+import dataclasses
 import json
 import math
 from pathlib import Path
 from typing import Any
 
+import cv2
 import msgspec
 import numpy as np
 import pytest
@@ -20,11 +23,13 @@ from lpnet_rt.messages import (
     StatusMessage,
     decode,
     encode,
+    event_messages,
     frame_message,
     json_schema,
     topic_of,
 )
 from lpnet_rt.reports import Latency, Report
+from lpnet_rt.tracking import CameraMotion, TrackEvent, Tracks, TrackState, TrackUpdate
 
 LIMIT = 2**53 - 1
 SCHEMA_FILE = Path(__file__).parent.parent / "docs" / "messages.schema.json"
@@ -209,7 +214,7 @@ def test_frame_message_has_the_published_fields_in_order() -> None:
     told = json.loads(encode(made(report())))
     expected = (
         "v session seq source frame width height t_capture_us pts_s t_publish_us latency_ms dropped model "
-        "detections error file clock epoch"
+        "detections error file clock epoch tracks camera_motion"
     )
     assert " ".join(told) == expected
     assert told["latency_ms"] == {"queue": 0.1, "prepare": 0.2, "infer": 3.333, "detect": 0.4, "total": 5.0}
@@ -222,6 +227,7 @@ def test_frame_message_has_the_published_fields_in_order() -> None:
         "area_px": 12,
         "peak": 60_000,
         "snr": 12.35,
+        "track": None,
     }
     assert told["error"] is None
 
@@ -266,7 +272,7 @@ def test_encode_refuses_what_the_schema_does_not_allow(change: dict[str, object]
 def test_decode_ignores_fields_of_a_later_version() -> None:
     told = made(report())
     later = json.loads(encode(told))
-    later["tracks"] = [1, 2]
+    later["trails"] = [1, 2]
     later["detections"][0]["speed"] = 3.5
     assert decode(topic_of(told), json.dumps(later).encode()) == told
 
@@ -329,3 +335,74 @@ def test_the_example_in_the_documentation_is_a_message() -> None:
     example = text.partition("```json\n")[2].partition("```")[0].encode()
     assert decode(b"lpnet.v1.det.mast.", example).seq == 12
     assert kinds_that_fit(example) == ["FrameMessage"]
+
+
+def tracked() -> Report:
+    """Two detections and three tracks: one of the first detection, one that coasts, one that is only tentative."""
+    tracks = Tracks(
+        id=np.array([7, 8, 9]),
+        state=np.array([TrackState.CONFIRMED, TrackState.COASTING, TrackState.TENTATIVE], np.int8),
+        age_frames=np.array([30, 20, 2], np.int32),
+        age_s=np.array([1.0, 0.7, 0.1]),
+        hits=np.array([28, 11, 2], np.int32),
+        probability=np.array([0.98765, 0.9, 0.1]),
+        xy=np.array([[10.0, 20.0], [30.12345, 40.0], [1.0, 2.0]]),
+        velocity_xy=np.array([[1.5, -2.5], [0.0, 3.0], [0.0, 0.0]]),
+        covariance=np.zeros((3, 4, 4)),
+    )
+    chip = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    event = TrackEvent(
+        "confirmed",
+        7,
+        True,
+        1.0,
+        (9.0, 19.0),
+        (10.0, 20.0),
+        0.9,
+        0.99,
+        0.98765,
+        chip,
+    )
+    update = TrackUpdate(
+        t_s=1.0,
+        epoch=0,
+        detection_track_id=np.array([7, 0]),
+        detection_state=np.array([TrackState.CONFIRMED, -1], np.int8),
+        tracks=tracks,
+        camera_motion=CameraMotion(0.12345, -1.0, 0.8),
+        events=(event,),
+    )
+    return dataclasses.replace(report(), tracks=update)
+
+
+def test_a_detection_carries_its_track_and_tracks_without_one_stand_beside() -> None:
+    told = json.loads(encode(made(tracked())))
+    assert told["detections"][0]["track"] == {
+        "id": 7, "state": "confirmed", "age": 30, "hits": 28, "probability": 0.9877, "vx": 1.5, "vy": -2.5,
+    }  # fmt: skip
+    assert told["detections"][1]["track"] is None
+    (coasting,) = told["tracks"]
+    assert coasting == {
+        "id": 8, "state": "coasting", "age": 20, "hits": 11, "probability": 0.9, "vx": 0.0, "vy": 3.0,
+        "x": 30.123, "y": 40.0,
+    }  # fmt: skip
+    assert told["camera_motion"] == {"dx": 0.123, "dy": -1.0, "confidence": 0.8}
+
+
+def test_an_event_carries_its_chip_at_full_depth() -> None:
+    frame = made(tracked())
+    (event,) = event_messages(tracked(), "a", 5, frame, 9)
+    assert decode(topic_of(event), encode(event)) == event
+    assert (event.event_seq, event.track, event.seq, event.first.x, event.duration_s) == (5, 7, frame.seq, 9.0, 0.9)
+    assert event.chip is not None
+    chip = cv2.imdecode(np.frombuffer(base64.b64decode(event.chip), np.uint8), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(chip, np.arange(4096, dtype=np.uint16).reshape(64, 64))
+
+
+def test_tracks_that_are_no_numbers_fail_the_frame() -> None:
+    broken = tracked()
+    assert broken.tracks is not None
+    broken.tracks.tracks.xy[1, 0] = np.nan
+    message = made(broken)
+    assert message.error == "tracks: expected finite numbers, found others"
+    assert (message.detections, message.tracks) == ((), ())

@@ -53,6 +53,15 @@ FLAGS: tuple[tuple[str, str, dict[str, object]], ...] = (
         {"type": float, "metavar": "T", "help": "score from 0 to 1 (default: the model's)"},
     ),
     ("--threads", "detector.threads", {"type": int, "metavar": "N", "help": "threads for inference (default: all)"}),
+    ("--no-track", "track.enabled", {"action": "store_false", "help": "judge every frame by itself"}),
+    (
+        "--false-tracks",
+        "track.false_tracks",
+        {"metavar": "RATE", "help": "false confirmed tracks allowed, such as 1/h"},
+    ),
+    ("--hovering", "track.hovering", {"action": "store_true", "help": "targets may stand still"}),
+    ("--min-state", "track.min_state", {"metavar": "S", "help": "only detections of tentative or confirmed tracks"}),
+    ("--state", "track.state_folder", {"metavar": "DIR", "help": "remember there what never moves in the scene"}),
     ("--publish", "publish.endpoint", {"metavar": "URL", "help": "ZeroMQ endpoint (default: tcp://127.0.0.1:5556)"}),
     ("--no-publish", "publish.enabled", {"action": "store_false", "help": "publish nothing"}),
     (

@@ -29,6 +29,7 @@ from lpnet_rt.messages import (
     StatusMessage,
     WelcomeMessage,
     encode,
+    event_messages,
     topic_of,
     topics,
 )
@@ -188,7 +189,7 @@ class ZmqSink:
         self._clock, self._stamper, self._log = clock, stamper, log or StateLog()
         self._frames = self._failed = self._detections = self._dropped = self._late = 0
         self._last_seq: int | None = None
-        self._statuses = 0
+        self._statuses = self._events = 0
         self._is_closed = False
         self._topics = topics(source)
         publisher.add_source(source)
@@ -223,6 +224,9 @@ class ZmqSink:
         """
         message = self._stamper.stamp(report)
         self._publisher.send(message)
+        for event in event_messages(report, message.session, self._events, message, message.t_publish_us):
+            self._publisher.send(event)
+            self._events += 1
         self._last_seq = message.seq
         self._frames += 1
         self._failed += message.error is not None

@@ -6,9 +6,10 @@ from lpnet_rt.tracking.profile import TrackingProfile, load_profile, packaged_pr
 from lpnet_rt.tracking.table import TrackState
 from lpnet_rt.tracking.tracker import Tracker, TrackerSettings
 from lpnet_rt.tracking.updates import TrackEvent, Tracks, TrackUpdate
-from lpnet_rt.tracking.weak import detect_with_weak
+from lpnet_rt.tracking.weak import WEAK_SCORE, detect_with_weak
 
 __all__ = [
+    "WEAK_SCORE",
     "CameraMotion",
     "CameraMotionEstimator",
     "ClutterMap",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import numpy as np
 
-from lpnet_rt.detections import Detections, HotPixels, detect_hot, least_score
+from lpnet_rt.detections import Detections, HotPixels, detect_hot, joined, least_score
 from lpnet_rt.frames import GreyImage
 
-__all__ = ["detect_with_weak"]
+__all__ = ["WEAK_SCORE", "detect_with_weak"]
+
+WEAK_SCORE = 0.1
+"""From this score on, a detection can extend a track."""
 
 
 def detect_with_weak(hot: HotPixels, image: GreyImage, threshold: float, weak_threshold: float) -> Detections:
@@ -31,7 +32,4 @@ def detect_with_weak(hot: HotPixels, image: GreyImage, threshold: float, weak_th
     strong = detect_hot(HotPixels(hot.rows[body], hot.columns[body], hot.scores[body], hot.size_hw), image, threshold)
     # A component at the lower level holds a strong one just when its highest score reaches the threshold.
     apart = weak.score < np.float32(threshold)
-    if not len(strong):
-        return weak
-    columns = {f.name: np.concatenate((getattr(strong, f.name), getattr(weak, f.name)[apart])) for f in fields(weak)}
-    return Detections(**columns)
+    return joined(strong, weak.rows(apart))

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lpnet_rt.clock import Clock
-from lpnet_rt.detections import Detections
 from lpnet_rt.reports import Report
 from lpnet_rt.text import one_line
 from lpnet_rt.view.display_stretch import display_stretch
+from lpnet_rt.view.track_marks import Trails, coasting_boxes, colours_of, draw_trails, labels_of
 
 __all__ = ["Painter", "Picture", "Status", "draw", "picture_size_hw"]
 
@@ -26,7 +26,6 @@ Picture = NDArray[np.uint8]
 _Rects = NDArray[np.int32]
 _Colour = tuple[int, int, int]
 
-_MARK_BGR = (70, 240, 255)
 _OUTLINE_BGR = (0, 0, 0)
 _STRIP_BGR = (24, 22, 20)
 _FAILED_STRIP_BGR = (24, 20, 64)
@@ -85,7 +84,9 @@ def picture_size_hw(frame_hw: tuple[int, int], most_hw: tuple[int, int] | None =
     return scene_h + strip_px, scene_w
 
 
-def draw(report: Report, status: Status, size_hw: tuple[int, int] | None = None) -> Picture:
+def draw(
+    report: Report, status: Status, size_hw: tuple[int, int] | None = None, trails: Trails | None = None
+) -> Picture:
     """Draw one report.
 
     Args:
@@ -93,6 +94,7 @@ def draw(report: Report, status: Status, size_hw: tuple[int, int] | None = None)
         status: What else the status line says.
         size_hw: Size of the picture. The frame is shrunk or enlarged to fit, its aspect kept, with dark bars where
             it leaves room; marks and text are drawn at this size. None takes :func:`picture_size_hw` of the frame.
+        trails: Where its tracks came from, or None.
 
     Returns:
         (H', W', 3) uint8, BGR; (*size_hw, 3) where a size is given.
@@ -107,8 +109,10 @@ def draw(report: Report, status: Status, size_hw: tuple[int, int] | None = None)
     top, left = (room.shape[0] - scene_h) // 2, (width - scene_w) // 2
     scene = room[top : top + scene_h, left : left + scene_w]
     scene[:] = cv2.cvtColor(_resized(display_stretch(report.frame.image), scene_h, scene_w), cv2.COLOR_GRAY2BGR)
-    if len(report.detections):
-        _draw_detections(scene, report.detections, frame_hw, unit)
+    clean = scene.copy()
+    if trails is not None:
+        draw_trails(scene, report, trails, (scene_w / frame_hw[1], scene_h / frame_hw[0]), unit)
+    _draw_marks(scene, clean, report, unit)
     _draw_strip(canvas[height - strip_px :], report, status, unit)
     return canvas
 
@@ -135,6 +139,7 @@ class Painter:
         self._fps: float | None = None
         self._window_frames = 0
         self._window_ns: int | None = None
+        self._trails = Trails()
 
     def note(self, report: Report) -> None:
         """Count a report for the frame rate, drawn or not; counting the same one again changes nothing."""
@@ -142,6 +147,7 @@ class Painter:
             return
         self._report = report
         self._pictures.clear()
+        self._trails.note(report)
         now_ns = self._clock.monotonic_ns()
         if self._window_ns is None:
             self._window_ns = now_ns
@@ -162,7 +168,7 @@ class Painter:
         picture = self._pictures.get(size_hw)
         if picture is None:
             status = Status(self._title, self._fps, self._threshold)
-            picture = self._pictures[size_hw] = draw(report, status, size_hw)
+            picture = self._pictures[size_hw] = draw(report, status, size_hw, self._trails)
         return picture
 
     def paint_paused(self, report: Report, size_hw: tuple[int, int] | None = None) -> Picture:
@@ -194,18 +200,24 @@ def _resized(grey: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uin
     return cv2.resize(grey, (width, height), interpolation=way)  # type: ignore[return-value]
 
 
-def _draw_detections(scene: Picture, detections: Detections, frame_hw: tuple[int, int], unit: int) -> None:
-    boxes = _scaled(detections.box_xyxy, frame_hw, scene.shape[:2])
+def _draw_marks(scene: Picture, clean: Picture, report: Report, unit: int) -> None:
+    """Brackets and labels of the detections, and of tracks that have none in this frame."""
+    coasting, more_labels, more_colours = coasting_boxes(report)
+    boxes = _scaled(np.vstack((report.detections.box_xyxy, coasting)), report.frame.size_hw, scene.shape[:2])
+    if not len(boxes):
+        return
+    colours = [*colours_of(report), *more_colours]
     frames = _bracket_rects(boxes, unit)
     corners = list(_corner_lines(frames))
-    targets = [scene[y1:y2, x1:x2] for x1, y1, x2, y2 in boxes.tolist()]
-    clean = [target.copy() for target in targets]
     cv2.polylines(scene, corners, False, _OUTLINE_BGR, 3 * unit)
-    cv2.polylines(scene, corners, False, _MARK_BGR, unit)
-    # Brackets of close targets cross each other; the targets come back on top.
-    for target, pixels in zip(targets, clean, strict=True):
-        target[:] = pixels
-    _draw_labels(scene, detections.score, frames, unit)
+    for colour in set(colours):
+        # The corners come by side, each side of every box in order.
+        own = [line for number, line in enumerate(corners) if colours[number % len(boxes)] == colour]
+        cv2.polylines(scene, own, False, colour, unit)
+    # Trails and the brackets of close targets cross targets; these come back on top.
+    for x1, y1, x2, y2 in boxes[: len(report.detections)].tolist():
+        scene[y1:y2, x1:x2] = clean[y1:y2, x1:x2]
+    _draw_labels(scene, [*labels_of(report), *more_labels], colours, frames, unit)
 
 
 def _scaled(boxes: _Rects, frame_hw: tuple[int, int], scene_hw: tuple[int, ...]) -> _Rects:
@@ -214,14 +226,13 @@ def _scaled(boxes: _Rects, frame_hw: tuple[int, int], scene_hw: tuple[int, ...])
     return np.hstack((np.floor(boxes[:, :2] * scale), np.ceil(boxes[:, 2:] * scale))).astype(np.int32)
 
 
-def _draw_labels(scene: Picture, scores: NDArray[np.float32], frames: _Rects, unit: int) -> None:
+def _draw_labels(scene: Picture, labels: list[str], colours: list[_Colour], frames: _Rects, unit: int) -> None:
     size = _LABEL_FONT_SCALE * unit
-    (text_w, text_h), _ = cv2.getTextSize("0.00", _FONT, size, unit)
     pad = 3 * unit
-    label_wh = (text_w + 2 * pad, text_h + 2 * pad)
     taken = frames
-    for frame, score in zip(frames[:_LABELS_AT_MOST], scores.tolist(), strict=False):
-        rect = _free_place(frame, label_wh, taken, scene.shape[:2], unit)
+    for frame, label, colour in list(zip(frames, labels, colours, strict=True))[:_LABELS_AT_MOST]:
+        (text_w, text_h), _ = cv2.getTextSize(label, _FONT, size, unit)
+        rect = _free_place(frame, (text_w + 2 * pad, text_h + 2 * pad), taken, scene.shape[:2], unit)
         if rect is None:
             continue
         taken = np.vstack((taken, rect))
@@ -229,7 +240,7 @@ def _draw_labels(scene: Picture, scores: NDArray[np.float32], frames: _Rects, un
         # A dark chip is legible on white and on black, and lets the scene shine through.
         chip = scene[y1:y2, x1:x2]
         np.right_shift(chip, 2, out=chip)
-        cv2.putText(scene, f"{score:.2f}", (x1 + pad, y2 - pad), _FONT, size, _MARK_BGR, unit, cv2.LINE_AA)
+        cv2.putText(scene, label, (x1 + pad, y2 - pad), _FONT, size, colour, unit, cv2.LINE_AA)
 
 
 def _bracket_rects(boxes: _Rects, unit: int) -> _Rects:
