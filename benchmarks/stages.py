@@ -9,7 +9,7 @@ import numpy as np
 
 from lpnet_rt.benchmarks.results import Spread, StageTimes
 from lpnet_rt.clock import Clock
-from lpnet_rt.detections import detect_hot, least_score
+from lpnet_rt.detections import candidate_score, detect_candidates
 from lpnet_rt.detector import Detector
 from lpnet_rt.engines.scorer import HostScorer
 from lpnet_rt.errors import EngineError
@@ -101,8 +101,11 @@ def _run_round(detector: Detector, frames: Sequence[Frame], batch: int, clock: C
 def _report_batch(detector: Detector, frames: Sequence[Frame], clock: Clock) -> list[Report]:
     """What ``Detector.report`` does, for many frames at once; the times of the batch are shared out evenly."""
     scorer = HostScorer(detector.choice.engine, detector.card, clock)
-    scored = scorer.score_batch([frame.image for frame in frames], least_score(detector.threshold))
-    found = [detect_hot(one.hot, frame.image, detector.threshold) for one, frame in zip(scored, frames, strict=True)]
+    scored = scorer.score_batch([frame.image for frame in frames], candidate_score(detector.threshold))
+    found = [
+        detect_candidates(one.candidates, frame.image, detector.threshold)
+        for one, frame in zip(scored, frames, strict=True)
+    ]
     times_ns = [scored[0].began_ns, scored[0].prepared_ns, scored[0].scored_ns, clock.monotonic_ns()]
     prepare_ms, infer_ms, detect_ms = (float(share) for share in np.diff(times_ns) / 1e6 / len(frames))
     latency = Latency(0.0, prepare_ms, infer_ms, detect_ms, prepare_ms + infer_ms + detect_ms)

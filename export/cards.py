@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 from torch import nn
 
-from lpnet_rt.detections import Detections, detect_hot, least_score
+from lpnet_rt.detections import Detections, candidate_score, detect_candidates
 from lpnet_rt.engines.scorer import HostScorer
 from lpnet_rt.engines.torch_module import TorchModuleEngine
 from lpnet_rt.errors import ModelError
@@ -102,8 +102,8 @@ def _reference_detections(network: LPNetRT, card: ModelCard) -> Detections:
     """What PyTorch in fp32 finds in the self-test's frame."""
     image = self_test_frame()
     scorer = HostScorer(TorchModuleEngine(ScoredLPNetRT(network)), card)
-    (hot,) = scorer.find([image], least_score(SELF_TEST_THRESHOLD))
-    return detect_hot(hot, image, SELF_TEST_THRESHOLD)
+    (candidates,) = scorer.find([image], candidate_score(SELF_TEST_THRESHOLD))
+    return detect_candidates(candidates, image, SELF_TEST_THRESHOLD)
 
 
 def weights_sha256(network: nn.Module) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lpnet_rt.agreement import SCORE_LIMIT, Agreement, compare
-from lpnet_rt.detections import detect_hot, least_score
+from lpnet_rt.detections import candidate_score, detect_candidates
 from lpnet_rt.engines.base import Engine
 from lpnet_rt.engines.scorer import HostScorer, Scored
 from lpnet_rt.errors import ModelError
@@ -52,7 +52,7 @@ def run_gate(reference: Engine, engines: dict[str, Engine], gate: Gate) -> dict[
     Raises:
         ModelError: A limit is broken; the message names engine, frame and what differs.
     """
-    card, min_score = gate.card, least_score(gate.card.threshold)
+    card, min_score = gate.card, candidate_score(gate.card.threshold)
     agreements = {name: Agreement() for name in engines}
     scorers = {name: HostScorer(engine, card) for name, engine in engines.items()}
     fitted = [fit(frame, gate.shapes) for frame in gate.frames]
@@ -68,9 +68,9 @@ def run_gate(reference: Engine, engines: dict[str, Engine], gate: Gate) -> dict[
 
 def _compare(expected: Scored, found: Scored, frame: GateFrame, card: ModelCard, agreement: Agreement) -> str | None:
     """Add a frame to an agreement; what breaks a limit, in one line, or None."""
-    if not found.hot.finite:
+    if not found.candidates.finite:
         return "expected finite scores, found NaN or infinity"
-    sides = [detect_hot(scored.hot, frame.image, card.threshold) for scored in (expected, found)]
+    sides = [detect_candidates(scored.candidates, frame.image, card.threshold) for scored in (expected, found)]
     comparison, limit = compare(sides[0], sides[1]), SCORE_LIMIT[card.built.precision]
     agreement.add(comparison)
     problem = comparison.problem(card.built.precision)

@@ -1,4 +1,4 @@
-"""Detections: one frame's detections as columns, and how a score map, or its hot pixels, become them."""
+"""Detections: one frame's detections as columns, and how a score map, or its candidate pixels, become them."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from lpnet_rt.frames import GreyImage
 
 __all__ = [
     "BODY_SCORE",
-    "MOST_DETECTIONS",
+    "MAX_DETECTIONS",
+    "CandidatePixels",
     "Detections",
-    "HotPixels",
     "body_mask",
+    "candidate_pixels",
+    "candidate_score",
     "detect",
-    "detect_hot",
-    "hot_pixels",
+    "detect_candidates",
     "joined",
-    "least_score",
 ]
 
 # Scores are trained so that one half is a blob's outline. A stricter threshold asks for a surer peak; it does not
 # break the blob into its hottest parts.
 BODY_SCORE = np.float32(0.5)
 # A frame of pure noise at a low threshold has thousands of components; what is published of it stays bounded.
-MOST_DETECTIONS = 500
+MAX_DETECTIONS = 500
 _SNR_MARGIN_PX = 6
 _SNR_GUARD_PX = 2
 
@@ -98,7 +98,7 @@ class Detections:
 
 
 @dataclass(frozen=True, slots=True)
-class HotPixels:
+class CandidatePixels:
     """The pixels of a frame that score enough to be part of a detection, row by row.
 
     Attributes:
@@ -116,7 +116,7 @@ class HotPixels:
     finite: bool = True
 
     @classmethod
-    def failed(cls, size_hw: tuple[int, int]) -> HotPixels:
+    def failed(cls, size_hw: tuple[int, int]) -> CandidatePixels:
         """Of a frame whose scores are not all numbers."""
         nowhere = np.zeros(0, np.int64)
         return cls(nowhere, nowhere, np.zeros(0, np.float32), size_hw, finite=False)
@@ -139,12 +139,12 @@ def joined(first: Detections, second: Detections) -> Detections:
     return Detections(**columns)
 
 
-def least_score(threshold: float) -> float:
+def candidate_score(threshold: float) -> float:
     """The score from which a pixel can be part of a detection: one half, or the threshold where that is lower."""
     return float(min(np.float32(threshold), BODY_SCORE))
 
 
-def hot_pixels(score_map: NDArray[np.float32], threshold: float) -> HotPixels:
+def candidate_pixels(score_map: NDArray[np.float32], threshold: float) -> CandidatePixels:
     """Pick what matters out of a score map: nothing at all where no pixel reaches the threshold.
 
     Args:
@@ -155,9 +155,9 @@ def hot_pixels(score_map: NDArray[np.float32], threshold: float) -> HotPixels:
     if score_map.max(initial=0.0) < np.float32(threshold):
         places = np.zeros(0, np.int64)
     else:
-        places = np.flatnonzero(score_map >= least_score(threshold))
+        places = np.flatnonzero(score_map >= candidate_score(threshold))
     rows, columns = np.divmod(places, width)
-    return HotPixels(rows, columns, score_map[rows, columns], (height, width))
+    return CandidatePixels(rows, columns, score_map[rows, columns], (height, width))
 
 
 def detect(score_map: NDArray[np.float32], image: GreyImage, threshold: float) -> Detections:
@@ -178,31 +178,31 @@ def detect(score_map: NDArray[np.float32], image: GreyImage, threshold: float) -
     """
     if score_map.shape != image.shape:
         raise ValueError(f"score_map: expected the image's size {image.shape}, found {score_map.shape}")
-    return detect_hot(hot_pixels(score_map, threshold), image, threshold)
+    return detect_candidates(candidate_pixels(score_map, threshold), image, threshold)
 
 
-def detect_hot(hot: HotPixels, image: GreyImage, threshold: float) -> Detections:
-    """Turn hot pixels into detections; see :func:`detect`.
+def detect_candidates(candidates: CandidatePixels, image: GreyImage, threshold: float) -> Detections:
+    """Turn candidate pixels into detections; see :func:`detect`.
 
     Args:
-        hot: Pixels of the same frame that score at least :func:`least_score` of the threshold.
+        candidates: Pixels of the same frame that score at least :func:`candidate_score` of the threshold.
         image: (H, W) raw counts.
         threshold: Score from 0 (exclusive) to 1.
 
     Raises:
         ValueError: If the two sizes differ.
     """
-    if hot.size_hw != image.shape:
-        raise ValueError(f"hot pixels: expected the image's size {image.shape}, found {hot.size_hw}")
-    if hot.scores.max(initial=0.0) < np.float32(threshold):
+    if candidates.size_hw != image.shape:
+        raise ValueError(f"candidate pixels: expected the image's size {image.shape}, found {candidates.size_hw}")
+    if candidates.scores.max(initial=0.0) < np.float32(threshold):
         return Detections.empty()
-    ys, xs = hot.rows, hot.columns
-    component, score = _label(hot)
+    ys, xs = candidates.rows, candidates.columns
+    component, score = _label(candidates)
     n = len(score)
     order = _published(score, threshold)
     # Sums of offsets into the window, not of coordinates: fewer digits are lost.
     x0, y0 = int(xs.min()), int(ys[0])
-    weights = hot.scores.astype(np.float64)
+    weights = candidates.scores.astype(np.float64)
     total = np.bincount(component, weights, n)
     centroid = np.empty((n, 2), np.float32)
     centroid[:, 0] = np.bincount(component, weights * (xs - x0), n) / total + x0
@@ -232,33 +232,33 @@ def body_mask(score_map: NDArray[np.float32], threshold: float) -> NDArray[np.bo
         (H, W) bool.
     """
     mask = np.zeros(score_map.shape, np.bool_)
-    hot = hot_pixels(score_map, threshold)
-    if not len(hot.rows):
+    candidates = candidate_pixels(score_map, threshold)
+    if not len(candidates.rows):
         return mask
-    component, score = _label(hot)
+    component, score = _label(candidates)
     published = np.zeros(len(score), np.bool_)
     published[_published(score, threshold)] = True
     inside = published[component]
-    mask[hot.rows[inside], hot.columns[inside]] = True
+    mask[candidates.rows[inside], candidates.columns[inside]] = True
     return mask
 
 
-def _label(hot: HotPixels) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """The 8-connected component, from 0, of each hot pixel, of which there is one at least; each component's score."""
-    ys, xs = hot.rows, hot.columns
+def _label(candidates: CandidatePixels) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """The 8-connected component, from 0, of each of at least one candidate pixels; each component's score."""
+    ys, xs = candidates.rows, candidates.columns
     # Only the part of the frame that holds anything is searched for components.
     x0, y0 = int(xs.min()), int(ys[0])
     window = np.zeros((int(ys[-1]) + 1 - y0, int(xs.max()) + 1 - x0), np.uint8)
     window[ys - y0, xs - x0] = 1
     count, labels = cv2.connectedComponents(window, connectivity=8)
     component: NDArray[np.intp] = labels[ys - y0, xs - x0].astype(np.intp) - 1
-    return component, _highest(component, hot.scores, count - 1)
+    return component, _highest(component, candidates.scores, count - 1)
 
 
 def _published(score: NDArray[np.float32], threshold: float) -> NDArray[np.intp]:
     """Which components are published, strongest first."""
     reached = int((score >= np.float32(threshold)).sum())
-    return np.argsort(-score, kind="stable")[: min(MOST_DETECTIONS, reached)]
+    return np.argsort(-score, kind="stable")[: min(MAX_DETECTIONS, reached)]
 
 
 def _highest(component: NDArray[np.intp], values: NDArray[_Value], n: int) -> NDArray[_Value]:
@@ -272,9 +272,9 @@ def _boxes(component: NDArray[np.intp], xs: NDArray[np.int32], ys: NDArray[np.in
     """(n, 4) int32: first column and row of each component, and the ones after its last."""
     boxes = np.empty((n, 4), np.int32)
     for column, values in enumerate((xs, ys)):
-        least = np.full(n, values.max(), np.int32)
-        np.minimum.at(least, component, values)
-        boxes[:, column], boxes[:, column + 2] = least, _highest(component, values, n) + 1
+        lowest = np.full(n, values.max(), np.int32)
+        np.minimum.at(lowest, component, values)
+        boxes[:, column], boxes[:, column + 2] = lowest, _highest(component, values, n) + 1
     return boxes
 
 
@@ -290,6 +290,6 @@ def _local_snr(image: GreyImage, box_xyxy: NDArray[np.int32], peak: int) -> floa
     if not ring.any():
         return 0.0
     around = window[ring].astype(np.float64)
-    # A quantised, noiseless surround has no spread of its own; half a count is the least that can be told apart.
+    # A quantised, noiseless surround has no spread of its own; half a count is the smallest difference there is.
     spread = max(float(around.std()), 0.5)
     return float(np.clip((peak - around.mean()) / spread, 0.0, 999.0))

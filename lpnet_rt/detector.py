@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
-from lpnet_rt.detections import Detections, HotPixels, detect_hot, least_score
+from lpnet_rt.detections import CandidatePixels, Detections, candidate_score, detect_candidates
 from lpnet_rt.engines import Choice, choose_engine
 from lpnet_rt.engines.scorer import Scored, make_scorer
 from lpnet_rt.errors import EngineError
@@ -122,8 +122,8 @@ class Detector:
             EngineError: The engine failed, or its scores are not finite.
         """
         greys = [_grey(image) for image in images]
-        found = self._scorer.find(greys, least_score(self.threshold))
-        return [self._detections(hot, grey) for hot, grey in zip(found, greys, strict=True)]
+        found = self._scorer.find(greys, candidate_score(self.threshold))
+        return [self._detections(candidates, grey) for candidates, grey in zip(found, greys, strict=True)]
 
     def score_map(self, image: GreyImage) -> NDArray[np.float32]:
         """Score every pixel of one grey image.
@@ -166,9 +166,9 @@ class Detector:
         self._scorer = make_scorer(self.choice.engine, self.card, self._clock)
 
     @property
-    def most_frames(self) -> int:
+    def max_batch(self) -> int:
         """Frames that are worth giving :meth:`reports` at once; 1 where the engine has no device of its own."""
-        return self._scorer.most_frames
+        return self._scorer.max_batch
 
     def report(self, frame: Frame) -> Report:
         """Do a frame and note where the time went; never changes the frame.
@@ -199,7 +199,7 @@ class Detector:
         free_ns = 0  # since when this thread has had nothing else to detect
         images = [frames[place].image for place in left]
         lowest = self.threshold if self.weak_threshold is None else min(self.weak_threshold, self.threshold)
-        for index, scored in self._scorer.score_each(images, least_score(lowest)):
+        for index, scored in self._scorer.score_each(images, candidate_score(lowest)):
             done[left[index]], free_ns = self._finish(frames[left[index]], scored, free_ns)
         return [done[place] for place in range(len(frames))]
 
@@ -227,12 +227,12 @@ class Detector:
         """
         scores = scored.score_map()
         detections, weak, error = Detections.empty(), Detections.empty(), None
-        if scored.hot.finite and self.weak_threshold is not None:
-            both = detect_with_weak(scored.hot, frame.image, self.threshold, self.weak_threshold)
+        if scored.candidates.finite and self.weak_threshold is not None:
+            both = detect_with_weak(scored.candidates, frame.image, self.threshold, self.weak_threshold)
             count = int((both.score >= np.float32(self.threshold)).sum())
             detections, weak = both.rows(slice(count)), both.rows(slice(count, None))
-        elif scored.hot.finite:
-            detections = detect_hot(scored.hot, frame.image, self.threshold)
+        elif scored.candidates.finite:
+            detections = detect_candidates(scored.candidates, frame.image, self.threshold)
         else:
             error = f"frame {frame.index}: {_NOT_FINITE}"
         done_ns = self._clock.monotonic_ns()
@@ -247,10 +247,10 @@ class Detector:
         report = Report(frame=frame, detections=detections, latency=latency, score_map=scores, error=error, weak=weak)
         return report, done_ns
 
-    def _detections(self, hot: HotPixels, image: GreyImage) -> Detections:
-        if not hot.finite:
+    def _detections(self, candidates: CandidatePixels, image: GreyImage) -> Detections:
+        if not candidates.finite:
             raise EngineError(f"{self.choice.engine.name}: {_NOT_FINITE}")
-        return detect_hot(hot, image, self.threshold)
+        return detect_candidates(candidates, image, self.threshold)
 
 
 def _grey(image: object) -> GreyImage:

@@ -44,7 +44,7 @@ class Report:
         detections: What was found; empty where ``error`` is set.
         latency: Where the time went.
         score_map: (H, W) float32 in 0..1, the network's score of every pixel; from an engine with a device of its own,
-            the scores of hot pixels alone, and 0 elsewhere.
+            the scores of candidate pixels only, and 0 elsewhere.
         error: None, or one line that says why this frame could not be judged.
         weak: What scores under the threshold, where that was asked for: it may extend tracks and is not published.
         tracks: What the tracker made of ``detections`` and after them ``weak``; None where nothing is tracked.

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lpnet_rt.detections import MOST_DETECTIONS, Detections, body_mask, detect
+from lpnet_rt.detections import MAX_DETECTIONS, Detections, body_mask, detect
 
 
 def flat(size_hw: tuple[int, int] = (20, 30), value: int = 50) -> np.ndarray:
@@ -65,8 +65,8 @@ def test_of_a_noisy_map_the_strongest_are_kept() -> None:
     score_map = np.zeros((80, 80), np.float32)
     score_map[::2, ::2] = np.random.default_rng(5).uniform(0.5, 1.0, (40, 40))
     found = detect(score_map, flat((80, 80)), 0.5)
-    assert len(found) == MOST_DETECTIONS
-    expected = np.sort(score_map[::2, ::2], axis=None)[::-1][:MOST_DETECTIONS]
+    assert len(found) == MAX_DETECTIONS
+    expected = np.sort(score_map[::2, ::2], axis=None)[::-1][:MAX_DETECTIONS]
     np.testing.assert_array_equal(found.score, expected)
 
 
@@ -207,7 +207,7 @@ def test_the_mask_keeps_a_blob_whole_at_a_strict_threshold() -> None:
 def test_the_mask_holds_no_more_than_is_published() -> None:
     score = np.zeros((64, 64), np.float32)
     score[::2, ::2] = np.linspace(0.5, 1.0, 1024, dtype=np.float32).reshape(32, 32)
-    assert body_mask(score, 0.5).sum() == MOST_DETECTIONS == len(detect(score, flat((64, 64)), 0.5))
+    assert body_mask(score, 0.5).sum() == MAX_DETECTIONS == len(detect(score, flat((64, 64)), 0.5))
     assert body_mask(score, 0.5)[62, 62]
     assert not body_mask(score, 0.5)[0, 0]
 

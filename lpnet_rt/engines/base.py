@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from lpnet_rt.detections import HotPixels
+from lpnet_rt.detections import CandidatePixels
 from lpnet_rt.frames import GreyImage
 from lpnet_rt.preprocessing.frame_and_local import ModelInput
 
@@ -46,21 +46,21 @@ class Engine(Protocol):
 
 @runtime_checkable
 class DeviceEngine(Engine, Protocol):
-    """An engine with a device of its own: raw frames go there once, and hot pixels alone come back.
+    """An engine with a device of its own: raw frames go there once, and only candidate pixels come back.
 
     Attributes:
-        most_frames: Frames that are worth giving it at once.
+        max_batch: Frames that are worth giving it at once.
     """
 
     @property
-    def most_frames(self) -> int: ...
+    def max_batch(self) -> int: ...
 
-    def find(self, frames: Sequence[GreyImage], least: float) -> list[HotPixels]:
+    def find(self, frames: Sequence[GreyImage], min_score: float) -> list[CandidatePixels]:
         """Standardise, score and threshold frames on the device.
 
         Args:
             frames: (H, W) each, raw counts; all of one size and dtype.
-            least: Score from which a pixel comes back.
+            min_score: Score from which a pixel comes back.
 
         Returns:
             One for each frame, in their order.

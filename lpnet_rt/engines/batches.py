@@ -23,18 +23,18 @@ class Batcher:
     """Runs items in batches; where memory runs out, half as many are taken from then on, once.
 
     Attributes:
-        most: Items in a batch.
+        max_batch: Items in a batch.
     """
 
-    def __init__(self, most: int, ran_out: type[BaseException], free_memory: Callable[[], str]) -> None:
+    def __init__(self, max_batch: int, ran_out: type[BaseException], free_memory: Callable[[], str]) -> None:
         """Keep what is needed.
 
         Args:
-            most: Items in a batch, at least 1.
+            max_batch: Items in a batch, at least 1.
             ran_out: What is raised where memory runs out.
             free_memory: Gives back what is not in use, and says in words how much is free.
         """
-        self.most = most
+        self.max_batch = max_batch
         self._ran_out, self._free_memory = ran_out, free_memory
         self._halved = False
 
@@ -50,7 +50,7 @@ class Batcher:
         """
         results: list[_Result] = []
         while len(results) < len(items):
-            batch = items[len(results) : len(results) + self.most]
+            batch = items[len(results) : len(results) + self.max_batch]
             fits = True
             try:
                 results += work(batch)
@@ -70,21 +70,21 @@ class Batcher:
                 "close what else uses it, or take another engine"
             )
         self._halved = True
-        self.most = max(1, batch // 2)
-        _logger.warning("too little device memory for %d frames at once (%s); taking %d", batch, free, self.most)
+        self.max_batch = max(1, batch // 2)
+        _logger.warning("too little device memory for %d frames at once (%s); taking %d", batch, free, self.max_batch)
 
 
 class Recent(Generic[_Key, _Kept]):
     """Keeps what was made for the last few keys: compiled models, captured graphs."""
 
-    def __init__(self, make: Callable[[_Key], _Kept], most: int) -> None:
-        self._make, self._most = make, most
+    def __init__(self, make: Callable[[_Key], _Kept], max_kept: int) -> None:
+        self._make, self._max_kept = make, max_kept
         self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
 
     def __getitem__(self, key: _Key) -> _Kept:
         """What belongs to a key; made where it is not kept, and then the one that was longest unused is let go."""
         if key not in self._kept:
-            while len(self._kept) >= self._most:
+            while len(self._kept) >= self._max_kept:
                 self._kept.popitem(last=False)
             self._kept[key] = self._make(key)
         self._kept.move_to_end(key)

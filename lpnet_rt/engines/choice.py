@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 
 from lpnet_rt.cache import CacheFolder, cache_folder
-from lpnet_rt.detections import least_score
+from lpnet_rt.detections import candidate_score
 from lpnet_rt.engines.base import Engine
 from lpnet_rt.engines.candidates import Candidate, candidates_for
 from lpnet_rt.engines.installed import gpu
@@ -191,8 +191,8 @@ def _best(able: list[Candidate], outcomes: list[_Outcome], model: ModelFile) -> 
 
 def _why(outcomes: list[_Outcome], model: ModelFile, when: str) -> str:
     height, width = _timed_hw(model)
-    told = ", ".join(f"{o.candidate} {o.problem or f'{o.best_ms:.1f} ms'}" for o in outcomes)
-    return f"fastest at {width}x{height} of: {told} ({when})"
+    times = ", ".join(f"{o.candidate} {o.problem or f'{o.best_ms:.1f} ms'}" for o in outcomes)
+    return f"fastest at {width}x{height} of: {times} ({when})"
 
 
 def _timed_hw(model: ModelFile) -> tuple[int, int]:
@@ -208,13 +208,13 @@ def _try(candidate: Candidate, model: ModelFile, settings: DetectorSettings) -> 
         problem = self_test(engine, model)
         if problem is not None:
             return _Outcome(str(candidate), None, f"fails the self-test: {problem}")
-        least = least_score(model.card.threshold)
+        min_score = candidate_score(model.card.threshold)
         scorer, blank = make_scorer(engine, model.card), [np.zeros(_timed_hw(model), np.uint8)]
-        scorer.find(blank, least)
+        scorer.find(blank, min_score)
         times_ns = []
         for _ in range(_TIMED_RUNS):
             began = time.perf_counter_ns()
-            scorer.find(blank, least)
+            scorer.find(blank, min_score)
             times_ns.append(time.perf_counter_ns() - began)
     except LpnetError as error:
         return _Outcome(str(candidate), None, str(error))

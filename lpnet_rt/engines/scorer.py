@@ -6,25 +6,25 @@ is large, and its scores restored to its size; an engine with a device of its ow
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
-from lpnet_rt.detections import HotPixels, hot_pixels
+from lpnet_rt.detections import CandidatePixels, candidate_pixels
 from lpnet_rt.engines.base import DeviceEngine, Engine, ForgetfulEngine, StoppableEngine
-from lpnet_rt.engines.tiled import UNTILED_PX, TiledEngine
+from lpnet_rt.engines.tiled import UNTILED_PX, score_in_tiles
 from lpnet_rt.errors import EngineError, ModelError
 from lpnet_rt.frames import GreyImage
 from lpnet_rt.models import ModelCard
 from lpnet_rt.preprocessing.frame_and_local import ModelInput
 from lpnet_rt.preprocessing.rules import prepare, restore
 
-__all__ = ["DeviceScorer", "HostScorer", "Scored", "Scorer", "make_scorer"]
+__all__ = ["DeviceScorer", "HostScorer", "Scored", "make_scorer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,68 +32,25 @@ class Scored:
     """One frame, scored, and when (nanoseconds of the scorer's monotonic clock).
 
     Attributes:
-        hot: The pixels that score enough.
+        candidates: The pixels that score enough.
         scores: (H, W) float32 in 0..1, every pixel's score; None where they stayed on a device.
         began_ns: When its turn came.
         prepared_ns: When the model's input was ready; on a device, ``began_ns``.
         scored_ns: When its scores, or those of its batch, were there.
     """
 
-    hot: HotPixels
+    candidates: CandidatePixels
     scores: NDArray[np.float32] | None
     began_ns: int
     prepared_ns: int
     scored_ns: int
 
     def score_map(self) -> NDArray[np.float32]:
-        """(H, W) float32; from a device, 0 wherever ``hot`` has no pixel."""
-        return self.hot.score_map() if self.scores is None else self.scores
+        """(H, W) float32; from a device, 0 wherever there is no candidate."""
+        return self.candidates.score_map() if self.scores is None else self.scores
 
 
-class Scorer(Protocol):
-    """A model in an engine; threads may share one, and take turns in the engine.
-
-    Frames are (H, W) uint8 or uint16, raw counts, of any sizes.
-    """
-
-    @property
-    def most_frames(self) -> int:
-        """Frames that are worth giving it at once."""
-        ...
-
-    def find(self, frames: Sequence[GreyImage], least_score: float) -> list[HotPixels]:
-        """Pick the pixels that score at least ``least_score``.
-
-        Returns:
-            One for each frame, in their order.
-
-        Raises:
-            EngineError: The engine failed, or the model file takes another size only.
-        """
-        ...
-
-    def score_each(self, frames: Sequence[GreyImage], least_score: float) -> Iterator[tuple[int, Scored]]:
-        """As :meth:`find`, each frame as soon as it is done, with its place in ``frames`` and its times."""
-        ...
-
-    def score_map(self, image: GreyImage) -> NDArray[np.float32]:
-        """(H, W) float32 in 0..1: the score of every pixel, of the caller's own.
-
-        Raises:
-            EngineError: The engine failed, or the model file takes another size only.
-        """
-        ...
-
-    def stop(self) -> None:
-        """Make a running call give up soon, with EngineError; harmless where nothing runs or it cannot be stopped."""
-        ...
-
-    def forget(self) -> None:
-        """Let go of what the engine keeps for sizes it has met."""
-        ...
-
-
-def make_scorer(engine: Engine, card: ModelCard, clock: Clock = SYSTEM_CLOCK) -> Scorer:
+def make_scorer(engine: Engine, card: ModelCard, clock: Clock = SYSTEM_CLOCK) -> HostScorer:
     """The scorer for an engine.
 
     Args:
@@ -101,58 +58,65 @@ def make_scorer(engine: Engine, card: ModelCard, clock: Clock = SYSTEM_CLOCK) ->
         card: The model's.
         clock: Source of the times.
     """
-    host = HostScorer(engine, card, clock)
-    return DeviceScorer(engine, host, clock) if isinstance(engine, DeviceEngine) else host
+    return DeviceScorer(engine, card, clock) if isinstance(engine, DeviceEngine) else HostScorer(engine, card, clock)
 
 
 class HostScorer:
-    """An engine that takes model inputs, which are made here; one frame after the other."""
+    """A model in an engine that takes model inputs, which are made here; threads may share one, and take turns.
 
-    most_frames = 1
+    Frames are (H, W) uint8 or uint16, raw counts, of any sizes.
+    """
 
     def __init__(self, engine: Engine, card: ModelCard, clock: Clock = SYSTEM_CLOCK) -> None:
         """Keep the engine; see :func:`make_scorer`."""
         self._engine, self._card, self._clock = engine, card, clock
         # Frames of a network without a reach become small squares, whatever their size.
-        reach_px = card.known_reach_px()
-        tiled = None if reach_px is None else TiledEngine(engine, reach_px, grid_px=card.grid_px)
-        self._scoring: Engine = tiled or engine
-        self.turn = threading.Lock()
+        self._reach_px = card.known_reach_px()
+        self._turn = threading.Lock()
 
-    def find(self, frames: Sequence[GreyImage], least_score: float) -> list[HotPixels]:
-        """See :class:`Scorer`."""
-        return [scored.hot for _, scored in self.score_each(frames, least_score)]
+    @property
+    def max_batch(self) -> int:
+        """Frames that are worth giving it at once."""
+        return 1
 
-    def score_each(self, frames: Sequence[GreyImage], least_score: float) -> Iterator[tuple[int, Scored]]:
-        """See :class:`Scorer`."""
-        for place, image in enumerate(frames):
-            yield place, self.score_batch([image], least_score)[0]
+    def find(self, frames: Sequence[GreyImage], min_score: float) -> list[CandidatePixels]:
+        """Pick the pixels that score at least ``min_score``.
 
-    def score_batch(self, frames: Sequence[GreyImage], least_score: float) -> list[Scored]:
-        """Score frames whose model inputs have one size in one go; each has the times of the whole batch.
+        Returns:
+            One for each frame, in their order.
 
         Raises:
             EngineError: The engine failed, or the model file takes another size only.
             ModelError: What the model computes has not the size of its input.
         """
+        found = {place: scored.candidates for place, scored in self.score_each(frames, min_score)}
+        return [found[place] for place in range(len(frames))]
+
+    def score_each(self, frames: Sequence[GreyImage], min_score: float) -> Iterator[tuple[int, Scored]]:
+        """As :meth:`find`, each frame as soon as it is done, with its place in ``frames`` and its times."""
+        for place, image in enumerate(frames):
+            yield place, self.score_batch([image], min_score)[0]
+
+    def score_batch(self, frames: Sequence[GreyImage], min_score: float) -> list[Scored]:
+        """Score frames whose model inputs have one size in one go; each has the times of the whole batch."""
         began_ns = self._clock.monotonic_ns()
         batch = self._prepared(frames)
         prepared_ns = self._clock.monotonic_ns()
         score_maps = self._scores(batch, frames)
         scored_ns = self._clock.monotonic_ns()
-        return [Scored(_hot(scores, least_score), scores, began_ns, prepared_ns, scored_ns) for scores in score_maps]
+        return [Scored(_candidates(found, min_score), found, began_ns, prepared_ns, scored_ns) for found in score_maps]
 
     def score_map(self, image: GreyImage) -> NDArray[np.float32]:
-        """See :class:`Scorer`."""
+        """(H, W) float32 in 0..1: the score of every pixel, of the caller's own; raises as :meth:`find`."""
         return self._scores(self._prepared([image]), [image])[0]
 
     def stop(self) -> None:
-        """See :class:`Scorer`."""
+        """Make a running call give up soon, with EngineError; harmless where nothing runs or it cannot be stopped."""
         if isinstance(self._engine, StoppableEngine):
             self._engine.stop()
 
     def forget(self) -> None:
-        """See :class:`Scorer`."""
+        """Let go of what the engine keeps for sizes it has met."""
         if isinstance(self._engine, ForgetfulEngine):
             self._engine.forget()
 
@@ -167,8 +131,11 @@ class HostScorer:
     def _scores(self, batch: ModelInput, frames: Sequence[GreyImage]) -> list[NDArray[np.float32]]:
         """(H, W) scores of each; copied before the next thread's turn, whose scores may lie in the same place."""
         expected = (len(batch), 1, *batch.shape[2:])
-        with self.turn:
-            scores = self._scoring.score(batch)
+        with self._turn:
+            if self._reach_px is None or math.prod(batch.shape[2:]) <= UNTILED_PX:
+                scores = self._engine.score(batch)
+            else:
+                scores = score_in_tiles(self._engine.score, batch, self._reach_px, self._card.grid_px)
             if scores.shape != expected:
                 raise ModelError(f"{self._card.name}: expected scores of {expected}, found {scores.shape}")
             parts = np.split(scores, len(frames))  # tiles of a frame stay together
@@ -178,63 +145,38 @@ class HostScorer:
             ]
 
 
-class DeviceScorer:
+class DeviceScorer(HostScorer):
     """An engine with a device of its own: frames of one size and depth go there together, very large ones do not."""
 
-    def __init__(self, engine: DeviceEngine, host: HostScorer, clock: Clock = SYSTEM_CLOCK) -> None:
-        """Keep both ways into one engine.
-
-        Args:
-            engine: With the model in it.
-            host: The same engine's; for frames too large to score at once, and for whole score maps.
-            clock: Source of the times.
-        """
-        self._engine, self._host, self._clock = engine, host, clock
+    def __init__(self, engine: DeviceEngine, card: ModelCard, clock: Clock = SYSTEM_CLOCK) -> None:
+        """Keep the engine; see :func:`make_scorer`."""
+        super().__init__(engine, card, clock)
+        self._device = engine
 
     @property
-    def most_frames(self) -> int:
-        """See :class:`Scorer`."""
-        return self._engine.most_frames
+    def max_batch(self) -> int:
+        """See :class:`HostScorer`."""
+        return self._device.max_batch
 
-    def find(self, frames: Sequence[GreyImage], least_score: float) -> list[HotPixels]:
-        """See :class:`Scorer`."""
-        found = dict(self.score_each(frames, least_score))
-        return [found[place].hot for place in range(len(frames))]
-
-    def score_each(self, frames: Sequence[GreyImage], least_score: float) -> Iterator[tuple[int, Scored]]:
-        """See :class:`Scorer`."""
+    def score_each(self, frames: Sequence[GreyImage], min_score: float) -> Iterator[tuple[int, Scored]]:
+        """See :class:`HostScorer`."""
         groups: dict[tuple[object, ...], list[int]] = {}
-        large = []
         for place, image in enumerate(frames):
             if image.size > UNTILED_PX:
-                large.append(place)
+                yield place, self.score_batch([image], min_score)[0]
             else:
                 groups.setdefault((image.shape, image.dtype), []).append(place)
-        for index, scored in self._host.score_each([frames[place] for place in large], least_score):
-            yield large[index], scored
         for places in groups.values():
             began_ns = self._clock.monotonic_ns()
-            with self._host.turn:
-                found = self._engine.find([frames[place] for place in places], least_score)
+            with self._turn:
+                found = self._device.find([frames[place] for place in places], min_score)
             scored_ns = self._clock.monotonic_ns()
-            for place, hot in zip(places, found, strict=True):
-                yield place, Scored(hot, None, began_ns, began_ns, scored_ns)
-
-    def score_map(self, image: GreyImage) -> NDArray[np.float32]:
-        """See :class:`Scorer`."""
-        return self._host.score_map(image)
-
-    def stop(self) -> None:
-        """See :class:`Scorer`."""
-        self._host.stop()
-
-    def forget(self) -> None:
-        """See :class:`Scorer`."""
-        self._host.forget()
+            for place, candidates in zip(places, found, strict=True):
+                yield place, Scored(candidates, None, began_ns, began_ns, scored_ns)
 
 
-def _hot(scores: NDArray[np.float32], least_score: float) -> HotPixels:
+def _candidates(scores: NDArray[np.float32], min_score: float) -> CandidatePixels:
     """Of a frame; NaN would be both the highest and the lowest score."""
     if np.isfinite(scores.max()) and np.isfinite(scores.min()):
-        return hot_pixels(scores, least_score)
-    return HotPixels.failed((scores.shape[0], scores.shape[1]))
+        return candidate_pixels(scores, min_score)
+    return CandidatePixels.failed((scores.shape[0], scores.shape[1]))

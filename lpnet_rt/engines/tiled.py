@@ -8,14 +8,15 @@ thing differs: the local view looks at its K cells in every tile, and so at more
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
-from lpnet_rt.engines.base import Engine
 from lpnet_rt.preprocessing.rules import ModelInput
 from lpnet_rt.preprocessing.tiles import aligned_spans, fuse, split
 
-__all__ = ["TILE_PX", "UNTILED_PX", "TiledEngine"]
+__all__ = ["TILE_PX", "UNTILED_PX", "score_in_tiles"]
 
 # A tile of 3072 pixels keeps 2432 of its side with the packaged network: three fifths more arithmetic than needed.
 TILE_PX = 3072
@@ -24,58 +25,32 @@ TILE_PX = 3072
 UNTILED_PX = 4096 * 4096
 
 
-class TiledEngine:
-    """An engine for LPNet-RT that tiles what is large and passes on what is not."""
+def score_in_tiles(
+    score: Callable[[ModelInput], NDArray[np.float32]],
+    batch: ModelInput,
+    reach_px: int,
+    grid_px: int = 16,
+    tile_px: int = TILE_PX,
+) -> NDArray[np.float32]:
+    """Score large inputs.
 
-    def __init__(
-        self,
-        engine: Engine,
-        reach_px: int,
-        untiled_px: int = UNTILED_PX,
-        tile_px: int = TILE_PX,
-        grid_px: int = 16,
-    ) -> None:
-        """Wrap an engine.
+    Args:
+        score: Of an engine; gets tiles of one size, one after the other: memory is what they are for.
+        batch: (B, C, H, W) float32; sides are multiples of the grid.
+        reach_px: How far from a pixel its score depends on the frame; a multiple of the grid.
+        grid_px: Tiles start at multiples of this many pixels.
+        tile_px: Largest side of a tile; a multiple of the grid and over twice ``reach_px``.
 
-        Args:
-            engine: Gets tiles of one size, one after the other: memory is what they are for.
-            reach_px: How far from a pixel its score depends on the frame; a multiple of the grid.
-            untiled_px: Pixels of a frame up to which it is scored at once.
-            tile_px: Largest side of a tile, in pixels; a multiple of the grid and over twice ``reach_px``.
-            grid_px: Tiles start at multiples of this many pixels.
+    Returns:
+        (B, 1, H, W) float32 in 0..1.
 
-        Raises:
-            ValueError: The tile keeps nothing, or a size is no multiple of the grid.
-        """
-        if tile_px % grid_px or reach_px % grid_px or tile_px <= 2 * reach_px:
-            wanted = f"multiples of {grid_px} and tile > 2 * reach"
-            raise ValueError(f"tiles: expected {wanted}, found {tile_px} and {reach_px}")
-        self._engine = engine
-        self._untiled_px, self._tile_px, self._reach_px, self._grid_px = untiled_px, tile_px, reach_px, grid_px
-
-    @property
-    def name(self) -> str:
-        """Of the engine inside."""
-        return self._engine.name
-
-    @property
-    def precision(self) -> str:
-        """Of the engine inside."""
-        return self._engine.precision
-
-    def takes_whole(self, size_hw: tuple[int, int]) -> bool:
-        """Whether a frame of this size is scored at once."""
-        return size_hw[0] * size_hw[1] <= self._untiled_px
-
-    def score(self, batch: ModelInput) -> NDArray[np.float32]:
-        """See :class:`lpnet_rt.engines.base.Engine`; sides of the input are multiples of the grid."""
-        frames, _, height, width = batch.shape
-        if self.takes_whole((height, width)):
-            return self._engine.score(batch)
-        rows, columns = (
-            aligned_spans(size_px, self._tile_px, self._reach_px, self._grid_px) for size_px in (height, width)
-        )
-        tiles = (self._engine.score(np.ascontiguousarray(tile)) for tile in split(batch, rows, columns))
-        scores = np.zeros((frames, 1, height, width), np.float32)
-        fuse(tiles, scores, (rows, columns))
-        return scores
+    Raises:
+        ValueError: Of a tile nothing is kept, or a size is no multiple of the grid.
+    """
+    if tile_px % grid_px or reach_px % grid_px or tile_px <= 2 * reach_px:
+        raise ValueError(f"tiles: expected multiples of {grid_px} and tile > 2 * reach, found {tile_px} and {reach_px}")
+    rows, columns = (aligned_spans(size_px, tile_px, reach_px, grid_px) for size_px in batch.shape[2:])
+    tiles = (score(np.ascontiguousarray(tile)) for tile in split(batch, rows, columns))
+    scores = np.zeros((len(batch), 1, *batch.shape[2:]), np.float32)
+    fuse(tiles, scores, (rows, columns))
+    return scores

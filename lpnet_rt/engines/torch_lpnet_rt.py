@@ -1,9 +1,9 @@
-"""LPNet-RT in PyTorch: on a GPU, frames go up once as bytes and hot pixels alone come back.
+"""LPNet-RT in PyTorch: on a GPU, frames go up once as bytes and only candidate pixels come back.
 
 The device path, for frames of one size:
 
     host memory -> pinned memory -> [copy stream] -> device bytes -> [compute stream] standardised -> scored ->
-    thresholded -> places and scores of hot pixels -> host memory
+    thresholded -> places and scores of candidate pixels -> host memory
 
 A batch is taken in two halves, so that the second half's transfer runs while the first half is computed. What lies
 between bytes and scores is one CUDA graph for every size of batch and frame that comes more than a few times. On a
@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lpnet_rt.detections import HotPixels
+from lpnet_rt.detections import CandidatePixels
 from lpnet_rt.engines.batches import Batcher, Recent
 from lpnet_rt.engines.torch_graphs import Function, captured
 from lpnet_rt.errors import EngineError
@@ -36,7 +36,7 @@ from lpnet_rt.preprocessing.frame_and_local import ModelInput
 __all__ = ["TorchLPNetRTEngine"]
 
 # Frames at once: more keep a large GPU busier and a small one waiting for the first result longer.
-_MOST_ON_GPU = 16
+_MAX_BATCH_ON_GPU = 16
 _KEPT_SIZES = 16
 _USES_BEFORE_GRAPH = 3
 _HALF = {"f16": torch.float16, "bf16": torch.bfloat16}
@@ -86,12 +86,12 @@ class TorchLPNetRTEngine:
         on_gpu = self._device.type == "cuda"
         if on_gpu and precision == "f32":
             torch.backends.cudnn.allow_tf32 = False  # f32 is what others are compared with
-        self._batches = Batcher(_MOST_ON_GPU if on_gpu else 1, torch.OutOfMemoryError, self._free_memory)
+        self._batches = Batcher(_MAX_BATCH_ON_GPU if on_gpu else 1, torch.OutOfMemoryError, self._free_memory)
 
     @property
-    def most_frames(self) -> int:
+    def max_batch(self) -> int:
         """Frames that are worth giving it at once."""
-        return self._batches.most
+        return self._batches.max_batch
 
     @torch.inference_mode()
     def score(self, batch: ModelInput) -> NDArray[np.float32]:
@@ -104,7 +104,7 @@ class TorchLPNetRTEngine:
         return scores
 
     @torch.inference_mode()
-    def find(self, frames: Sequence[GreyImage], least: float) -> list[HotPixels]:
+    def find(self, frames: Sequence[GreyImage], min_score: float) -> list[CandidatePixels]:
         """See :class:`lpnet_rt.engines.base.DeviceEngine`.
 
         Raises:
@@ -113,21 +113,21 @@ class TorchLPNetRTEngine:
         if len({(frame.shape, frame.dtype) for frame in frames}) > 1:
             raise EngineError("torch: expected frames of one size and depth, found several; group them first")
         try:
-            return self._batches.run(partial(self._find_batch, float(least)), frames)
+            return self._batches.run(partial(self._find_batch, float(min_score)), frames)
         except RuntimeError as error:
             raise EngineError(f"torch: {_first_line(error)}") from error
 
-    def _find_batch(self, least: float, frames: Sequence[GreyImage]) -> list[HotPixels]:
+    def _find_batch(self, min_score: float, frames: Sequence[GreyImage]) -> list[CandidatePixels]:
         """Two halves, the second one's copy under the first one's arithmetic."""
         half = -(-len(frames) // 2) if self._device.type == "cuda" and len(frames) > 1 else len(frames)
         height, width = frames[0].shape
-        found: list[HotPixels] = []
+        found: list[CandidatePixels] = []
         uploads = [
             self._paths[len(part), height, width, part[0].dtype == np.uint16].upload(part, slot)
             for slot, part in enumerate(frames[i : i + half] for i in range(0, len(frames), half))
         ]
         for finish in uploads:
-            found += finish(least)
+            found += finish(min_score)
         return found
 
     def _make_path(self, key: _Key) -> _Path:
@@ -175,7 +175,7 @@ class _Path:
             self._score = captured(self._scored, frames)
         return self._score(frames)
 
-    def upload(self, frames: Sequence[GreyImage], slot: int) -> Callable[[float], list[HotPixels]]:
+    def upload(self, frames: Sequence[GreyImage], slot: int) -> Callable[[float], list[CandidatePixels]]:
         """Start to copy frames up; the function that is returned does the rest, for scores from its argument on."""
         host, held = self._host[slot], self._frames[slot]
         into = host.numpy()
@@ -183,24 +183,24 @@ class _Path:
             np.copyto(place, frame.view(np.int16) if frame.dtype == np.uint16 else frame)
         if self._copies is None:
             held.copy_(host)
-            return lambda least: self._compact(self._run(held), least)
+            return lambda min_score: self._compact(self._run(held), min_score)
         self._copies.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._copies):
             held.copy_(host, non_blocking=True)
             arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
             arrived.record(self._copies)
 
-        def finish(least: float) -> list[HotPixels]:
+        def finish(min_score: float) -> list[CandidatePixels]:
             torch.cuda.current_stream().wait_event(arrived)
-            return self._compact(self._run(held), least)
+            return self._compact(self._run(held), min_score)
 
         return finish
 
-    def _compact(self, scores: Tensor, least: float) -> list[HotPixels]:
-        """(B, H, W) scores to hot pixels: two small transfers, whatever the size of the frame."""
+    def _compact(self, scores: Tensor, min_score: float) -> list[CandidatePixels]:
+        """(B, H, W) scores to candidate pixels: two small transfers, whatever the size of the frame."""
         height, width = self._size_hw
         finite = torch.isfinite(scores).flatten(1).all(dim=1)
-        places = (scores >= least).flatten().nonzero()[:, 0]  # waits for the device
+        places = (scores >= min_score).flatten().nonzero()[:, 0]  # waits for the device
         values = scores.flatten()[places]
         packed = torch.cat((finite.long(), places, values.view(torch.int32).long())).cpu().numpy()
         frames = len(scores)
@@ -213,7 +213,7 @@ class _Path:
         for frame in range(frames):
             part = slice(ends[frame], ends[frame + 1])
             rows, columns = np.divmod(place[part], width)
-            result.append(HotPixels(rows, columns, found[part], self._size_hw, bool(packed[frame])))
+            result.append(CandidatePixels(rows, columns, found[part], self._size_hw, bool(packed[frame])))
         return result
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lpnet_rt.agreement import Expected, disagreement
-from lpnet_rt.detections import detect_hot, least_score
+from lpnet_rt.detections import candidate_score, detect_candidates
 from lpnet_rt.engines.base import Engine
 from lpnet_rt.engines.scorer import make_scorer
 from lpnet_rt.models import ModelFile
@@ -36,13 +36,13 @@ def self_test(engine: Engine, model: ModelFile) -> str | None:
     if not fits and card.built.most is not None:
         image = np.random.default_rng(0).integers(80, 120, card.built.most[1:], np.uint8)
     scorer = make_scorer(engine, card)
-    (hot,) = scorer.find([image], least_score(SELF_TEST_THRESHOLD))
+    (candidates,) = scorer.find([image], candidate_score(SELF_TEST_THRESHOLD))
     scorer.forget()  # no frame has this size
-    if not hot.finite:
+    if not candidates.finite:
         return "expected finite scores, found NaN or infinity"
     if not fits or not card.self_test.score:
         return None
-    found = detect_hot(hot, image, SELF_TEST_THRESHOLD)
+    found = detect_candidates(candidates, image, SELF_TEST_THRESHOLD)
     expected = Expected(
         np.array(card.self_test.centroid_xy, np.float32).reshape(-1, 2), np.array(card.self_test.score, np.float32)
     )

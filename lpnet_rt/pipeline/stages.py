@@ -54,7 +54,7 @@ class Pipeline:
             clock: Tells when the sinks are due for a tick.
         """
         self._sessions, self._detector, self._clock = sessions, detector, clock
-        batch = detector.most_frames
+        batch = detector.max_batch
         lanes = [_lane(session.source, batch) for session in sessions]
         self._lanes: Lanes[Frame, Report] = Lanes(lanes, max(_QUEUED_REPORTS, batch))
         self._open = dict(enumerate(sessions))
@@ -169,7 +169,7 @@ class Pipeline:
     def _detect(self) -> None:
         try:
             while True:
-                taken = self._lanes.take(self._detector.most_frames)
+                taken = self._lanes.take(self._detector.max_batch)
                 frames = [
                     dataclasses.replace(frame, dropped=frame.dropped + late, late=late) for _, frame, late in taken
                 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lpnet_rt.detections import Detections, HotPixels, detect_hot, joined, least_score
+from lpnet_rt.detections import CandidatePixels, Detections, candidate_score, detect_candidates, joined
 from lpnet_rt.frames import GreyImage
 
 __all__ = ["WEAK_SCORE", "detect_with_weak"]
@@ -13,13 +13,15 @@ WEAK_SCORE = 0.1
 """From this score on, a detection can extend a track."""
 
 
-def detect_with_weak(hot: HotPixels, image: GreyImage, threshold: float, weak_threshold: float) -> Detections:
+def detect_with_weak(
+    candidates: CandidatePixels, image: GreyImage, threshold: float, weak_threshold: float
+) -> Detections:
     """Detections at a threshold, and after them those at a lower one that are no part of these.
 
-    The strong ones are exactly those of :func:`lpnet_rt.detections.detect_hot`.
+    The strong ones are exactly those of :func:`lpnet_rt.detections.detect_candidates`.
 
     Args:
-        hot: Pixels that score at least :func:`lpnet_rt.detections.least_score` of the weak threshold.
+        candidates: Pixels that score at least :func:`lpnet_rt.detections.candidate_score` of the weak threshold.
         image: (H, W) raw counts of the same frame.
         threshold: Score from 0 (exclusive) to 1.
         weak_threshold: A lower one.
@@ -27,9 +29,13 @@ def detect_with_weak(hot: HotPixels, image: GreyImage, threshold: float, weak_th
     Returns:
         Strongest score first: every weak one scores less than the threshold.
     """
-    weak = detect_hot(hot, image, weak_threshold)
-    body = hot.scores >= np.float32(least_score(threshold))
-    strong = detect_hot(HotPixels(hot.rows[body], hot.columns[body], hot.scores[body], hot.size_hw), image, threshold)
+    weak = detect_candidates(candidates, image, weak_threshold)
+    body = candidates.scores >= np.float32(candidate_score(threshold))
+    strong = detect_candidates(
+        CandidatePixels(candidates.rows[body], candidates.columns[body], candidates.scores[body], candidates.size_hw),
+        image,
+        threshold,
+    )
     # A component at the lower level holds a strong one just when its highest score reaches the threshold.
     apart = weak.score < np.float32(threshold)
     return joined(strong, weak.rows(apart))

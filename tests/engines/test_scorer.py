@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from lpnet_rt.detections import HotPixels
+from lpnet_rt.detections import CandidatePixels
 from lpnet_rt.detector import Detector
 from lpnet_rt.engines import Choice
 from lpnet_rt.engines.scorer import DeviceScorer, HostScorer, make_scorer
@@ -47,16 +47,17 @@ class Host:
 class Device(Host):
     """An engine with a device: one pixel of every frame, in the row that is the frame's first count."""
 
-    most_frames = 8
+    max_batch = 8
 
     def __init__(self) -> None:
         super().__init__()
         self.batches: list[list[tuple[int, ...]]] = []
 
-    def find(self, frames: Sequence[GreyImage], least: float) -> list[HotPixels]:
+    def find(self, frames: Sequence[GreyImage], min_score: float) -> list[CandidatePixels]:
         self.batches.append([frame.shape for frame in frames])
         return [
-            HotPixels(np.array([int(f[0, 0])]), np.array([3]), np.array([0.9], np.float32), f.shape) for f in frames
+            CandidatePixels(np.array([int(f[0, 0])]), np.array([3]), np.array([0.9], np.float32), f.shape)
+            for f in frames
         ]
 
 
@@ -73,13 +74,13 @@ def test_a_scorer_is_what_its_engine_can_do(card: ModelCard) -> None:
     host, device = make_scorer(Host(), card), make_scorer(Device(), card)
     assert isinstance(host, HostScorer)
     assert isinstance(device, DeviceScorer)
-    assert (host.most_frames, device.most_frames) == (1, 8)
+    assert (host.max_batch, device.max_batch) == (1, 8)
 
 
 def test_the_host_keeps_every_score_and_the_device_what_is_enough(card: ModelCard) -> None:
     image = np.full((64, 80), 7, np.uint8)
     ((_, scored),) = make_scorer(Host(), card).score_each([image], 0.5)
-    assert len(scored.hot.rows) == 0
+    assert len(scored.candidates.rows) == 0
     assert (scored.score_map() == np.float32(0.25)).all()
     ((_, scored),) = make_scorer(Device(), card).score_each([image], 0.5)
     assert np.argwhere(scored.score_map()).tolist() == [[7, 3]]
@@ -93,8 +94,8 @@ def test_a_device_gets_frames_that_are_alike_together_and_large_ones_not(card: M
     found = make_scorer(device, card).find(images, 0.5)
     assert device.batches == [[(64, 64)] * 2, [(32, 48)] * 2, [(64, 64)]]
     assert len(device.shapes) > 1, "the large frame is tiled"
-    assert [hot.rows.tolist() for hot in found] == [[0], [1], [], [3], [4], [5]]
-    assert [hot.size_hw for hot in found] == [*sizes_hw, (64, 64)]
+    assert [candidates.rows.tolist() for candidates in found] == [[0], [1], [], [3], [4], [5]]
+    assert [candidates.size_hw for candidates in found] == [*sizes_hw, (64, 64)]
 
 
 def test_a_later_frame_of_a_batch_is_not_charged_for_those_before_it(card: ModelCard) -> None:

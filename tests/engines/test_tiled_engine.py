@@ -8,7 +8,7 @@ import torch
 from lpnet_rt import Detector
 from lpnet_rt.detections import detect
 from lpnet_rt.engines import Choice, choose_engine
-from lpnet_rt.engines.tiled import TiledEngine
+from lpnet_rt.engines.tiled import score_in_tiles
 from lpnet_rt.models import find_model
 from lpnet_rt.models.card import LPNetRTShape
 from lpnet_rt.networks.lpnet_rt.network import LPNetRT, LPNetRTConfig
@@ -47,15 +47,14 @@ def test_a_tiled_frame_has_the_scores_of_the_whole_one() -> None:
     network = Network()
     image = np.random.default_rng(4).normal(0, 1, (1, 2, 1040, 1200)).astype(np.float32)
     whole = network.score(image)
-    tiled = TiledEngine(network, REACH_PX, untiled_px=800 * 800, tile_px=800)
     network.shapes.clear()
-    found = tiled.score(image)
+    found = score_in_tiles(network.score, image, REACH_PX, tile_px=800)
     assert len(network.shapes) == 3 * 4
     assert len(set(network.shapes)) == 1
     assert whole.std() > 0.05
     np.testing.assert_allclose(found, whole, rtol=0, atol=1e-5)
     # With less around it a seam would show: the overlap is no larger than it must be.
-    short = TiledEngine(network, 128, untiled_px=800 * 800, tile_px=800).score(image)
+    short = score_in_tiles(network.score, image, 128, tile_px=800)
     assert np.abs(short - whole).max() > 1e-4
 
 
@@ -89,8 +88,7 @@ def test_every_detection_of_the_whole_frame_is_found_in_tiles() -> None:
     engine = choose_engine(model, DetectorSettings(engine="openvino", precision="f32")).engine
     batch = model_input(image, model.card.input.multiple, model.card.input.least)
     whole = detect(engine.score(batch)[0, 0, :1100, :1500].copy(), image, 0.5)
-    tiled = TiledEngine(engine, REACH_PX, untiled_px=1, tile_px=800)
-    found = detect(tiled.score(batch)[0, 0, :1100, :1500], image, 0.5)
+    found = detect(score_in_tiles(engine.score, batch, REACH_PX, tile_px=800)[0, 0, :1100, :1500], image, 0.5)
     assert len(whole) >= len(places)
     for centroid, score in zip(whole.centroid_xy, whole.score, strict=True):
         distance = np.hypot(*(found.centroid_xy - centroid).T)
@@ -108,7 +106,8 @@ def test_a_detector_tiles_what_is_large(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_tiles_that_keep_nothing_are_refused() -> None:
+    batch = np.zeros((1, 2, 64, 64), np.float32)
     with pytest.raises(ValueError, match="expected multiples of 16 and tile > 2"):
-        TiledEngine(Network(), REACH_PX, tile_px=640)
+        score_in_tiles(Network().score, batch, REACH_PX, tile_px=640)
     with pytest.raises(ValueError, match="expected multiples of 16"):
-        TiledEngine(Network(), REACH_PX, tile_px=1001)
+        score_in_tiles(Network().score, batch, REACH_PX, tile_px=1001)

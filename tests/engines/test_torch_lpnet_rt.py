@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lpnet_rt import Detector, Frame
-from lpnet_rt.detections import detect, detect_hot, least_score
+from lpnet_rt.detections import candidate_score, detect, detect_candidates
 from lpnet_rt.engines import Choice, DeviceEngine
 from lpnet_rt.engines.onnxruntime import OnnxRuntimeEngine
 from lpnet_rt.engines.torch_lpnet_rt import TorchLPNetRTEngine
@@ -103,17 +103,17 @@ def test_the_device_path_finds_what_the_other_path_finds(
     if bits == 8:
         images = [in_eight_bits(image) for image in images]
     for threshold in (0.3, 0.74):
-        hot = engine.find(images, least_score(threshold))
-        assert len(hot) == 3
-        for image, pixels in zip(images, hot, strict=True):
+        candidates = engine.find(images, candidate_score(threshold))
+        assert len(candidates) == 3
+        for image, pixels in zip(images, candidates, strict=True):
             scores = restore(engine.score(prepare(image, model.card.input)), (100, 130), model.card.input)
-            expected, found = detect(scores, image, threshold), detect_hot(pixels, image, threshold)
+            expected, found = detect(scores, image, threshold), detect_candidates(pixels, image, threshold)
             np.testing.assert_allclose(found.centroid_xy, expected.centroid_xy, atol=0.01)
             np.testing.assert_allclose(found.score, expected.score, atol=1e-3)
             assert pixels.finite
-            kept = scores >= least_score(threshold)
+            kept = scores >= candidate_score(threshold)
             np.testing.assert_allclose(pixels.score_map()[kept], scores[kept], atol=1e-3)
-    assert sum(len(pixels.rows) for pixels in hot) > 0
+    assert sum(len(pixels.rows) for pixels in candidates) > 0
 
 
 def test_bf16_passes_the_self_test_and_f16_needs_a_gpu(model: ModelFile, engine: TorchLPNetRTEngine) -> None:
@@ -135,7 +135,7 @@ def test_frames_of_several_sizes_and_sources_in_one_call(model: ModelFile, engin
     frames = [framed(image, i) for i, image in enumerate((deep[0], small[0], eight[0], deep[1], eight[1], small[1]))]
     device = Detector(model.card, Choice(engine, "test"), 0.5)
     plain = Detector(model.card, Choice(OnnxRuntimeEngine(model, 1), "test"), 0.5)
-    assert (device.most_frames, plain.most_frames) == (1, 1)
+    assert (device.max_batch, plain.max_batch) == (1, 1)
     for found, expected in zip(device.reports(frames), plain.reports(frames), strict=True):
         assert found.frame is expected.frame
         assert found.error is None
@@ -183,6 +183,6 @@ def test_a_gpu_finds_the_same_in_any_batch(model: ModelFile, precision: str) -> 
     alone = [gpu.find([image], 0.5)[0] for image in images]
     together = gpu.find(images, 0.5)
     for image, one, many in zip(images, alone, together, strict=True):
-        expected, found = detect_hot(one, image, 0.5), detect_hot(many, image, 0.5)
+        expected, found = detect_candidates(one, image, 0.5), detect_candidates(many, image, 0.5)
         np.testing.assert_allclose(found.centroid_xy, expected.centroid_xy, atol=0.05)
         np.testing.assert_allclose(found.score, expected.score, atol=0.02)

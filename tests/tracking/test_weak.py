@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lpnet_rt.detections import detect, hot_pixels
+from lpnet_rt.detections import candidate_pixels, detect
 from lpnet_rt.tracking import detect_with_weak
 
 
@@ -15,7 +15,7 @@ def test_strong_ones_are_the_detector_s_and_weak_ones_are_no_part_of_them(seed: 
     rng = np.random.default_rng(seed)
     scores = (rng.random((20, 24)) ** 4).astype(np.float32)
     image = rng.integers(0, 255, (20, 24), np.uint8)
-    both = detect_with_weak(hot_pixels(scores, 0.1), image, threshold, 0.1)
+    both = detect_with_weak(candidate_pixels(scores, 0.1), image, threshold, 0.1)
     strong, weak = detect(scores, image, threshold), detect(scores, image, 0.1)
     count = len(strong)
     for field in fields(strong):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lpnet_rt.detections import Detections, HotPixels
+from lpnet_rt.detections import CandidatePixels, Detections
 from lpnet_rt.errors import DataError, reason
 from lpnet_rt.files import read_limited, write_whole
 from lpnet_rt.frames import Frame, GreyImage
@@ -68,7 +68,9 @@ class RecordedMotion:
         """Nothing to forget."""
 
 
-def record(name: str, frames: Iterable[tuple[Frame, HotPixels]], threshold: float, weak_threshold: float) -> Recording:
+def record(
+    name: str, frames: Iterable[tuple[Frame, CandidatePixels]], threshold: float, weak_threshold: float
+) -> Recording:
     """Go through a clip once.
 
     Args:
@@ -80,8 +82,8 @@ def record(name: str, frames: Iterable[tuple[Frame, HotPixels]], threshold: floa
     camera = CameraMotionEstimator()
     found, times, motions = [], [], []
     size_hw = (0, 0)
-    for frame, hot in frames:
-        detections = detect_with_weak(hot, frame.image, threshold, weak_threshold)
+    for frame, candidates in frames:
+        detections = detect_with_weak(candidates, frame.image, threshold, weak_threshold)
         motion = camera.update(frame.image, detections.centroid_xy)
         motions.append((motion.dx, motion.dy, motion.confidence))
         found.append(detections)
