@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+# Workers share the processors: threads that torch and BLAS start in one would spin while those of another work.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def lpnet_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
