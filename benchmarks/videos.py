@@ -8,13 +8,14 @@ from pathlib import Path
 
 import av
 
+from lpnet_rt.errors import LpnetError, reason
 from lpnet_rt.frames import Frame
 from lpnet_rt.settings import SourceSettings
 from lpnet_rt.sources import open_source
 from lpnet_rt.sources.demo import DemoScene
 from lpnet_rt.view.display_stretch import display_stretch
 
-__all__ = ["decode_rate_hz", "first_frames", "repeat_video", "write_demo_video"]
+__all__ = ["count_frames", "decode_rate_hz", "first_frames", "repeat_video", "write_demo_video"]
 
 
 def write_demo_video(path: Path, size_hw: tuple[int, int], frames: int, rate_hz: int = 30) -> None:
@@ -59,6 +60,24 @@ def repeat_video(path: Path, out: Path, times: int) -> None:
                     end = max(end, packet.pts + (packet.duration or 0))
                     container.mux(packet)
                 offset = end
+
+
+def count_frames(path: Path) -> tuple[int, float]:
+    """Frames in a video, and how many there are in a second.
+
+    Raises:
+        LpnetError: It is no video with a frame rate.
+    """
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            rate = stream.average_rate
+            frames = sum(packet.pts is not None for packet in container.demux(stream))
+    except (av.FFmpegError, IndexError, OSError) as error:
+        raise LpnetError(f"{path}: expected a video, found none: {reason(error)}") from error
+    if not frames or not rate:
+        raise LpnetError(f"{path}: expected a video with a frame rate, found {frames} frames without one")
+    return frames, float(rate)
 
 
 def first_frames(path: Path, most: int) -> list[Frame]:
