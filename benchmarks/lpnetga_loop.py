@@ -25,8 +25,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lpnet_rt.engines.openvino_lpnetga import ConvertedLPNetGA
-from lpnet_rt.errors import DataError
-from lpnet_rt.frames import to_grey
 from lpnet_rt.models.lpnetga_card import INPUT_PX
 from lpnet_rt.networks.folding import fold_batch_norm
 from lpnet_rt.networks.lpnetga import LPNetGA
@@ -34,6 +32,7 @@ from lpnet_rt.networks.lpnetga_predict import unit_range
 from lpnet_rt.networks.patches import coverage
 from lpnet_rt.networks.strips import Strips
 from lpnet_rt.networks.weights import load_lpnetga
+from lpnet_rt.training.data.files import read_grey
 
 __all__ = ["Form", "main", "measure", "published_loop"]
 
@@ -198,13 +197,7 @@ def _frame(path: Path | None) -> Score:
     """(120, 120) float32 in 0..1."""
     if path is None:
         return np.random.default_rng(0).random((INPUT_PX, INPUT_PX), np.float32)
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise DataError(f"{path}: expected an image, found none that can be read")
-    if image.dtype not in (np.uint8, np.uint16):
-        raise DataError(f"{path}: expected 8 or 16 bits a pixel, found {image.dtype}; convert it first")
-    grey = to_grey(image)  # type: ignore[arg-type]  # the line above is what the type says
-    small = cv2.resize(unit_range(grey), (INPUT_PX, INPUT_PX), interpolation=cv2.INTER_LINEAR)
+    small = cv2.resize(unit_range(read_grey(path)), (INPUT_PX, INPUT_PX), interpolation=cv2.INTER_LINEAR)
     return small.astype(np.float32)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct
-from msgspec.inspect import StructType, type_info
+from msgspec.inspect import StructType, VarTupleType, type_info
 
 from lpnet_rt.commands.run import FLAGS
 from lpnet_rt.field_types import describe
@@ -101,16 +101,24 @@ def _tables(kind: type[Struct], path: str, heading: str, flags: dict[str, str] |
         yield "| " + " | ".join([*columns, meanings.get(field.name, "")]) + " |"
     if own:
         yield ""
+    lists: dict[type[Struct], list[str]] = {}
+    for field in own:
+        if isinstance(field.type, VarTupleType) and isinstance(field.type.item_type, StructType):
+            lists.setdefault(field.type.item_type.cls, []).append(f"[{path}.{field.name}]")
+    for listed, names in lists.items():
+        yield from _tables(listed, "], [".join(names), heading, flags)
     for field in inner:
         assert isinstance(field.type, StructType)
         yield from _tables(field.type.cls, field.name, heading, flags)
 
 
 def _meanings(kind: type[Struct]) -> dict[str, str]:
-    """Meaning of every field, from the docstring's ``Attributes``."""
-    _, _, attributes = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")
-    found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", attributes, flags=re.MULTILINE)
-    return {name: " ".join(text.split()).replace("``", "`").replace("|", "\\|") for name, text in found}
+    """Meaning of every field, from the ``Attributes`` of the docstrings of the type and those it extends."""
+    found: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        _, _, attributes = inspect.cleandoc(base.__doc__ or "").partition("Attributes:\n")
+        found.update(re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", attributes, flags=re.MULTILINE))
+    return {name: " ".join(text.split()).replace("``", "`").replace("|", "\\|") for name, text in found.items()}
 
 
 def _default(value: object) -> str:
@@ -121,7 +129,8 @@ def _default(value: object) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, tuple):
-        return f"`{list(value)}`".replace("'", '"')
+        text = msgspec.json.encode(value).decode().replace(",", ", ").replace("{", "{ ").replace("}", " }")
+        return "`" + re.sub(r'"(\w+)":', r"\1 = ", text) + "`"
     return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
 
 

@@ -19,8 +19,9 @@ from lpnet_rt.errors import DataError, SinkError
 from lpnet_rt.files import refuse_existing, write_whole
 from lpnet_rt.frames import GreyImage
 from lpnet_rt.text import printable
-from lpnet_rt.training.data.layouts import LAYOUTS, DataSet, Entry, open_data_set
-from lpnet_rt.training.data.pairs import IMAGE_SUFFIXES, read_grey
+from lpnet_rt.training.data.data_set import DataSet, Entry
+from lpnet_rt.training.data.files import IMAGE_SUFFIXES, read_grey
+from lpnet_rt.training.data.layouts import LAYOUTS, open_data_set
 from lpnet_rt.training.evaluation.components import BoolMask, Components, components
 
 __all__ = ["DataReport", "Problem", "SplitStatistics", "Spread", "add_arguments", "check", "run", "target_contrast"]

@@ -21,8 +21,9 @@ from lpnet_rt.errors import DataError, SettingsError, SinkError, reason
 from lpnet_rt.files import write_whole
 from lpnet_rt.frames import GreyImage
 from lpnet_rt.text import printable
-from lpnet_rt.training.data.layouts import LAYOUTS, DataSet, Entry, open_data_set
-from lpnet_rt.training.data.pairs import read_grey
+from lpnet_rt.training.data.data_set import DataSet, Entry
+from lpnet_rt.training.data.files import read_grey
+from lpnet_rt.training.data.layouts import LAYOUTS, open_data_set
 
 __all__ = ["ConvertOptions", "Converted", "add_arguments", "binary_mask", "convert", "run"]
 
