@@ -56,13 +56,14 @@ def judge_empty_frames(detector: Detector, sirst: Path, split: str) -> EmptyFram
 
 def judge_video(detector: Detector, irvideo: Path, held_back: tuple[int, int]) -> dict[str, BoxMeasures]:
     """Hits and false detections on every labelled frame of the clips held back, by kind of target and in all."""
-    clips = [clip for clip in open_data_set(irvideo).clips if clip_is_held_back(clip.name, *held_back)]
+    found = {clip.name: clip.image for clip in open_data_set(irvideo, "clips").entries if clip.image}
+    names = [name for name in found if clip_is_held_back(name, *held_back)]
     kinds: dict[str, BoxAccumulator] = {}
     total = BoxAccumulator()
-    for clip in watched(clips, "video", "clips"):
-        kind = kinds.setdefault(clip.name.rpartition("_")[0], BoxAccumulator())
-        boxes = read_clip_labels(irvideo, clip.name).boxes_xywh
-        for index, image, _ in read_clip(clip.video):
+    for name in watched(names, "video", "clips"):
+        kind = kinds.setdefault(name.rpartition("_")[0], BoxAccumulator())
+        boxes = read_clip_labels(irvideo, name).boxes_xywh
+        for index, image, _ in read_clip(found[name]):
             centroid_xy = detector.detect(image).centroid_xy
             for measures in (kind, total):
                 measures.add(centroid_xy, boxes.get(index, _NO_BOXES))
@@ -122,7 +123,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def _frames(sirst: Path, split: str) -> list[LabelledFrame]:
     data = open_data_set(sirst)
-    return [read_frame(entry) for entry in data.of_splits(data.entries, (split,))]
+    return [read_frame(entry) for entry in data.of_splits((split,))]
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ import numpy as np
 
 from lpnet_rt.errors import DataError, SourceError, reason
 from lpnet_rt.frames import GreyImage
-from lpnet_rt.training.data.data_set import Clip, DataSet, Layout
-from lpnet_rt.training.data.files import files_by_stem, read_split
+from lpnet_rt.training.data.data_set import DataSet, Entry, Layout, list_entries
+from lpnet_rt.training.data.files import files_by_stem
 from lpnet_rt.training.data.folders import plain_splits
 from lpnet_rt.training.data.frames import Boxes, LabelledFrame, Points, Truth
 
@@ -132,7 +132,7 @@ def read_clip(path: Path, wanted: Collection[int] | None = None) -> Iterator[tup
         raise DataError(f"{path}: expected frame {last}, which its boxes name, found {index + 1} frames; copy it again")
 
 
-def clip_frames(clip: Clip, stride: int, target_free: bool = False, licence: str = "") -> Iterator[LabelledFrame]:
+def clip_frames(clip: Entry, stride: int, target_free: bool = False, licence: str = "") -> Iterator[LabelledFrame]:
     """Yield every ``stride``-th labelled frame of a clip, its truth drawn from the boxes.
 
     Args:
@@ -144,10 +144,13 @@ def clip_frames(clip: Clip, stride: int, target_free: bool = False, licence: str
     Raises:
         DataError: The clip or its boxes are missing or damaged.
     """
-    labels = read_clip_labels(clip.root, clip.name)
+    if clip.image is None:
+        raise DataError(f"{clip.name}: expected a clip, as the split {clip.split} names one, found none")
+    root = clip.image.parent.parent
+    labels = read_clip_labels(root, clip.name)
     labelled = labels.boxes_xywh.keys() | labels.ignored_xy.keys()
     wanted = None if target_free else set(sorted(labels.boxes_xywh)[::stride])
-    for index, image, bit_depth in read_clip(clip.video, wanted):
+    for index, image, bit_depth in read_clip(clip.image, wanted):
         if target_free and (index % stride or index in labelled):
             continue
         yield LabelledFrame(
@@ -156,7 +159,7 @@ def clip_frames(clip: Clip, stride: int, target_free: bool = False, licence: str
             truth=Truth.from_boxes(image, labels.boxes_xywh.get(index, _NO_BOXES), labels.ignored_xy.get(index)),
             role="target-free" if target_free else "video",
             bit_depth=bit_depth,
-            source=clip.root.name,
+            source=root.name,
             licence=licence,
             clip=clip.name,
             index=index,
@@ -173,14 +176,9 @@ def _open(root: Path, splits: Mapping[str, Path]) -> DataSet:
     videos = files_by_stem(root / "clips", CLIP_SUFFIXES)
     if not videos:
         raise DataError(f"{root}: expected clips/*.mp4 (or {', '.join(CLIP_SUFFIXES[1:])}), found none")
-    clips = []
-    for split, path in (splits or plain_splits(root)).items():
-        for name in read_split(path, CLIP_SUFFIXES):
-            if name not in videos:
-                raise DataError(f"{path}: expected names of clips, found {name}, which is not in {root / 'clips'}")
-            clips.append(Clip(name, split, videos[name], root))
-    whole = [Clip(name, None, path, root) for name, path in videos.items()]
-    return DataSet(root, "clips", clips=tuple(clips or whole))
+    splits = splits or plain_splits(root)
+    entries = list_entries(videos, lambda name: root / "boxes" / f"{name}.csv", splits, CLIP_SUFFIXES)
+    return DataSet(root, "clips", entries, clips=True)
 
 
 CLIPS = Layout("clips", lambda root: (root / "clips").is_dir() and (root / "boxes").is_dir(), _open)

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from lpnet_rt.errors import DataError
-from lpnet_rt.training.data.files import read_grey, size_text
+from lpnet_rt.training.data.files import IMAGE_SUFFIXES, read_grey, read_mask, read_split
 from lpnet_rt.training.data.frames import LabelledFrame, Truth
 
-__all__ = ["Clip", "DataSet", "Entry", "Layout", "read_frame"]
+__all__ = ["DataSet", "Entry", "Layout", "list_entries", "read_frame"]
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One image of a data set.
+    """One image of a data set, or one clip.
 
     Attributes:
         name: Its name, without ending or suffix.
         split: Split it belongs to, or None where the data set has none.
-        image: File of the image, or None where a split names one that is not there.
-        mask: File of the mask, or None where there is none.
+        image: File of the image or of the clip, or None where a split names one that is not there.
+        mask: File of the mask or of the clip's boxes, or None where there is none.
     """
 
     name: str
@@ -32,56 +31,32 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
-    """One video of a data set.
-
-    Attributes:
-        name: Its name, without suffix.
-        split: Split it belongs to, or None where the data set has none.
-        video: Its file.
-        root: Folder of the data set, where its boxes lie.
-    """
-
-    name: str
-    split: str | None
-    video: Path
-    root: Path
-
-
-_Listed = TypeVar("_Listed", Entry, Clip)
-
-
-@dataclass(frozen=True, slots=True)
 class DataSet:
     """What was found in a folder.
 
     Attributes:
         root: The folder.
         layout: Key of its layout.
-        entries: One per split and image.
+        entries: One per split and image, or per split and clip.
         stray_masks: Masks that belong to no image.
-        clips: One per split and clip.
+        clips: Whether the entries are clips.
     """
 
     root: Path
     layout: str
     entries: tuple[Entry, ...] = ()
     stray_masks: tuple[Path, ...] = ()
-    clips: tuple[Clip, ...] = ()
+    clips: bool = False
 
-    def of_splits(self, items: tuple[_Listed, ...], splits: tuple[str, ...]) -> tuple[_Listed, ...]:
-        """Return the images or clips of some splits, in the order of the splits; a data set without any gives all.
-
-        Args:
-            items: ``entries`` or ``clips``.
-            splits: Names of splits.
+    def of_splits(self, splits: tuple[str, ...]) -> tuple[Entry, ...]:
+        """Return the entries of some splits, in the order of the splits; a data set without any gives all.
 
         Raises:
             DataError: A split is not there, or none is named of several.
         """
-        known = {item.split for item in items}
-        if not items or (not splits and known == {None}):
-            return items
+        known = {entry.split for entry in self.entries}
+        if not splits and known <= {None}:
+            return self.entries
         there = ", ".join(sorted(name for name in known if name)) or "none"
         for split in splits or ("",):
             if split not in known:
@@ -90,7 +65,7 @@ class DataSet:
                     f"{self.root}: expected {wanted}, found {there}; set data.train and data.validation "
                     "(none of the latter holds part of the training frames back)"
                 )
-        return tuple(item for split in splits for item in items if item.split == split)
+        return tuple(entry for split in splits for entry in self.entries if entry.split == split)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +83,31 @@ class Layout:
     open: Callable[[Path, Mapping[str, Path]], DataSet]
 
 
+def list_entries(
+    files: Mapping[str, Path],
+    labels: Callable[[str], Path | None],
+    splits: Mapping[str, Path],
+    suffixes: Sequence[str] = IMAGE_SUFFIXES,
+) -> tuple[Entry, ...]:
+    """List what split files name or, without any, all files.
+
+    Args:
+        files: Images or clips by stem.
+        labels: Finds the mask or the boxes of a stem.
+        splits: Split files by name.
+        suffixes: Of the files, which split files may name.
+
+    Raises:
+        DataError: A split file cannot be read.
+    """
+    named: dict[str | None, Iterable[str]] = {split: read_split(path, suffixes) for split, path in splits.items()}
+    return tuple(
+        Entry(stem, split, files.get(stem), labels(stem))
+        for split, stems in (named or {None: files}).items()
+        for stem in stems
+    )
+
+
 def read_frame(entry: Entry, source: str = "", licence: str = "") -> LabelledFrame:
     """Read an image with its mask; anything but 0 is a target.
 
@@ -122,11 +122,8 @@ def read_frame(entry: Entry, source: str = "", licence: str = "") -> LabelledFra
     if entry.image is None or entry.mask is None:
         missing = "image" if entry.image is None else "mask"
         raise DataError(f"{entry.name}: expected an image and its mask, found no {missing}; see 'lpnet-rt data check'")
-    image, mask = read_grey(entry.image), read_grey(entry.mask)
-    if mask.shape != image.shape:
-        found = f"{size_text(image.shape)}, found {size_text(mask.shape)}"
-        raise DataError(f"{entry.mask}: expected the image's size {found}")
-    truth = Truth.from_mask(mask)
+    image = read_grey(entry.image)
+    truth = Truth.from_mask(read_mask(entry.mask, image.shape))
     return LabelledFrame(
         name=entry.name,
         image=image,

@@ -10,7 +10,16 @@ from lpnet_rt.files import read_limited
 from lpnet_rt.frames import GreyImage
 from lpnet_rt.sources.reading import read_image
 
-__all__ = ["IMAGE_SUFFIXES", "MASK_ENDINGS", "files_by_stem", "find_mask", "read_grey", "read_split", "size_text"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "MASK_ENDINGS",
+    "files_by_stem",
+    "find_mask",
+    "read_grey",
+    "read_mask",
+    "read_split",
+    "size_text",
+]
 
 IMAGE_SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
 # A mask has its image's stem, as it is or with the ending of the paper's layout or of SIRST v1.
@@ -80,6 +89,22 @@ def read_grey(path: Path) -> GreyImage:
         return read_image(path)
     except SourceError as error:
         raise DataError(str(error)) from error
+
+
+def read_mask(path: Path, size_hw: tuple[int, ...]) -> GreyImage:
+    """Read a mask with the values it has.
+
+    Args:
+        path: Image file.
+        size_hw: Size of the image it belongs to.
+
+    Raises:
+        DataError: The file is no image, or of another size.
+    """
+    mask = read_grey(path)
+    if mask.shape != size_hw:
+        raise DataError(f"{path}: expected the image's size {size_text(size_hw)}, found {size_text(mask.shape)}")
+    return mask
 
 
 def size_text(shape: tuple[int, ...]) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from lpnet_rt.training.data.data_set import DataSet, Entry, Layout
-from lpnet_rt.training.data.files import MASK_ENDINGS, files_by_stem, find_mask, read_split
+from lpnet_rt.training.data.data_set import DataSet, Layout, list_entries
+from lpnet_rt.training.data.files import MASK_ENDINGS, files_by_stem, find_mask
 
 __all__ = ["IRSTD_1K", "NUDT_SIRST", "PLAIN", "SIRST_V1", "SIRST_V2", "pair_folders", "plain_splits"]
 
@@ -28,15 +28,10 @@ def pair_folders(root: Path, key: str, folders: tuple[Path, Path], splits: Mappi
         DataError: A folder or a split file cannot be read.
     """
     images, masks = files_by_stem(folders[0]), files_by_stem(folders[1])
-    named: dict[str | None, Iterable[str]] = {split: read_split(path) for split, path in splits.items()}
-    entries = [
-        Entry(stem, split, images.get(stem), find_mask(masks, stem))
-        for split, stems in (named or {None: images}).items()
-        for stem in stems
-    ]
+    entries = list_entries(images, lambda stem: find_mask(masks, stem), splits)
     wanted = {stem + ending for stem in images for ending in MASK_ENDINGS}
     strays = tuple(path for stem, path in masks.items() if stem not in wanted)
-    return DataSet(root, key, tuple(entries), strays)
+    return DataSet(root, key, entries, strays)
 
 
 def _first(candidates: Mapping[str, tuple[str, ...]]) -> _Splits:

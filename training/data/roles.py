@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from lpnet_rt.errors import DataError, SettingsError
 from lpnet_rt.training.data.clips import clip_frames, clip_is_held_back
-from lpnet_rt.training.data.data_set import Clip, Entry, read_frame
+from lpnet_rt.training.data.data_set import DataSet, Entry, read_frame
 from lpnet_rt.training.data.frames import LabelledFrame
 from lpnet_rt.training.data.layouts import open_data_set
 from lpnet_rt.training.recipes.data import DataSetsRecipe, PartRecipe
@@ -22,14 +22,8 @@ _SPLIT_SEED = 11
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class _Chosen:
-    """What a part of a recipe takes of a data set; nothing is read yet."""
-
-    part: PartRecipe
-    source: str = ""
-    entries: tuple[Entry, ...] = ()
-    clips: tuple[Clip, ...] = ()
+# What is chosen of a data set, and the part of the recipe that chose it; nothing is read yet.
+_Chosen = tuple[PartRecipe, DataSet]
 
 
 def training_frames(recipe: DataSetsRecipe) -> Iterator[LabelledFrame]:
@@ -39,8 +33,8 @@ def training_frames(recipe: DataSetsRecipe) -> Iterator[LabelledFrame]:
         DataError: A data set, a split or a file is missing or damaged, or nothing is left to train on.
         SettingsError: The best model would be chosen by a test split.
     """
-    for chosen in _divide(recipe)[0]:
-        for frame in _read(chosen, recipe.video_stride):
+    for part, data in _divide(recipe)[0]:
+        for frame in _read(part, data, recipe.video_stride):
             # A box in which no blob stands out leaves nothing to train on.
             if frame.role != "video" or frame.truth.has_target:
                 yield frame
@@ -58,8 +52,9 @@ def validation_frames(recipe: DataSetsRecipe, video_stride: int = 1, clips: int 
         DataError: As :func:`training_frames`.
         SettingsError: As :func:`training_frames`.
     """
-    for chosen in _divide(recipe)[1]:
-        yield from _read(replace(chosen, clips=tuple(spread_over(chosen.clips, clips))), video_stride)
+    for part, data in _divide(recipe)[1]:
+        limited = replace(data, entries=tuple(spread_over(data.entries, clips))) if data.clips else data
+        yield from _read(part, limited, video_stride)
 
 
 def spread_over(items: Sequence[_T], limit: int) -> list[_T]:
@@ -76,45 +71,47 @@ def _divide(recipe: DataSetsRecipe) -> tuple[list[_Chosen], list[_Chosen]]:
             "data.validation: expected splits to choose the best model by, found a test split; "
             "a model chosen by its test frames cannot be judged by them"
         )
-    train = [_choose(recipe, part, held_back=False) for part in recipe.train]
-    validation = [_choose(recipe, part, held_back=True) for part in recipe.validation or recipe.train]
+    train = [(part, _choose(recipe, part, held_back=False)) for part in recipe.train]
+    validation = [(part, _choose(recipe, part, held_back=True)) for part in recipe.validation or recipe.train]
     if not recipe.validation:
-        images = [entry for chosen in train for entry in chosen.entries]
+        images = [entry for _, data in train if not data.clips for entry in data.entries]
         order = np.random.default_rng(_SPLIT_SEED).permutation(len(images))
         kept = {images[i] for i in order[: max(1, round(recipe.validation_share * len(images)))]}
-        train = [replace(c, entries=tuple(e for e in c.entries if e not in kept)) for c in train]
-        validation = [replace(c, entries=tuple(e for e in c.entries if e in kept)) for c in validation]
-    counts = [sum(len(c.entries) + len(c.clips) for c in part) for part in (train, validation)]
+        train = [(part, _only(data, lambda entry: entry not in kept)) for part, data in train]
+        validation = [(p, data if data.clips else _only(data, lambda entry: entry in kept)) for p, data in validation]
+    counts = [sum(len(data.entries) for _, data in parts) for parts in (train, validation)]
     if not all(counts):
         wanted = "frames to train on and to choose by"
         raise DataError(f"{recipe.root}: expected {wanted}, found {counts[0]} and {counts[1]}")
     if not recipe.video_crops:
-        train = [replace(c, clips=()) if c.part.role == "by-truth" else c for c in train]
+        train = [(part, data) for part, data in train if not data.clips or part.role != "by-truth"]
     return train, validation
 
 
-def _choose(recipe: DataSetsRecipe, part: PartRecipe, held_back: bool) -> _Chosen:
+def _choose(recipe: DataSetsRecipe, part: PartRecipe, held_back: bool) -> DataSet:
     folder = Path(recipe.root) / part.folder
     if part.role == "ignored" or (part.optional and not folder.is_dir()):
-        return _Chosen(part)
+        return DataSet(folder, part.layout)
     data = open_data_set(folder, part.layout or None)
+    data = replace(data, entries=data.of_splits(part.splits))
+    if part.splits or not data.clips:
+        return data
     rule = (recipe.held_back, recipe.held_back_of)
-    clips = data.of_splits(data.clips, part.splits)
-    if not part.splits:
-        clips = tuple(clip for clip in clips if clip_is_held_back(clip.name, *rule) == held_back)
-    return _Chosen(part, folder.name, data.of_splits(data.entries, part.splits), clips)
+    return _only(data, lambda clip: clip_is_held_back(clip.name, *rule) == held_back)
 
 
-def _read(chosen: _Chosen, video_stride: int) -> Iterator[LabelledFrame]:
+def _only(data: DataSet, wanted: Callable[[Entry], bool]) -> DataSet:
+    return replace(data, entries=tuple(filter(wanted, data.entries)))
+
+
+def _read(part: PartRecipe, data: DataSet, video_stride: int) -> Iterator[LabelledFrame]:
     """Read the frames that have the part's role."""
-    role, licence = chosen.part.role, chosen.part.licence
-    for entry in chosen.entries:
-        frame = read_frame(entry, chosen.source, licence)
-        if role in ("by-truth", frame.role):
+    for entry in data.entries:
+        if data.clips:
+            for frame in clip_frames(entry, video_stride, part.role == "target-free", part.licence):
+                if part.role != "targets":
+                    yield frame
+                elif frame.truth.has_target:
+                    yield replace(frame, role="targets")
+        elif (frame := read_frame(entry, data.root.name, part.licence)).role == part.role or part.role == "by-truth":
             yield frame
-    for clip in chosen.clips:
-        for frame in clip_frames(clip, video_stride, role == "target-free", licence):
-            if role != "targets":
-                yield frame
-            elif frame.truth.has_target:
-                yield replace(frame, role="targets")

@@ -10,13 +10,15 @@ import pytest
 from lpnet_rt_data import SIZE, blob, sky, write_clip
 
 from lpnet_rt.errors import DataError
+from lpnet_rt.training.data.check import check
 from lpnet_rt.training.data.clips import clip_frames, clip_is_held_back, read_boxes, read_clip, read_clip_labels
+from lpnet_rt.training.data.convert import ConvertOptions, convert
 from lpnet_rt.training.data.frames import IGNORE, LabelledFrame
 from lpnet_rt.training.data.layouts import open_data_set, recognise
 
 
 def frames(root: Path, stride: int = 1, target_free: bool = False) -> list[LabelledFrame]:
-    return [one for clip in open_data_set(root).clips for one in clip_frames(clip, stride, target_free, "CC0-1.0")]
+    return [one for clip in open_data_set(root).entries for one in clip_frames(clip, stride, target_free, "CC0-1.0")]
 
 
 def write_deep_clip(root: Path, pixel_format: str, counts: list[np.ndarray]) -> Path:
@@ -87,16 +89,16 @@ def test_points_are_boxes_without_a_size(tmp_path: Path) -> None:
 def test_clips_have_splits_too(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         write_clip(tmp_path, name, frames=1)
-    assert [(clip.name, clip.split) for clip in open_data_set(tmp_path).clips] == [
+    assert [(clip.name, clip.split) for clip in open_data_set(tmp_path).entries] == [
         ("a", None),
         ("b", None),
         ("c", None),
     ]
     (tmp_path / "train.txt").write_text("c\na.mp4\n")
-    assert [(clip.name, clip.split) for clip in open_data_set(tmp_path).clips] == [("c", "train"), ("a", "train")]
+    assert [(clip.name, clip.split) for clip in open_data_set(tmp_path).entries] == [("c", "train"), ("a", "train")]
     (tmp_path / "train.txt").write_text("d\n")
-    with pytest.raises(DataError, match=r"train\.txt: expected names of clips, found d, which is not in"):
-        open_data_set(tmp_path)
+    with pytest.raises(DataError, match="d: expected a clip, as the split train names one, found none"):
+        frames(tmp_path)
 
 
 @pytest.mark.parametrize(("name", "held"), [("clip_1", True), ("IR_016", True), ("clip_5", False), ("clip", False)])
@@ -128,3 +130,10 @@ def test_damaged_video_data_are_named(tmp_path: Path, damage, message: str) -> N
     damage(tmp_path)
     with pytest.raises(DataError, match=message):
         frames(tmp_path)
+
+
+def test_clips_are_no_images_for_check_and_convert(tmp_path: Path) -> None:
+    write_clip(tmp_path / "clips", "clip_1", frames=1)
+    for verb in (lambda root: check(root), lambda root: convert(ConvertOptions(root, tmp_path / "out"))):
+        with pytest.raises(DataError, match="expected images in the layout clips, found none"):
+            verb(tmp_path / "clips")

@@ -124,7 +124,7 @@ def test_a_playlist_with_the_name_of_a_clip_opens_nothing(tmp_path: Path) -> Non
     (tmp_path / "boxes").mkdir()
     (tmp_path / "clips" / "clip_1.mp4").write_text("#EXTM3U\n#EXTINF:1,\nclip_1.mp4\n")
     (tmp_path / "boxes" / "clip_1.csv").write_text("frame,x,y,w,h\n0,1,1,9,9\n")
-    (clip,) = open_data_set(tmp_path).clips
+    (clip,) = open_data_set(tmp_path).entries
     with pytest.raises(DataError, match=r"clip_1\.mp4: not a video that can be read"):
         list(clip_frames(clip, 1))
 
