@@ -84,7 +84,7 @@ def read_boxes(path: Path) -> dict[int, Boxes]:
 
 
 def _read_lines(path: Path, columns: str) -> Iterator[tuple[str, int, list[float]]]:
-    """Yield clip (if there is such a column), frame number and coordinates of every line of a CSV file."""
+    """Yield clip (where the file has such a column), frame number and coordinates of every line of a CSV file."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
@@ -93,7 +93,7 @@ def _read_lines(path: Path, columns: str) -> Iterator[tuple[str, int, list[float
                 box = [float(line[name]) for name in names]
                 if not all(abs(value) < _COORDINATE_LIMIT_PX for value in box):  # NaN is not less either
                     raise ValueError(f"a box of {box}")
-                yield line.get("clip", ""), int(line["frame"]), box
+                yield line["clip"] if "clip" in columns else "", int(line["frame"]), box
     except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
         raise DataError(f"{path}: expected lines of {columns}: {reason(error)}") from error
 
@@ -105,7 +105,7 @@ def read_clip(path: Path, wanted: Collection[int] | None = None) -> Iterator[tup
         path: Video file.
         wanted: Numbers of the frames to yield, from 0; None yields all.
 
-    Returns:
+    Yields:
         Number, (H, W) uint8 or uint16, significant bits of a count.
 
     Raises:
@@ -122,7 +122,7 @@ def read_clip(path: Path, wanted: Collection[int] | None = None) -> Iterator[tup
             for index, frame in enumerate(container.decode(pick_video_stream(container, str(path)))):
                 if wanted is None or index in wanted:
                     yield index, *grey_pixels(frame)
-                if index == last:
+                if last is not None and index >= last:
                     return
     except SourceError as error:
         raise DataError(str(error)) from error

@@ -68,6 +68,9 @@ def test_labelled_frames_of_a_clip(tmp_path: Path) -> None:
     assert (second.truth.mask[80, 80], third.truth.mask[80, 80]) == (IGNORE, 0)
     labels = read_clip_labels(tmp_path, "clip_1")
     assert (sorted(labels.boxes_xywh), list(labels.ignored_xy)) == ([0, 1, 2, 3, 4], [2])
+    (tmp_path / "unlabelled.csv").write_text("frame,x,y\n2,80,80\n")
+    with pytest.raises(DataError, match=r"unlabelled\.csv: expected lines of clip,frame,x,y: 'clip'"):
+        read_clip_labels(tmp_path, "clip_1")
 
 
 def test_frames_without_boxes_can_be_taken_as_target_free(tmp_path: Path) -> None:
