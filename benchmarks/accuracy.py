@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,10 +18,11 @@ import numpy as np
 from lpnet_rt.benchmarks.outputs import check_output, write_figures
 from lpnet_rt.console import exit_code_of
 from lpnet_rt.detector import Detector
-from lpnet_rt.frames import Frame
-from lpnet_rt.settings import DetectorSettings, SourceSettings
-from lpnet_rt.sources import open_source
-from lpnet_rt.training.data.samples import Boxes, clip_is_held_back, load_masked, read_boxes
+from lpnet_rt.settings import DetectorSettings
+from lpnet_rt.training.data.clips import clip_is_held_back, read_clip, read_clip_labels
+from lpnet_rt.training.data.data_set import read_frame
+from lpnet_rt.training.data.frames import Boxes, LabelledFrame
+from lpnet_rt.training.data.layouts import open_data_set
 from lpnet_rt.training.evaluation.field_measures import (
     BoxAccumulator,
     BoxMeasures,
@@ -41,31 +41,32 @@ _NO_BOXES: Boxes = np.zeros((0, 4))
 def judge_masks(detector: Detector, sirst: Path, split: str) -> FieldMeasures:
     """MIoU, nIoU, Pd and Fa on the frames of a split that hold targets."""
     measures = FieldAccumulator(0.5)
-    for sample in watched(load_masked(sirst, (split,)), split):
-        measures.add(detector.score_map(sample.image), sample.truth)
+    for frame in watched(_frames(sirst, split), split):
+        measures.add(detector.score_map(frame.image), frame.truth.mask)
     return measures.result()
 
 
 def judge_empty_frames(detector: Detector, sirst: Path, split: str) -> EmptyFrameMeasures:
     """False detections on the target-free frames of a split, at the detector's threshold."""
     measures = EmptyFrameAccumulator(detector.threshold)
-    for sample in watched([s for s in load_masked(sirst, (split,)) if not s.has_target], f"{split}, target-free"):
-        measures.add_count(len(detector.detect(sample.image)))
+    for frame in watched([f for f in _frames(sirst, split) if f.role == "target-free"], f"{split}, target-free"):
+        measures.add_count(len(detector.detect(frame.image)))
     return measures.result()
 
 
 def judge_video(detector: Detector, irvideo: Path, held_back: tuple[int, int]) -> dict[str, BoxMeasures]:
     """Hits and false detections on every labelled frame of the clips held back, by kind of target and in all."""
-    names = [p.stem for p in sorted((irvideo / "clips").glob("*.mp4")) if clip_is_held_back(p.stem, *held_back)]
+    found = {clip.name: clip.image for clip in open_data_set(irvideo, "clips").entries if clip.image}
+    names = [name for name in found if clip_is_held_back(name, *held_back)]
     kinds: dict[str, BoxAccumulator] = {}
     total = BoxAccumulator()
     for name in watched(names, "video", "clips"):
         kind = kinds.setdefault(name.rpartition("_")[0], BoxAccumulator())
-        boxes = read_boxes(irvideo / "boxes" / f"{name}.csv")
-        for frame in _frames(irvideo / "clips" / f"{name}.mp4"):
-            centroid_xy = detector.detect(frame.image).centroid_xy
+        boxes = read_clip_labels(irvideo, name).boxes_xywh
+        for index, image, _ in read_clip(found[name]):
+            centroid_xy = detector.detect(image).centroid_xy
             for measures in (kind, total):
-                measures.add(centroid_xy, boxes.get(frame.index, _NO_BOXES))
+                measures.add(centroid_xy, boxes.get(index, _NO_BOXES))
     return {**{name: kind.result() for name, kind in kinds.items()}, "all clips": total.result()}
 
 
@@ -116,12 +117,9 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _frames(path: Path) -> Iterator[Frame]:
-    source = open_source(SourceSettings(spec=str(path)))
-    try:
-        yield from source
-    finally:
-        source.close()
+def _frames(sirst: Path, split: str) -> list[LabelledFrame]:
+    data = open_data_set(sirst)
+    return [read_frame(entry) for entry in data.of_splits((split,))]
 
 
 if __name__ == "__main__":

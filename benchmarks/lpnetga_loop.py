@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 import openvino
 import torch
@@ -25,8 +24,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lpnet_rt.engines.openvino_lpnetga import ConvertedLPNetGA
-from lpnet_rt.errors import DataError
-from lpnet_rt.frames import to_grey
 from lpnet_rt.models.lpnetga_card import INPUT_PX
 from lpnet_rt.networks.lpnetga.folding import fold_batch_norm
 from lpnet_rt.networks.lpnetga.network import LPNetGA
@@ -34,6 +31,7 @@ from lpnet_rt.networks.lpnetga.patches import coverage
 from lpnet_rt.networks.lpnetga.strips import Strips
 from lpnet_rt.networks.lpnetga.weights import load_lpnetga
 from lpnet_rt.preprocessing.paper_resize import resized
+from lpnet_rt.training.data.files import read_grey
 
 __all__ = ["Form", "main", "measure", "published_loop"]
 
@@ -198,13 +196,7 @@ def _frame(path: Path | None) -> Score:
     """(120, 120) float32 in 0..1."""
     if path is None:
         return np.random.default_rng(0).random((INPUT_PX, INPUT_PX), np.float32)
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise DataError(f"{path}: expected an image, found none that can be read")
-    if image.dtype not in (np.uint8, np.uint16):
-        raise DataError(f"{path}: expected 8 or 16 bits a pixel, found {image.dtype}; convert it first")
-    grey = to_grey(image)  # type: ignore[arg-type]  # the line above is what the type says
-    return resized(grey, (INPUT_PX, INPUT_PX))
+    return resized(read_grey(path), (INPUT_PX, INPUT_PX))
 
 
 def _on_host(score: Tensor) -> Score:

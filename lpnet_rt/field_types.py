@@ -24,6 +24,8 @@ def describe(kind: inspect.Type) -> str:
         return "one of " + ", ".join(str(value) for value in kind.values)
     if isinstance(kind, inspect.TupleType):
         return f"a list of {len(kind.item_types)} values, each {describe(kind.item_types[0])}"
+    if isinstance(kind, inspect.VarTupleType) and isinstance(kind.item_type, inspect.StructType):
+        return "a list of tables"
     if isinstance(kind, inspect.VarTupleType):
         return f"a list, each value {describe(kind.item_type)}"
     if isinstance(kind, inspect.StructType):

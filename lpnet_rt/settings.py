@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar, get_args
+from typing import Annotated, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Struct
@@ -314,14 +315,17 @@ def _where(
 ) -> str:
     """Turn msgspec's reason (``... - at `$.detector.threshold```) into our one line."""
     path = failure.partition(" - at `$")[2].rstrip("`").removeprefix(".")
-    key = path.partition("[")[0]  # of a list, the whole list is named
+    key = re.sub(r"\[\d+\]$", "", path)  # of a list of values, the whole list is named
     value: object = whole
     info = msgspec.inspect.type_info(kind)
-    for part in filter(None, key.split(".")):
+    for part in re.findall(r"\w+", key):
+        if isinstance(info, msgspec.inspect.VarTupleType) and isinstance(value, list):
+            value, info = value[int(part)], info.item_type
+            continue
         value = value.get(part) if isinstance(value, Mapping) else None
         if isinstance(info, msgspec.inspect.StructType):
             info = next(field.type for field in info.fields if field.encode_name == part)
-    if key in flags:
+    if key.partition("[")[0] in flags:
         origin = "flags"  # which win: the file's own value may be in order
     return f"{origin}: {key or 'settings'}: expected {describe(info)}, found {_shown(value)}"
 
@@ -348,5 +352,8 @@ def _refuse_unknown(kind: type, tree: Mapping[str, object], origin: str, prefix:
             hint = f"did you mean {prefix}{near[0]}?" if near else f"known: {', '.join(fields)}"
             raise SettingsError(f"{origin}: unknown key {prefix}{key}; {hint}")
         inner = fields[key].type
-        if isinstance(inner, type) and issubclass(inner, Struct) and isinstance(value, Mapping):
-            _refuse_unknown(inner, value, origin, f"{prefix}{key}.")
+        listed = get_args(inner)[0] if get_origin(inner) is tuple and isinstance(value, list) else inner
+        if isinstance(listed, type) and issubclass(listed, Struct):
+            for table in value if isinstance(value, list) else [value]:
+                if isinstance(table, Mapping):
+                    _refuse_unknown(listed, table, origin, f"{prefix}{key}.")

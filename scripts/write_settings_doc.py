@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct
-from msgspec.inspect import StructType, Type, UnionType, type_info
+from msgspec.inspect import StructType, Type, UnionType, VarTupleType, type_info
 
 from lpnet_rt.commands.run import FLAGS
 from lpnet_rt.field_types import describe
@@ -115,21 +115,29 @@ def _tables(kind: type[Struct], path: str, heading: str, flags: dict[str, str] |
         yield "| " + " | ".join([*columns, meanings.get(field.name, "")]) + " |"
     if own:
         yield ""
+    lists: dict[type[Struct], list[str]] = {}
+    for field in own:
+        if isinstance(field.type, VarTupleType) and isinstance(field.type.item_type, StructType):
+            lists.setdefault(field.type.item_type.cls, []).append(f"[{path}.{field.name}]")
+    for listed, names in lists.items():
+        yield from _tables(listed, "], [".join(names), heading, flags)
     for name, table in inner:
         yield from _tables(table.cls, name, heading, flags)
 
 
 def _table(kind: Type) -> StructType | None:
-    """The table that a field is, or that it is a list of, or None."""
+    """The table that a field is, or that it is one of several of, or None."""
     kinds = kind.types if isinstance(kind, UnionType) else (kind,)
     return next((part for part in kinds if isinstance(part, StructType)), None)
 
 
 def _meanings(kind: type[Struct]) -> dict[str, str]:
-    """Meaning of every field, from the docstring's ``Attributes``."""
-    _, _, attributes = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")
-    found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", attributes, flags=re.MULTILINE)
-    return {name: " ".join(text.split()).replace("``", "`").replace("|", "\\|") for name, text in found}
+    """Meaning of every field, from the ``Attributes`` of the docstrings of the type and those it extends."""
+    found: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        _, _, attributes = inspect.cleandoc(base.__doc__ or "").partition("Attributes:\n")
+        found.update(re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", attributes, flags=re.MULTILINE))
+    return {name: " ".join(text.split()).replace("``", "`").replace("|", "\\|") for name, text in found.items()}
 
 
 def _default(value: object) -> str:
@@ -140,7 +148,8 @@ def _default(value: object) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, tuple):
-        return f"`{list(value)}`".replace("'", '"')
+        text = msgspec.json.encode(value).decode().replace(",", ", ").replace("{", "{ ").replace("}", " }")
+        return "`" + re.sub(r'"(\w+)":', r"\1 = ", text) + "`"
     return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import av
 import cv2
+import msgspec
 import numpy as np
 
-from lpnet_rt.training.data.samples import Sample
-from lpnet_rt.training.recipes.lpnet_rt import DataRecipe, NetworkRecipe, OptimiserRecipe, Recipe
+from lpnet_rt.training.commands.train import load_recipe
+from lpnet_rt.training.data.frames import LabelledFrame, Truth
+from lpnet_rt.training.recipes.lpnet_rt import NetworkRecipe, OptimiserRecipe, Recipe
 
 SIZE = 96
 
@@ -27,22 +29,24 @@ def blob(x: float, y: float, sigma: float = 1.5, size: int = SIZE) -> np.ndarray
     return np.exp(-0.5 * ((xs - x) ** 2 + (ys - y) ** 2) / sigma**2)
 
 
-def sample(seed: int, centre_xy: tuple[float, float] | None) -> Sample:
+def sample(seed: int, centre_xy: tuple[float, float] | None) -> LabelledFrame:
     """A sky with one target at ``centre_xy``, or with none."""
-    image, truth = sky(seed), np.zeros((SIZE, SIZE), np.uint8)
+    image, mask = sky(seed), np.zeros((SIZE, SIZE), bool)
     if centre_xy is not None:
         shape = blob(*centre_xy)
-        image, truth = image + 90 * shape, np.where(shape >= 0.5, 255, 0).astype(np.uint8)
-    return Sample(f"s{seed}", image.clip(0, 255).astype(np.uint8), truth, np.zeros((0, 4)))
+        image, mask = image + 90 * shape, shape >= 0.5
+    counts = image.clip(0, 255).astype(np.uint8)
+    role = "targets" if mask.any() else "target-free"
+    return LabelledFrame(name=f"s{seed}", image=counts, truth=Truth.from_mask(mask), role=role)
 
 
-def write_samples(root: Path, split: str, samples: list[Sample]) -> None:
+def write_samples(root: Path, split: str, samples: list[LabelledFrame]) -> None:
     """Write samples as PNG, with a split file that names them."""
     for folder in ("images", "masks", "splits"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     for one in samples:
         assert cv2.imwrite(str(root / "images" / f"{one.name}.png"), one.image)
-        assert cv2.imwrite(str(root / "masks" / f"{one.name}.png"), one.truth)
+        assert cv2.imwrite(str(root / "masks" / f"{one.name}.png"), one.truth.mask)
     (root / "splits" / f"{split}.txt").write_text("".join(f"{one.name}\n" for one in samples))
 
 
@@ -80,18 +84,20 @@ def write_folders(root: Path) -> tuple[Path, Path]:
 
 def small_video_recipe(folders: tuple[Path, Path]) -> Recipe:
     """Four steps an epoch, three epochs, from masks, empty skies and video."""
+    packaged = load_recipe("lpnet-rt", str(folders[0].parent), [])
+    assert isinstance(packaged, Recipe)
     return Recipe(
         network=NetworkRecipe(
             channels=(4, 6, 8), blocks=(1, 1, 1), hints=1, local_channels=4, local_blocks=1, patches=4
         ),
-        data=DataRecipe(
-            sirst=str(folders[0]),
-            video=str(folders[1]),
+        data=msgspec.structs.replace(
+            packaged.data,
             video_stride=2,
             crop_px=64,
             mask_crops=4,
             empty_crops=2,
             video_crops=2,
+            hard_share=0.5,
         ),
         optimiser=OptimiserRecipe(epochs=3, batch=2, warmup_steps=2, hard_every=1, validate_every=1),
         precision="f32",

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from lpnet_rt.training.recipes.data import PartRecipe
 from lpnet_rt.training.recipes.lpnet_rt import DataRecipe, NetworkRecipe, OptimiserRecipe, Recipe
 
 SIDE_PX = 96
@@ -44,7 +45,17 @@ def small_recipe(root: Path, **optimiser: object) -> Recipe:
         network=NetworkRecipe(
             channels=(4, 6, 8), blocks=(1, 1, 1), hints=1, local_channels=4, local_blocks=1, patches=4
         ),
-        data=DataRecipe(sirst=str(root), video="", crop_px=64, mask_crops=4, empty_crops=2),
+        data=DataRecipe(
+            root=str(root),
+            train=(PartRecipe(splits=("v1_train", "v2_train")),),
+            validation=(
+                PartRecipe(splits=("v1_val",), role="targets"),
+                PartRecipe(splits=("v2_val",), role="target-free"),
+            ),
+            crop_px=64,
+            mask_crops=4,
+            empty_crops=2,
+        ),
         optimiser=OptimiserRecipe(**values),  # type: ignore[arg-type]
         precision="f32",
         seed=5,

@@ -22,7 +22,8 @@ from lpnet_rt.console import exit_code_of
 from lpnet_rt.errors import DataError, SettingsError, SinkError, reason
 from lpnet_rt.files import refuse_existing, write_whole
 from lpnet_rt.frames import GreyImage
-from lpnet_rt.training.data.pairs import Pair, pair_files, read_grey, read_mask, read_prediction
+from lpnet_rt.training.data.data_set import read_frame
+from lpnet_rt.training.data.pairs import Pair, pair_files, read_prediction
 from lpnet_rt.training.evaluation.components import Prediction
 from lpnet_rt.training.evaluation.evaluator import Evaluation, Evaluator, to_json
 from lpnet_rt.training.evaluation.plots import PLOT_NAMES, write_plots
@@ -105,13 +106,12 @@ def judge(options: EvaluateOptions) -> Evaluation:
     evaluator = Evaluator(options.judged, options.threshold, options.rate_hz)
     runs_in = f" in {options.runs_in}" if options.runs_in else ""
     for pair in watched(pairs, f"evaluate {options.judged}{runs_in}"):
-        image = read_grey(pair.image)
-        true = read_mask(pair.mask, image.shape)
-        prediction = _predict(pair, image, options.model)
+        frame = read_frame(pair.entry)
+        prediction = _predict(pair, frame.image, options.model)
         try:
-            evaluator.add(pair.stem, image, prediction, true)
+            evaluator.add(frame.name, frame.image, prediction, frame.truth.mask == 255)
         except DataError as error:
-            raise DataError(f"{pair.prediction or pair.image}: {error}") from error
+            raise DataError(f"{pair.prediction or pair.entry.image}: {error}") from error
     return evaluator.result(options.false_per_empty_frame)
 
 
@@ -159,7 +159,7 @@ def check_outputs(json: Path | None, plots: Path | None, overwrite: bool, inputs
 
 
 def _inputs(pairs: Sequence[Pair], split: Path | None) -> list[Path]:
-    files = [file for pair in pairs for file in (pair.image, pair.mask, pair.prediction) if file]
+    files = [file for pair in pairs for file in (pair.entry.image, pair.entry.mask, pair.prediction) if file]
     return [*files, split] if split else files
 
 
@@ -167,10 +167,11 @@ def _predict(pair: Pair, image: GreyImage, model: ScoreFunction | None) -> Predi
     if pair.prediction is not None:
         return read_prediction(pair.prediction, image.shape)
     if model is None:
-        raise DataError(f"{pair.image}: expected a prediction or a model, found neither")
+        raise DataError(f"{pair.entry.image}: expected a prediction or a model, found neither")
     score = model(image)
     if score.shape != image.shape:
-        raise DataError(f"{pair.image}: expected a score map of the image's size {image.shape}, found {score.shape}")
+        file = pair.entry.image
+        raise DataError(f"{file}: expected a score map of the image's size {image.shape}, found {score.shape}")
     return score
 
 

@@ -20,9 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
     names = ", ".join(named_recipes())
     parser.add_argument("--recipe", metavar="NAME|FILE", help=f"{names}, or a TOML file (default: lpnet-rt)")
-    parser.add_argument(
-        "--data", metavar="DIR", help="lpnet-rt: folder with sirst/ and irvideo/; lpnetga: folder of a data set"
-    )
+    parser.add_argument("--data", metavar="DIR", help="folder of the data sets that the recipe names (data.root)")
     parser.add_argument("--out", metavar="DIR", help="folder of the run (default: runs/ and the recipe's name)")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="one value of the recipe")
     parser.add_argument("--epochs-now", type=int, metavar="N", help="stop after N epochs; the same command goes on")
@@ -64,7 +62,7 @@ def load_recipe(spec: str | None, data: str | None, changes: list[str]) -> Recip
 
     Args:
         spec: Name of a packaged recipe, path of a TOML file, or None for LPNet-RT's.
-        data: For LPNet-RT the folder with ``sirst/`` and ``irvideo/``, for LPNetGA that of a data set; or None.
+        data: Folder of the data sets that the recipe names, or None to take the recipe's.
         changes: ``table.key=value`` with a TOML or JSON value.
 
     Raises:
@@ -74,12 +72,8 @@ def load_recipe(spec: str | None, data: str | None, changes: list[str]) -> Recip
     origin = spec or "recipe"
     task = tree.get("task", "lpnet-rt")
     flags: dict[str, object] = {}
-    if data is not None and task == "lpnetga":
+    if data is not None:
         flags["data.root"] = data
-    elif data is not None:
-        flags["data.sirst"] = str(Path(data) / "sirst")
-        video = Path(data) / "irvideo"
-        flags["data.video"] = str(video) if video.is_dir() else ""
     for change in changes:
         key, equals, text = change.partition("=")
         if not equals:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lpnet_rt.frames import GreyImage
 from lpnet_rt.preprocessing.frame_and_local import STD_FLOOR_8BIT, STD_FLOOR_RAW, standardise
-from lpnet_rt.training.data.samples import IGNORE, Sample
+from lpnet_rt.training.data.frames import IGNORE, LabelledFrame
 
 __all__ = ["Crop", "count_unit", "cut_crop", "lay_targets"]
 
@@ -22,7 +22,7 @@ _RANGE_FLOOR_COUNTS = 64.0
 
 
 def cut_crop(
-    sample: Sample, side_px: int, centre_xy: tuple[float, float] | None, synthetic: bool, rng: Generator
+    sample: LabelledFrame, side_px: int, centre_xy: tuple[float, float] | None, synthetic: bool, rng: Generator
 ) -> Crop:
     """Cut one augmented crop.
 
@@ -39,7 +39,7 @@ def cut_crop(
     counts = sample.image.astype(np.float32)
     floor = STD_FLOOR_8BIT if sample.image.dtype == np.uint8 else STD_FLOOR_RAW
     mean, std, unit = float(counts.mean()), max(float(counts.std()), floor), count_unit(sample.image)
-    image, truth = _warp(counts - np.float32(mean), sample.truth, side_px, centre_xy, rng)
+    image, truth = _warp(counts - np.float32(mean), sample.truth.mask, side_px, centre_xy, rng)
     turns = int(rng.integers(4)) if rng.random() < 0.5 else 0  # horizons are level more often than not
     flip = bool(rng.integers(2))
     image, truth = np.rot90(image, turns), np.rot90(truth, turns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import cv2
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lpnet_rt.training.crops.augment import Crop, cut_crop
-from lpnet_rt.training.data.samples import Sample
+from lpnet_rt.training.data.frames import LabelledFrame
 from lpnet_rt.training.recipes.lpnet_rt import DataRecipe
 
 __all__ = ["CropDataset", "FalseAlarms", "limit_threads"]
@@ -36,12 +37,19 @@ class CropDataset(Dataset[tuple[Tensor, Tensor]]):
     """
 
     recipe: DataRecipe
-    masked: list[Sample]
-    empty: list[Sample]
-    video: list[Sample]
+    masked: list[LabelledFrame]
+    empty: list[LabelledFrame]
+    video: list[LabelledFrame]
     seed: int
     epoch: int = 0
     false_alarms: FalseAlarms = field(default_factory=list)
+
+    @classmethod
+    def of(cls, frames: Iterable[LabelledFrame], recipe: DataRecipe, seed: int) -> CropDataset:
+        """Take the frames of a run, each by its role."""
+        found = list(frames)
+        masked, empty, video = ([f for f in found if f.role == role] for role in ("targets", "target-free", "video"))
+        return cls(recipe, masked, empty, video, seed)
 
     def __len__(self) -> int:
         recipe = self.recipe
@@ -71,16 +79,16 @@ class CropDataset(Dataset[tuple[Tensor, Tensor]]):
             image, truth = self._target_crop(sample, rng)
         return torch.from_numpy(image), torch.from_numpy(truth)[None]
 
-    def _in_turn(self, samples: list[Sample], index: int, count: int) -> Sample:
+    def _in_turn(self, samples: list[LabelledFrame], index: int, count: int) -> LabelledFrame:
         """Walk through a shuffled order that goes on from epoch to epoch, so that every frame is seen as often."""
         lap, place = divmod(self.epoch * count + index, len(samples))
         order = np.random.default_rng((self.seed, 7, lap)).permutation(len(samples))
         return samples[int(order[place])]
 
-    def _target_crop(self, sample: Sample, rng: Generator) -> Crop:
+    def _target_crop(self, sample: LabelledFrame, rng: Generator) -> Crop:
         centre = None
         if rng.random() < 0.8:
-            ys, xs = np.nonzero(sample.truth == 255)
+            ys, xs = np.nonzero(sample.truth.mask == 255)
             pick = int(rng.integers(len(xs)))
             centre = (float(xs[pick]), float(ys[pick]))
         return cut_crop(sample, self.recipe.crop_px, centre, False, rng)

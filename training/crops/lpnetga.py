@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,17 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from lpnet_rt.errors import DataError, SettingsError
 from lpnet_rt.frames import GreyImage
 from lpnet_rt.preprocessing.unit_range import unit_range
-from lpnet_rt.training.data.layouts import DataSet, Entry, open_data_set
-from lpnet_rt.training.data.pairs import read_grey, read_mask
-from lpnet_rt.training.data.samples import IGNORE, load_video, spread_over
+from lpnet_rt.training.data.frames import IGNORE, LabelledFrame
+from lpnet_rt.training.data.roles import spread_over, training_frames, validation_frames
 from lpnet_rt.training.recipes.lpnetga import LPNetGADataRecipe
 
-__all__ = ["PaperCrops", "PaperFrame", "Truthful", "load_frames", "shrink", "split_entries"]
-
-_SPLIT_SEED = 11
+__all__ = ["PaperCrops", "PaperFrame", "load_frames", "shrink"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +33,6 @@ class PaperFrame:
     name: str
     image: NDArray[np.float32]
     truth: NDArray[np.uint8]
-
-
-@dataclass(frozen=True, slots=True)
-class Truthful:
-    """A frame as it is, for validation.
-
-    Attributes:
-        name: For messages.
-        image: (H, W) uint8 or uint16, raw counts.
-        mask: (H, W) bool.
-    """
-
-    name: str
-    image: GreyImage
-    mask: NDArray[np.bool_]
 
 
 @dataclass(slots=True)
@@ -120,68 +99,17 @@ def shrink(name: str, image: GreyImage, truth: NDArray[np.uint8], side_px: int) 
     return PaperFrame(name, small, small_truth)
 
 
-def load_frames(recipe: LPNetGADataRecipe) -> tuple[list[PaperFrame], list[PaperFrame], list[Truthful]]:
-    """Read what a run needs: frames and video frames to train on, frames to choose the best model by.
+def load_frames(recipe: LPNetGADataRecipe) -> tuple[list[PaperFrame], list[PaperFrame], list[LabelledFrame]]:
+    """Read what a run needs: images and frames of clips to train on, images to choose the best model by.
 
     Raises:
-        DataError: The data set is none, or a split, an image, a mask or a clip is missing or damaged.
+        DataError: A data set, a split or a file is missing or damaged.
         SettingsError: The best model would be chosen by a test split.
     """
-    data = open_data_set(Path(recipe.root), recipe.layout or None)
-    train, validation = split_entries(data, recipe)
-    frames = [shrink(f.name, f.image, _truth(f.mask), recipe.side_px) for f in map(_read, train)]
+    images: list[PaperFrame] = []
     video: list[PaperFrame] = []
-    if recipe.video and recipe.video_crops:
-        held_back = (recipe.held_back, recipe.held_back_of)
-        samples = load_video(Path(recipe.video), recipe.video_stride, held_back, keep_held_back=False)
-        video = [shrink(s.name, s.image, s.truth, recipe.side_px) for s in samples if s.has_target]
-    return frames, video, [_read(entry) for entry in spread_over(validation, recipe.validation_frames)]
-
-
-def split_entries(data: DataSet, recipe: LPNetGADataRecipe) -> tuple[list[Entry], list[Entry]]:
-    """Divide a data set into what is trained on and what the best model is chosen by.
-
-    Raises:
-        DataError: A split is not there, or nothing is left to train on or to choose by.
-        SettingsError: The best model would be chosen by a test split.
-    """
-    if any("test" in split for split in recipe.validation_splits):
-        raise SettingsError(
-            f"data.validation_splits: expected splits to choose the best model by, found {recipe.validation_splits}; "
-            "a model chosen by its test frames cannot be judged by them"
-        )
-    train, validation = _of(data, recipe.train_splits), _of(data, recipe.validation_splits)
-    if not recipe.validation_splits:
-        order = np.random.default_rng(_SPLIT_SEED).permutation(len(train))
-        kept_back = set(order[: max(1, round(recipe.validation_share * len(train)))].tolist())
-        validation = [entry for i, entry in enumerate(train) if i in kept_back]
-        train = [entry for i, entry in enumerate(train) if i not in kept_back]
-    if not train or not validation:
-        raise DataError(f"{data.root}: expected frames to train on and to choose by, found {len(train)} and none")
-    return train, validation
-
-
-def _of(data: DataSet, splits: Sequence[str]) -> list[Entry]:
-    known = {entry.split for entry in data.entries}
-    if not splits and known == {None}:
-        return list(data.entries)
-    for split in splits:
-        if split not in known:
-            there = ", ".join(sorted(name for name in known if name)) or "none"
-            raise DataError(
-                f"{data.root}: expected the split {split}, found {there}; set data.train_splits and "
-                "data.validation_splits (none of the latter holds part of the training frames back)"
-            )
-    return [entry for entry in data.entries if entry.split in splits]
-
-
-def _read(entry: Entry) -> Truthful:
-    if entry.image is None or entry.mask is None:
-        missing = "image" if entry.image is None else "mask"
-        raise DataError(f"{entry.name}: expected an image and its mask, found no {missing}; see 'lpnet-rt data check'")
-    image = read_grey(entry.image)
-    return Truthful(entry.name, image, read_mask(entry.mask, image.shape))
-
-
-def _truth(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    return np.where(mask, 255, 0).astype(np.uint8)
+    for frame in training_frames(recipe):
+        small = shrink(frame.name, frame.image, frame.truth.mask, recipe.side_px)
+        (video if frame.role == "video" else images).append(small)
+    judged = [frame for frame in validation_frames(recipe) if frame.role != "video"]
+    return images, video, spread_over(judged, recipe.validation_frames)

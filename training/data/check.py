@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -19,8 +19,9 @@ from lpnet_rt.errors import DataError, SinkError
 from lpnet_rt.files import refuse_existing, write_whole
 from lpnet_rt.frames import GreyImage
 from lpnet_rt.text import printable
-from lpnet_rt.training.data.layouts import LAYOUTS, DataSet, Entry, open_data_set
-from lpnet_rt.training.data.pairs import IMAGE_SUFFIXES, read_grey
+from lpnet_rt.training.data.data_set import DataSet, Entry
+from lpnet_rt.training.data.files import IMAGE_SUFFIXES, read_grey
+from lpnet_rt.training.data.layouts import LAYOUTS, open_data_set
 from lpnet_rt.training.evaluation.components import BoolMask, Components, components
 
 __all__ = ["DataReport", "Problem", "SplitStatistics", "Spread", "add_arguments", "check", "run", "target_contrast"]
@@ -28,6 +29,17 @@ __all__ = ["DataReport", "Problem", "SplitStatistics", "Spread", "add_arguments"
 _RING_PX = 8
 _GUARD_PX = 2
 _SHOWN_PROBLEMS = 20
+_ROWS = (
+    ("images", "images"),
+    ("without target", "images_without_target"),
+    ("targets", "targets"),
+    ("targets an image", "targets_per_image"),
+    ("target area, px", "area_px"),
+    ("target contrast", "contrast"),
+    ("width, px", "width_px"),
+    ("height, px", "height_px"),
+)
+_MEASURES = ("targets_per_image", "area_px", "width_px", "height_px", "contrast")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +113,8 @@ class DataReport:
     problems: tuple[Problem, ...]
 
 
-@dataclass(slots=True)
-class _Gathered:
-    """Values of one split while it is read."""
-
-    images: int = 0
-    empty: int = 0
-    counts: list[float] = field(default_factory=list)
-    areas_px: list[float] = field(default_factory=list)
-    widths_px: list[float] = field(default_factory=list)
-    heights_px: list[float] = field(default_factory=list)
-    contrasts: list[float] = field(default_factory=list)
+# Values of one split while it is read, by the names that they have in SplitStatistics.
+_Gathered = dict[str, list[float]]
 
 
 def check(root: Path, layout: str | None = None) -> DataReport:
@@ -125,14 +128,14 @@ def check(root: Path, layout: str | None = None) -> DataReport:
         DataError: The folder holds no data set in a known layout, no image, or a split file cannot be read.
     """
     data = open_data_set(root, layout)
-    if not data.entries:
+    if data.clips or not data.entries:
         raise DataError(f"{root}: expected images in the layout {data.layout}, found none")
     problems = [*_stray_problems(data), *_two_split_problems(data)]
     gathered: dict[str, _Gathered] = {}
     contents: dict[bytes, list[Entry]] = {}
     console = Console(stderr=True)
     for entry in track(data.entries, "check", console=console, disable=not console.is_terminal, transient=True):
-        into = gathered.setdefault(entry.split or "all", _Gathered())
+        into = gathered.setdefault(entry.split or "all", {name: [] for name in _MEASURES})
         problems += _inspect(entry, into, contents)
     problems += _duplicate_problems(contents)
     splits = tuple(_statistics(split, values) for split, values in gathered.items())
@@ -221,16 +224,13 @@ def _gather(image: GreyImage, mask: GreyImage, into: _Gathered) -> None:
     half = 128 if mask.dtype == np.uint8 else 32768
     # Masks of 0 and 1, or of instance numbers, are counted too: that they are not 0/255 is reported beside.
     found = components(np.asarray(mask >= (half if top >= half else 1)))
-    into.images += 1
-    into.heights_px.append(image.shape[0])
-    into.widths_px.append(image.shape[1])
-    if not len(found):
-        into.empty += 1
-        return
-    into.counts.append(len(found))
-    into.areas_px += [float(area) for area in found.area_px]
-    contrasts = (target_contrast(image, found, i) for i in range(len(found)))
-    into.contrasts += [value for value in contrasts if value is not None]
+    into["height_px"].append(image.shape[0])
+    into["width_px"].append(image.shape[1])
+    if len(found):
+        into["targets_per_image"].append(len(found))
+        into["area_px"] += [float(area) for area in found.area_px]
+        contrasts = (target_contrast(image, found, i) for i in range(len(found)))
+        into["contrast"] += [value for value in contrasts if value is not None]
 
 
 def _digest(image: GreyImage) -> bytes:
@@ -255,17 +255,9 @@ def _duplicate_problems(contents: dict[bytes, list[Entry]]) -> list[Problem]:
 
 
 def _statistics(split: str, values: _Gathered) -> SplitStatistics:
-    return SplitStatistics(
-        split=split,
-        images=values.images,
-        images_without_target=values.empty,
-        targets=len(values.areas_px),
-        targets_per_image=_spread(values.counts),
-        area_px=_spread(values.areas_px),
-        width_px=_spread(values.widths_px),
-        height_px=_spread(values.heights_px),
-        contrast=_spread(values.contrasts),
-    )
+    images, targets = len(values["width_px"]), len(values["area_px"])
+    empty = images - len(values["targets_per_image"])
+    return SplitStatistics(split, images, empty, targets, *(_spread(values[name]) for name in _MEASURES))
 
 
 def _spread(values: list[float]) -> Spread:
@@ -309,14 +301,9 @@ def _refuse_files_of_the_set(out: Path, root: Path) -> None:
 def _print(report: DataReport, console: Console) -> None:
     console.print(f"{printable(report.root)}: layout {report.layout}", soft_wrap=True, markup=False)
     table = Table("", *(split.split for split in report.splits))
-    table.add_row("images", *(str(split.images) for split in report.splits))
-    table.add_row("without target", *(str(split.images_without_target) for split in report.splits))
-    table.add_row("targets", *(str(split.targets) for split in report.splits))
-    table.add_row("targets an image", *(_show(split.targets_per_image) for split in report.splits))
-    table.add_row("target area, px", *(_show(split.area_px) for split in report.splits))
-    table.add_row("target contrast", *(_show(split.contrast) for split in report.splits))
-    table.add_row("width, px", *(_show(split.width_px) for split in report.splits))
-    table.add_row("height, px", *(_show(split.height_px) for split in report.splits))
+    for title, name in _ROWS:
+        values = (getattr(split, name) for split in report.splits)
+        table.add_row(title, *(_show(value) if isinstance(value, Spread) else str(value) for value in values))
     console.print(table)
     console.print("Three numbers are least / median / greatest.", markup=False)
     for problem in report.problems[:_SHOWN_PROBLEMS]:

@@ -21,8 +21,9 @@ from lpnet_rt.errors import DataError, SettingsError, SinkError, reason
 from lpnet_rt.files import write_whole
 from lpnet_rt.frames import GreyImage
 from lpnet_rt.text import printable
-from lpnet_rt.training.data.layouts import LAYOUTS, DataSet, Entry, open_data_set
-from lpnet_rt.training.data.pairs import read_grey
+from lpnet_rt.training.data.data_set import DataSet, Entry
+from lpnet_rt.training.data.files import read_grey, read_mask
+from lpnet_rt.training.data.layouts import LAYOUTS, open_data_set
 
 __all__ = ["ConvertOptions", "Converted", "add_arguments", "binary_mask", "convert", "run"]
 
@@ -82,7 +83,7 @@ def convert(options: ConvertOptions) -> Converted:
     """
     data = open_data_set(options.source, options.layout, options.splits)
     entries = [_with_target_split(entry, options.target) for entry in data.entries]
-    if not entries:
+    if data.clips or not entries:
         raise DataError(f"{options.source}: expected images in the layout {data.layout}, found none")
     _refuse_repeated_names(entries, data, options.target)
     _refuse_old_files(options.destination, options.source)
@@ -189,12 +190,9 @@ def _read(entry: Entry, missing_mask_is_empty: bool) -> tuple[GreyImage, NDArray
         if not missing_mask_is_empty:
             raise DataError(f"{entry.image}: expected a mask, found none; --missing-mask-is-empty takes it as empty")
         return image, np.zeros(image.shape, np.uint8)
-    raw = read_grey(entry.mask)
-    if raw.shape != image.shape:
-        sizes = f"{image.shape[1]}x{image.shape[0]}, found {raw.shape[1]}x{raw.shape[0]}"
-        raise DataError(f"{entry.mask}: expected the image's size {sizes}")
+    mask = read_mask(entry.mask, image.shape)
     try:
-        return image, binary_mask(raw)
+        return image, binary_mask(mask)
     except DataError as error:
         raise DataError(f"{entry.mask}: {error}") from error
 

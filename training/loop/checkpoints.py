@@ -16,8 +16,8 @@ from lpnet_rt.files import read_limited, write_whole
 from lpnet_rt.networks.lpnet_rt.network import LPNetRT
 from lpnet_rt.networks.lpnetga.folding import absorb_gate
 from lpnet_rt.networks.lpnetga.network import LPNetGA
-from lpnet_rt.training.recipes.lpnet_rt import Recipe
-from lpnet_rt.training.recipes.lpnetga import LPNetGARecipe
+from lpnet_rt.training.recipes.lpnet_rt import NetworkRecipe, Recipe
+from lpnet_rt.training.recipes.lpnetga import LPNetGANetworkRecipe, LPNetGARecipe
 from lpnet_rt.training.states import State, first_line, read_state, write_state
 from lpnet_rt.training.tasks.lpnet_rt import build_network
 from lpnet_rt.training.tasks.lpnetga import build_lpnetga
@@ -49,6 +49,7 @@ class _Head(msgspec.Struct):
     """The first thing to know of a recipe; recipes of LPNet-RT did not always say it."""
 
     task: str = "lpnet-rt"
+    network: dict[str, object] = {}
 
 
 def decode_recipe(text: str | bytes) -> AnyRecipe:
@@ -121,10 +122,10 @@ def load_checkpoint(path: Path) -> LPNetRT:
     Raises:
         ModelError: The file is missing or no checkpoint of LPNet-RT.
     """
-    state, recipe = _with_recipe(path)
-    if not isinstance(recipe, Recipe):
+    state, network = _with_network(path)
+    if not isinstance(network, NetworkRecipe):
         raise ModelError(f"{path}: expected a checkpoint of LPNet-RT, found one of LPNetGA; see 'import-weights'")
-    return _filled(lambda: build_network(recipe.network), state, path)
+    return _filled(lambda: build_network(network), state, path)
 
 
 def load_lpnetga_checkpoint(path: Path) -> LPNetGA:
@@ -133,16 +134,21 @@ def load_lpnetga_checkpoint(path: Path) -> LPNetGA:
     Raises:
         ModelError: The file is missing or no checkpoint of LPNetGA.
     """
-    state, recipe = _with_recipe(path)
-    if not isinstance(recipe, LPNetGARecipe):
+    state, network = _with_network(path)
+    if not isinstance(network, LPNetGANetworkRecipe):
         raise ModelError(f"{path}: expected a checkpoint of LPNetGA, found one of LPNet-RT; see 'export'")
-    return absorb_gate(_filled(lambda: build_lpnetga(recipe.network), state, path))
+    return absorb_gate(_filled(lambda: build_lpnetga(network), state, path))
 
 
-def _with_recipe(path: Path) -> tuple[State, AnyRecipe]:
+def _with_network(path: Path) -> tuple[State, NetworkRecipe | LPNetGANetworkRecipe]:
+    """Read a checkpoint, and of its recipe the network only: the other keys may be those of another version."""
     state = read_state(path)
     try:
-        return state, decode_recipe(str(state["recipe"]))
+        head = msgspec.json.decode(str(state["recipe"]), type=_Head)
+        kind: type[NetworkRecipe | LPNetGANetworkRecipe] = (
+            LPNetGANetworkRecipe if head.task == "lpnetga" else NetworkRecipe
+        )
+        return state, msgspec.convert(head.network, kind)
     except msgspec.MsgspecError as error:
         raise ModelError(f"{path}: expected a checkpoint of this version: {first_line(error)}") from error
 

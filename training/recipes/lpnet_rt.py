@@ -6,14 +6,13 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from lpnet_rt.training.recipes.data import Count, DataSetsRecipe, Positive, Share
+
 __all__ = ["DataRecipe", "NetworkRecipe", "OptimiserRecipe", "Recipe", "ValidationRecipe"]
 
-Count = Annotated[int, Meta(ge=0)]
-Positive = Annotated[int, Meta(ge=1)]
 # Far over what any machine trains: what stands here is allocated before anything else could refuse it.
 Channels = Annotated[int, Meta(ge=1, le=4096)]
 Blocks = Annotated[int, Meta(ge=1, le=64)]
-Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class NetworkRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -38,30 +37,17 @@ class NetworkRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     scene: Annotated[int, Meta(ge=0, le=4096)] = 0
 
 
-class DataRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class DataRecipe(DataSetsRecipe, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the network sees in one epoch.
 
     Attributes:
-        sirst: Folder with ``images/``, ``masks/`` and ``splits/``.
-        train_splits: Splits of it that are trained on.
-        video: Folder with ``clips/`` and ``boxes/``, or empty to do without.
-        video_stride: Every n-th labelled frame of a clip is kept.
-        held_back: Clips whose number leaves this when divided by ``held_back_of`` are never trained on.
-        held_back_of: See ``held_back``.
         crop_px: Side of a training crop.
         mask_crops: Crops an epoch from frames with pixel masks and targets.
         empty_crops: Crops an epoch from target-free frames.
-        video_crops: Crops an epoch from video frames.
         hard_share: Share of the target-free crops that are centred on the network's own latest false alarms.
         synthetic_share: Share of target-free crops into which synthetic targets are laid.
     """
 
-    sirst: str = "data/sirst"
-    train_splits: tuple[str, ...] = ("v1_train", "v2_train")
-    video: str = "data/irvideo"
-    video_stride: Positive = 10
-    held_back: Count = 1
-    held_back_of: Positive = 5
     crop_px: Annotated[int, Meta(ge=64, multiple_of=16)] = 256
     mask_crops: Count = 448
     empty_crops: Count = 352

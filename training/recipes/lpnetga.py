@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from lpnet_rt.training.recipes.lpnet_rt import Count, Positive, Share
+from lpnet_rt.training.recipes.data import Count, DataSetsRecipe, Positive, Share
 
 __all__ = [
     "LPNetGADataRecipe",
@@ -39,36 +39,16 @@ class LPNetGANetworkRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_o
     prior: Annotated[float, Meta(gt=0, lt=1)] | None = None
 
 
-class LPNetGADataRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the network sees in one epoch: one crop of every frame.
+class LPNetGADataRecipe(DataSetsRecipe, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the network sees in one epoch: one crop of every image, and ``video_crops`` of clips.
 
     Attributes:
-        root: Folder of a data set in any layout that ``lpnet-rt data check`` knows.
-        layout: Key of its layout, or empty to recognise it.
-        train_splits: Splits that are trained on; none for a data set without splits.
-        validation_splits: Splits that the best model is chosen by; none holds part of the training frames back.
-        validation_share: Share of the training frames that is held back where there are no validation splits.
         validation_frames: At most so many frames to choose the best model by, evenly spread; 0 takes all.
         side_px: Side of a crop; the shorter side of a frame is resized to it first.
-        video: Folder with ``clips/`` and ``boxes/``, or empty to do without.
-        video_stride: Every n-th labelled frame of a clip is kept.
-        held_back: Clips whose number leaves this when divided by ``held_back_of`` are never trained on.
-        held_back_of: See ``held_back``.
-        video_crops: Crops an epoch from video frames, beside those of the data set.
     """
 
-    root: str = "data/SIRST"
-    layout: str = ""
-    train_splits: tuple[str, ...] = ("train",)
-    validation_splits: tuple[str, ...] = ("val",)
-    validation_share: Annotated[float, Meta(gt=0, lt=1)] = 0.1
     validation_frames: Count = 0
     side_px: Annotated[int, Meta(ge=8)] = 120
-    video: str = ""
-    video_stride: Positive = 10
-    held_back: Count = 1
-    held_back_of: Positive = 5
-    video_crops: Count = 0
 
 
 class LPNetGALossRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lpnet_rt.training.data.samples import IGNORE
+from lpnet_rt.training.data.frames import IGNORE
 
 __all__ = ["EVEN", "Background", "detection_loss", "soft_iou_loss", "views_loss"]
 

@@ -15,7 +15,7 @@ from torch.optim import AdamW
 from lpnet_rt.errors import ModelError
 from lpnet_rt.networks.lpnet_rt.network import LPNetRT, LPNetRTConfig
 from lpnet_rt.training.crops.lpnet_rt import CropDataset, FalseAlarms
-from lpnet_rt.training.data.samples import load_training_samples
+from lpnet_rt.training.data.roles import training_frames
 from lpnet_rt.training.recipes.lpnet_rt import NetworkRecipe, Recipe
 from lpnet_rt.training.states import read_state
 from lpnet_rt.training.tasks.base import Findings
@@ -58,8 +58,7 @@ class LPNetRTTask:
         self._recipe = recipe
         self.average: float | None = recipe.optimiser.average
         self.clip_norm: float | None = recipe.optimiser.clip_norm
-        masked, empty, video = load_training_samples(recipe.data)
-        self.crops = CropDataset(recipe.data, masked, empty, video, recipe.seed)
+        self.crops = CropDataset.of(training_frames(recipe.data), recipe.data, recipe.seed)
         self._validation = ValidationSet.load(recipe)
 
     def build(self) -> LPNetRT:

@@ -16,8 +16,8 @@ from lpnet_rt.models.lpnetga_card import LPNetGACard
 from lpnet_rt.models.weights import model_card
 from lpnet_rt.networks.lpnetga.network import LPNetGA
 from lpnet_rt.networks.lpnetga.patches import PatchGrid, split
-from lpnet_rt.training.crops.lpnetga import PaperCrops, Truthful, load_frames
-from lpnet_rt.training.data.samples import IGNORE
+from lpnet_rt.training.crops.lpnetga import PaperCrops, load_frames
+from lpnet_rt.training.data.frames import IGNORE, LabelledFrame
 from lpnet_rt.training.evaluation.field_measures import FieldAccumulator
 from lpnet_rt.training.evaluation.paper_measures import PUBLISHED, PaperAccumulator
 from lpnet_rt.training.progress import watched
@@ -150,16 +150,17 @@ class LPNetGATask:
         return (drawn + number * torch.arange(batch)[:, None]).flatten().to(truth.device)
 
 
-def _judge(network: LPNetGA, frames: list[Truthful], precision: str) -> Findings:
+def _judge(network: LPNetGA, frames: list[LabelledFrame], precision: str) -> Findings:
     """Score whole frames; an absolute map stretched to 0..1 is the paper's map."""
     engine = TorchModuleEngine(lambda image: network(image, "mean"), precision, next(network.parameters()).device)
     scorer = HostScorer(engine, model_card(LPNetGACard(name="LPNetGA", sha256="", licence="", fusing="mean")))
     paper, field = PaperAccumulator(rules=(PUBLISHED,)), FieldAccumulator(0.5)
     for frame in watched(frames, "validation"):
         score = scorer.score_map(frame.image)
-        field.add(score, frame.mask)
+        true = frame.truth.mask == 255
+        field.add(score, true)
         span = float(score.max() - score.min())
-        paper.add((score - score.min()) / span if span > 0 else score * 0.0, frame.mask)
+        paper.add((score - score.min()) / span if span > 0 else score * 0.0, true)
     measures, shapes = paper.result(PUBLISHED), field.result()
     target, pixel = measures.best_target_f1, measures.best_pixel_f1
     target_f1 = (target.target_f1 if target else None) or 0.0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,7 +17,8 @@ from lpnet_rt.frames import GreyImage
 from lpnet_rt.networks.lpnet_rt.card import card_of
 from lpnet_rt.networks.lpnet_rt.network import LPNetRT
 from lpnet_rt.training.crops.lpnet_rt import FalseAlarms
-from lpnet_rt.training.data.samples import Sample, load_masked, load_video, spread_over
+from lpnet_rt.training.data.frames import LabelledFrame
+from lpnet_rt.training.data.roles import spread_over, validation_frames
 from lpnet_rt.training.evaluation.field_measures import BoxAccumulator, EmptyFrameAccumulator, FieldAccumulator
 from lpnet_rt.training.progress import watched
 from lpnet_rt.training.recipes.lpnet_rt import Recipe
@@ -33,30 +33,25 @@ class ValidationSet:
     """What a model is judged on while it is trained; none of it is trained on.
 
     Attributes:
-        masked: Frames with pixel masks and targets (SIRST v1, validation part).
-        empty: Target-free frames (SIRST v2, validation part).
-        video: Frames of the clips held back.
+        masked: Frames with pixel masks and targets.
+        empty: Target-free frames.
+        video: Frames of clips.
     """
 
-    masked: list[Sample]
-    empty: list[Sample]
-    video: list[Sample]
+    masked: list[LabelledFrame]
+    empty: list[LabelledFrame]
+    video: list[LabelledFrame]
 
     @classmethod
     def load(cls, recipe: Recipe) -> ValidationSet:
-        """Read it from the recipe's folders, as much of it as the recipe says.
+        """Read what the recipe names, as much of it as the recipe says.
 
         Raises:
             DataError: A file is missing or damaged.
         """
         part = recipe.validation
-        root = Path(recipe.data.sirst)
-        held_back = (recipe.data.held_back, recipe.data.held_back_of)
-        video = []
-        if recipe.data.video:
-            video = load_video(Path(recipe.data.video), part.video_stride, held_back, True, part.clips)
-        empty = [sample for sample in load_masked(root, ("v2_val",)) if not sample.has_target]
-        masked = load_masked(root, ("v1_val",))
+        frames = list(validation_frames(recipe.data, part.video_stride, part.clips))
+        masked, empty, video = ([f for f in frames if f.role == role] for role in ("targets", "target-free", "video"))
         return cls(spread_over(masked, part.frames), spread_over(empty, part.frames), video)
 
 
@@ -111,11 +106,11 @@ def validate(score: Scorer, data: ValidationSet, threshold: float = 0.5) -> Vali
     for kind, sample in watched(list(zip(kinds, samples, strict=True)), "validation"):
         scores = score(sample.image)
         if kind == "masked":
-            masked.add(scores, sample.truth)
+            masked.add(scores, sample.truth.mask)
         elif kind == "empty":
             empty.add(scores)
         else:
-            video.add(detect(scores, sample.image, threshold).centroid_xy, sample.boxes)
+            video.add(detect(scores, sample.image, threshold).centroid_xy, sample.truth.boxes_xywh)
     shapes, boxes = masked.result(), video.result()
     return Validation(
         miou=100 * (shapes.miou or 0.0),
@@ -129,7 +124,7 @@ def validate(score: Scorer, data: ValidationSet, threshold: float = 0.5) -> Vali
 
 
 def find_false_alarms(
-    score: Scorer, empty: list[Sample], threshold: float = 0.1, max_per_frame: int = 6
+    score: Scorer, empty: list[LabelledFrame], threshold: float = 0.1, max_per_frame: int = 6
 ) -> FalseAlarms:
     """Where a scorer fires on target-free frames: the strongest few of each, as hard negatives."""
     places: FalseAlarms = []

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from lpnet_rt.errors import DataError, reason
-from lpnet_rt.training.data.samples import Boxes, read_boxes
+from lpnet_rt.training.data.clips import read_boxes
+from lpnet_rt.training.data.frames import Boxes
 
 __all__ = ["BOX_MARGIN_PX", "IGNORED_PX", "ClipTruth", "inside_boxes", "load_truth", "read_ignored"]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import cv2
 import msgspec
 import numpy as np
@@ -10,14 +12,13 @@ from lpnet_rt_data import sample
 
 from lpnet_rt.training.crops.augment import cut_crop, lay_targets
 from lpnet_rt.training.crops.lpnet_rt import CropDataset
-from lpnet_rt.training.data.samples import IGNORE, load_training_samples
+from lpnet_rt.training.data.frames import IGNORE
+from lpnet_rt.training.data.roles import training_frames
 from lpnet_rt.training.recipes.lpnet_rt import Recipe
 
 
 def dataset(whole: Recipe, **changes: object) -> CropDataset:
-    masked, empty, video = load_training_samples(whole.data)
-    values = {"recipe": whole.data, "seed": 1, "masked": masked, "empty": empty, "video": video}
-    return CropDataset(**(values | changes))  # type: ignore[arg-type]
+    return dataclasses.replace(CropDataset.of(training_frames(whole.data), whole.data, 1), **changes)  # type: ignore[arg-type]
 
 
 def test_crops_follow_from_seed_epoch_and_index(recipe: Recipe) -> None:

@@ -11,9 +11,8 @@ import pytest
 import torch
 from lpnetga_data import frame, small_lpnetga_recipe
 
-from lpnet_rt.errors import DataError, SettingsError
-from lpnet_rt.training.crops.lpnetga import PaperCrops, load_frames, shrink, split_entries
-from lpnet_rt.training.data.layouts import open_data_set
+from lpnet_rt.errors import DataError
+from lpnet_rt.training.crops.lpnetga import PaperCrops, load_frames, shrink
 
 
 def test_the_shorter_side_is_resized_and_the_shape_kept() -> None:
@@ -74,21 +73,6 @@ def test_video_frames_are_an_option(plain: Path) -> None:
     crops = PaperCrops(frames, [shrink("clip:0", image, mask, 24)], recipe, 0)
     assert len(crops) == 10
     assert all(crops[i][0].shape == (1, 24, 24) for i in range(10))
-
-
-def test_what_the_best_model_is_chosen_by(plain: Path, tmp_path: Path) -> None:
-    data, recipe = open_data_set(plain), small_lpnetga_recipe(plain).data
-    held_back = msgspec.structs.replace(recipe, validation_splits=(), validation_share=0.34)
-    train_part, validation = split_entries(data, held_back)
-    assert (len(train_part), len(validation)) == (4, 2)
-    assert {e.name for e in train_part} | {e.name for e in validation} == {f"f{i}" for i in range(6)}
-    assert split_entries(data, held_back) == (train_part, validation)
-    with pytest.raises(SettingsError, match="a model chosen by its test frames cannot be judged by them"):
-        split_entries(data, msgspec.structs.replace(recipe, validation_splits=("test",)))
-    with pytest.raises(DataError, match="expected the split v1_train, found test, train, val; set data"):
-        split_entries(data, msgspec.structs.replace(recipe, train_splits=("v1_train",)))
-    with pytest.raises(DataError, match="expected the folder of a data set, found nothing"):
-        load_frames(msgspec.structs.replace(recipe, root=str(tmp_path / "none")))
 
 
 def test_a_mask_that_is_missing_or_of_another_size_is_named(plain: Path, tmp_path: Path) -> None:

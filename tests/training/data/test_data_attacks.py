@@ -16,8 +16,9 @@ from small_data import frame
 from lpnet_rt.errors import DataError, SettingsError, SinkError
 from lpnet_rt.training.commands.data import add_arguments, run
 from lpnet_rt.training.data.check import check
+from lpnet_rt.training.data.clips import clip_frames, read_boxes
 from lpnet_rt.training.data.convert import ConvertOptions, convert
-from lpnet_rt.training.data.samples import load_video, read_boxes
+from lpnet_rt.training.data.layouts import open_data_set
 
 
 @pytest.fixture
@@ -123,8 +124,9 @@ def test_a_playlist_with_the_name_of_a_clip_opens_nothing(tmp_path: Path) -> Non
     (tmp_path / "boxes").mkdir()
     (tmp_path / "clips" / "clip_1.mp4").write_text("#EXTM3U\n#EXTINF:1,\nclip_1.mp4\n")
     (tmp_path / "boxes" / "clip_1.csv").write_text("frame,x,y,w,h\n0,1,1,9,9\n")
-    with pytest.raises(DataError, match=r"clip_1\.mp4: expected a video that can be read"):
-        load_video(tmp_path, 1, (1, 5), keep_held_back=True)
+    (clip,) = open_data_set(tmp_path).entries
+    with pytest.raises(DataError, match=r"clip_1\.mp4: not a video that can be read"):
+        list(clip_frames(clip, 1))
 
 
 @pytest.mark.parametrize("box", ["nan,1,9,9", "1,inf,9,9", "1,1,1e300,9"])

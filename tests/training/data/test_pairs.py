@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lpnet_rt.errors import DataError
-from lpnet_rt.training.data.pairs import files_by_stem, pair_files, read_grey, read_mask, read_prediction, read_split
+from lpnet_rt.training.data.pairs import pair_files, read_prediction
 
 
 def write(path: Path, image: np.ndarray | None = None) -> Path:
@@ -19,7 +19,7 @@ def test_masks_are_found_under_each_of_their_names(tmp_path):
         write(tmp_path / "images" / f"{stem}.bmp")
         write(tmp_path / "masks" / mask)
     pairs = pair_files(tmp_path / "images", tmp_path / "masks")
-    assert [(pair.stem, pair.mask.name) for pair in pairs] == [
+    assert [(pair.entry.name, pair.entry.mask.name) for pair in pairs] == [
         ("a", "a.png"),
         ("b", "b_gt.bmp"),
         ("c", "c_pixels0.png"),
@@ -30,7 +30,7 @@ def test_masks_are_found_under_each_of_their_names(tmp_path):
 def test_masks_may_lie_beside_the_images(tmp_path):
     write(tmp_path / "a.png")
     write(tmp_path / "a_gt.png")
-    assert [pair.stem for pair in pair_files(tmp_path, tmp_path)] == ["a"]
+    assert [pair.entry.name for pair in pair_files(tmp_path, tmp_path)] == ["a"]
 
 
 def test_split_chooses_and_orders(tmp_path):
@@ -41,25 +41,8 @@ def test_split_chooses_and_orders(tmp_path):
     split = tmp_path / "split.txt"
     split.write_text("c.png\n\n  a \n")
     pairs = pair_files(tmp_path / "images", tmp_path / "masks", split, tmp_path)
-    assert [pair.stem for pair in pairs] == ["c", "a"]
+    assert [pair.entry.name for pair in pairs] == ["c", "a"]
     assert pairs[0].prediction == tmp_path / "c.npy"
-
-
-def test_names_with_dots_are_kept_whole(tmp_path):
-    split = tmp_path / "split.txt"
-    split.write_text("frame.001\nframe.002.png\n")
-    assert read_split(split) == ("frame.001", "frame.002")
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"), [("\n \n", "found none"), ("a\nb\na.png\n", "a stands there twice"), (None, "split.txt")]
-)
-def test_bad_splits(tmp_path, text, reason):
-    path = tmp_path / "split.txt"
-    if text is not None:
-        path.write_text(text)
-    with pytest.raises(DataError, match=reason):
-        read_split(path)
 
 
 def test_missing_files_are_named(tmp_path):
@@ -75,37 +58,6 @@ def test_missing_files_are_named(tmp_path):
     split.write_text("a\n")
     with pytest.raises(DataError, match="prediction for each of 1 images, 1 missing: a"):
         pair_files(tmp_path / "images", tmp_path / "masks", split, tmp_path)
-
-
-def test_bad_folders(tmp_path):
-    with pytest.raises(DataError, match="expected a folder, found nothing"):
-        files_by_stem(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="expected a folder, found a file"):
-        files_by_stem(write(tmp_path / "a.png"))
-    write(tmp_path / "a.bmp")
-    with pytest.raises(DataError, match=r"a\.bmp and a\.png share a stem"):
-        files_by_stem(tmp_path)
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="found none"):
-        pair_files(tmp_path / "empty", tmp_path / "empty")
-
-
-def test_images_keep_their_depth(tmp_path):
-    deep = np.arange(72, dtype=np.uint16).reshape(9, 8) * 900
-    np.testing.assert_array_equal(read_grey(write(tmp_path / "deep.png", deep)), deep)
-    assert read_grey(write(tmp_path / "colour.png", np.full((9, 8, 3), 90, np.uint8))).shape == (9, 8)
-
-
-def test_bad_images(tmp_path):
-    text = tmp_path / "a.png"
-    text.write_text("no image")
-    with pytest.raises(DataError, match="expected a PNG, BMP, JPEG or TIFF image"):
-        read_grey(text)
-    deep = write(tmp_path / "a.tiff", np.zeros((9, 8), np.float32))
-    with pytest.raises(DataError, match="float32"):
-        read_grey(deep)
-    with pytest.raises(DataError, match="expected the image's size 9x9, found 8x9"):
-        read_mask(write(tmp_path / "b.png"), (9, 9))
 
 
 def test_predictions(tmp_path):
@@ -171,12 +123,3 @@ def test_npy_by_columns_and_of_another_byte_order(tmp_path):
     read = read_prediction(path, (9, 8))
     np.testing.assert_array_equal(read, score)
     assert read.dtype == np.float32
-
-
-def test_an_image_over_the_limits_is_refused_before_it_is_decoded(tmp_path):
-    path = write(tmp_path / "a.png")
-    content = bytearray(path.read_bytes())
-    content[16:24] = (30_000).to_bytes(4, "big") * 2
-    path.write_bytes(content)
-    with pytest.raises(DataError, match="found 30000x30000"):
-        read_mask(path, (9, 8))

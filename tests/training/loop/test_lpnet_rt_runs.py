@@ -55,6 +55,14 @@ def test_the_best_checkpoint_is_a_network_in_eval_mode(recipe: Recipe, unbroken:
     assert same(dict(last.state_dict()), state_of(unbroken)["average"])
 
 
+def test_weights_of_a_run_with_other_recipe_keys_are_read(unbroken: Path, tmp_path: Path) -> None:
+    state = state_of(unbroken)
+    recipe = msgspec.json.decode(str(state["recipe"]))
+    recipe["data"] = {"sirst": "data/sirst", "train_splits": ["v1_train"]}
+    torch.save(state | {"recipe": msgspec.json.encode(recipe).decode()}, tmp_path / "old.pt")
+    assert same(dict(load_checkpoint(tmp_path / "old.pt").state_dict()), state["average"])
+
+
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_state(recipe: Recipe, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     train(recipe, folder, epochs_now=1)

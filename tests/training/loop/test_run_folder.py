@@ -151,7 +151,7 @@ def test_nothing_in_a_checkpoint_is_run(tmp_path: Path) -> None:
 
 def test_a_start_that_fails_leaves_no_folder(recipe: Recipe, tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "run"
-    wrong = msgspec.structs.replace(recipe, data=msgspec.structs.replace(recipe.data, sirst=str(tmp_path / "nowhere")))
+    wrong = msgspec.structs.replace(recipe, data=msgspec.structs.replace(recipe.data, root=str(tmp_path / "nowhere")))
     with pytest.raises(DataError, match="nowhere"):
         train(wrong, folder)
     greedy = msgspec.structs.replace(recipe, optimiser=msgspec.structs.replace(recipe.optimiser, batch=99))

@@ -9,6 +9,7 @@ import pytest
 
 from lpnet_rt.errors import SettingsError
 from lpnet_rt.training.commands.train import load_recipe, named_recipes
+from lpnet_rt.training.recipes.data import PartRecipe
 from lpnet_rt.training.recipes.lpnet_rt import Recipe
 from lpnet_rt.training.recipes.lpnetga import LPNetGADataRecipe, LPNetGALossRecipe, LPNetGARecipe
 
@@ -33,10 +34,10 @@ def test_the_published_recipes_are_what_the_paper_says() -> None:
 def test_recipes_from_files_and_flags(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('task = "lpnetga"\n[optimiser]\nepochs = 7\n')
-    recipe = load_recipe(str(file), "/data/x", ["loss.sigma=9", 'data.train_splits=["a","b"]'])
+    recipe = load_recipe(str(file), "/data/x", ["loss.sigma=9", 'data.train=[{"splits":["a","b"]}]'])
     assert isinstance(recipe, LPNetGARecipe)
     assert (recipe.optimiser.epochs, recipe.loss.sigma, recipe.data.root) == (7, 9.0, "/data/x")
-    assert recipe.data.train_splits == ("a", "b")
+    assert recipe.data.train == (PartRecipe(splits=("a", "b")),)
     with pytest.raises(SettingsError, match=r"unknown key loss\.sigmas; did you mean loss\.sigma\?"):
         load_recipe(str(file), None, ["loss.sigmas=9"])
     file.write_text('task = "unet"\n')

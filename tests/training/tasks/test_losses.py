@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lpnet_rt.training.data.samples import IGNORE
+from lpnet_rt.training.data.frames import IGNORE
 from lpnet_rt.training.tasks.losses import detection_loss, soft_iou_loss, views_loss
 
 

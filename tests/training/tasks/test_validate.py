@@ -16,7 +16,7 @@ from lpnet_rt.training.tasks.validate import ValidationSet, find_false_alarms, v
 def test_a_perfect_scorer_is_judged_perfect_and_a_noisy_one_is_not(recipe: Recipe) -> None:
     part = msgspec.structs.replace(recipe.validation, video_stride=1)
     data = ValidationSet.load(msgspec.structs.replace(recipe, validation=part))
-    truth_of = {one.image.tobytes(): one.truth for one in (*data.masked, *data.empty, *data.video)}
+    truth_of = {one.image.tobytes(): one.truth.mask for one in (*data.masked, *data.empty, *data.video)}
 
     def perfect(image: np.ndarray) -> np.ndarray:
         return (truth_of[image.tobytes()] == 255).astype(np.float32)

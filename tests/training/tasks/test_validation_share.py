@@ -13,7 +13,8 @@ from small_data import small_recipe, write_set
 
 from lpnet_rt.training.commands.train import load_recipe
 from lpnet_rt.training.crops.lpnetga import load_frames
-from lpnet_rt.training.data.samples import spread_over
+from lpnet_rt.training.data.roles import spread_over
+from lpnet_rt.training.recipes.data import PartRecipe
 from lpnet_rt.training.recipes.lpnet_rt import Recipe, ValidationRecipe
 from lpnet_rt.training.recipes.lpnetga import LPNetGADataRecipe
 from lpnet_rt.training.tasks.validate import ValidationSet, validate
@@ -51,7 +52,11 @@ def test_fewer_frames_are_judged_if_the_recipe_says_so(root: Path) -> None:
 
 def test_fewer_frames_of_the_papers_network(root: Path) -> None:
     data = LPNetGADataRecipe(
-        root=str(root), train_splits=("v1_train",), validation_splits=("v2_val",), side_px=48, validation_frames=3
+        root=str(root),
+        train=(PartRecipe(splits=("v1_train",)),),
+        validation=(PartRecipe(splits=("v2_val",)),),
+        side_px=48,
+        validation_frames=3,
     )
     assert [one.name for one in load_frames(data)[2]] == ["s10", "s11", "s12"]
 
