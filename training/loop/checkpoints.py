@@ -18,7 +18,7 @@ from lpnet_rt.networks.lpnetga.folding import absorb_gate
 from lpnet_rt.networks.lpnetga.network import LPNetGA
 from lpnet_rt.training.recipes.lpnet_rt import Recipe
 from lpnet_rt.training.recipes.lpnetga import LPNetGARecipe
-from lpnet_rt.training.states import State, first_line, read_state, write_state
+from lpnet_rt.training.states import State, read_state, write_state
 from lpnet_rt.training.tasks.lpnet_rt import build_network
 from lpnet_rt.training.tasks.lpnetga import build_lpnetga
 
@@ -144,7 +144,7 @@ def _with_recipe(path: Path) -> tuple[State, AnyRecipe]:
     try:
         return state, decode_recipe(str(state["recipe"]))
     except msgspec.MsgspecError as error:
-        raise ModelError(f"{path}: expected a checkpoint of this version: {first_line(error)}") from error
+        raise ModelError(f"{path}: expected a checkpoint of this version: {reason(error)}") from error
 
 
 def _filled(build: Callable[[], _Network], state: State, path: Path) -> _Network:
@@ -158,5 +158,5 @@ def _filled(build: Callable[[], _Network], state: State, path: Path) -> _Network
         network = build()
         network.load_state_dict(weights)
     except (RuntimeError, AttributeError, TypeError, ValueError) as error:
-        raise ModelError(f"{path}: the weights do not fit the recipe beside them: {first_line(error)}") from error
+        raise ModelError(f"{path}: the weights do not fit the recipe beside them: {reason(error)}") from error
     return network.eval()
