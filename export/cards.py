@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 from torch import nn
@@ -13,7 +12,6 @@ from torch import nn
 from lpnet_rt.detections import Detections, candidate_score, detect_candidates
 from lpnet_rt.engines.scorer import HostScorer
 from lpnet_rt.engines.torch_module import TorchModuleEngine
-from lpnet_rt.errors import ModelError
 from lpnet_rt.models import ModelCard, SelfTest
 from lpnet_rt.models.built import Built
 from lpnet_rt.networks.lpnet_rt.card import card_of
@@ -27,7 +25,6 @@ __all__ = [
     "card_text",
     "make_card",
     "package_versions",
-    "read_card_text",
     "signed",
     "weights_sha256",
 ]
@@ -71,20 +68,6 @@ def signed(card: ModelCard, content: bytes) -> ModelCard:
 def card_text(card: ModelCard) -> str:
     """The card as it stands inside a file; a file cannot hold its own hash, so that is empty."""
     return msgspec.json.encode(msgspec.structs.replace(card, file_sha256="")).decode()
-
-
-def read_card_text(path: Path, text: str | None) -> ModelCard:
-    """Read a card that was found inside a file.
-
-    Raises:
-        ModelError: There was none, or it is malformed.
-    """
-    if text is None:
-        raise ModelError(f"{path}: expected a model card under {CARD_KEY}, found none; export the file again")
-    try:
-        return msgspec.json.decode(text, type=ModelCard)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise ModelError(f"{path}: expected a model card under {CARD_KEY}, found: {error}") from error
 
 
 def package_versions(*packages: str) -> dict[str, str]:

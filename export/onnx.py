@@ -16,7 +16,6 @@ from lpnet_rt.export.cards import (
     card_text,
     make_card,
     package_versions,
-    read_card_text,
     signed,
 )
 from lpnet_rt.export.shapes import Shapes, any_size
@@ -28,7 +27,7 @@ from lpnet_rt.networks.lpnet_rt.inference import ScoredLPNetRT
 from lpnet_rt.networks.lpnet_rt.network import LPNetRT
 from lpnet_rt.staging import staged
 
-__all__ = ["CardFacts", "embedded_card", "export_onnx", "write_onnx"]
+__all__ = ["CardFacts", "export_onnx", "write_onnx"]
 
 # The newest that the oldest ONNX Runtime this project runs with (1.20) reads.
 _OPSET = 21
@@ -92,18 +91,3 @@ def write_onnx(module: nn.Module, path: Path, shapes: Shapes, card: ModelCard) -
         reason = str(error).splitlines()[0]
         raise ModelError(f"{path}: the exported graph is not valid ONNX: {reason}") from error
     onnx.save(model, path)
-
-
-def embedded_card(path: Path) -> ModelCard:
-    """The card inside an ONNX file; its ``file_sha256`` is empty.
-
-    Raises:
-        ModelError: The file is missing or damaged, or holds no card.
-    """
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except OSError as error:
-        raise ModelError(f"{path}: expected an ONNX file, found: {error.strerror}") from error
-    except Exception as error:  # protobuf's errors share no public base class
-        raise ModelError(f"{path}: expected an ONNX file, found a damaged one") from error
-    return read_card_text(path, next((prop.value for prop in model.metadata_props if prop.key == CARD_KEY), None))

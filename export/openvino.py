@@ -12,13 +12,13 @@ from pathlib import Path
 import openvino as ov
 
 from lpnet_rt.engines.openvino import WEIGHTS_KEY
-from lpnet_rt.errors import EngineError, ModelError
-from lpnet_rt.export.cards import CARD_KEY, card_text, read_card_text
+from lpnet_rt.errors import EngineError
+from lpnet_rt.export.cards import CARD_KEY, card_text
 from lpnet_rt.models import ModelCard
 from lpnet_rt.models.built import Precision
 from lpnet_rt.preprocessing.frame_and_local import ModelInput
 
-__all__ = ["embedded_card", "quantise", "write_openvino"]
+__all__ = ["quantise", "write_openvino"]
 
 
 def write_openvino(model: ov.Model, path: Path, card: ModelCard, precision: Precision) -> None:
@@ -65,19 +65,6 @@ def quantise(model: ov.Model, inputs: Sequence[ModelInput]) -> ov.Model:
         )
 
 
-def embedded_card(path: Path) -> ModelCard:
-    """The card inside a .xml; its ``file_sha256`` is empty.
-
-    Raises:
-        ModelError: The file cannot be read or holds no card.
-    """
-    try:
-        model = ov.Core().read_model(path)
-    except RuntimeError as error:
-        raise ModelError(f"{path}: OpenVINO cannot read this model: {_last_line(error)}") from error
-    return read_card_text(path, str(model.get_rt_info([CARD_KEY]).value) if model.has_rt_info([CARD_KEY]) else None)
-
-
 def _logit_layers(model: ov.Model) -> list[str]:
     """Convolutions after which no other convolution comes on any way to the output or to the choice of cells."""
     names = []
@@ -101,8 +88,3 @@ def _leads_to_convolution(start: ov.Node) -> bool:
                     return True
                 waiting.append(node)
     return False
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:200] if lines else type(error).__name__

@@ -13,7 +13,7 @@ import importlib.util
 from typing import Any
 
 from lpnet_rt.engines.tensorrt import gpu_name
-from lpnet_rt.errors import EngineError
+from lpnet_rt.errors import EngineError, reason
 from lpnet_rt.export.shapes import Shapes
 
 __all__ = ["Route", "build_with_torch", "choose_route", "profile"]
@@ -72,7 +72,7 @@ def build_with_torch(module: Any, shapes: Shapes) -> bytes:
             workspace_size=_WORKSPACE_BYTES,
         )
     except Exception as error:  # the builder's exceptions share no base class of their own
-        raise EngineError(f"torch-tensorrt: cannot build the engine: {_first_line(error)}") from error
+        raise EngineError(f"torch-tensorrt: cannot build the engine: {reason(error)}") from error
     return engine
 
 
@@ -82,7 +82,3 @@ def profile(shapes: Shapes) -> dict[str, tuple[int, ...]]:
         return {"shape": shapes.nchw(shapes.most)}
     sizes = zip(("min_shape", "opt_shape", "max_shape"), (shapes.least, shapes.usual, shapes.most), strict=True)
     return {name: shapes.nchw(size) for name, size in sizes}
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -32,6 +32,7 @@ __all__ = [
     "SinkError",
     "SourceError",
     "TruncatedError",
+    "last_line",
     "reason",
 ]
 
@@ -113,3 +114,9 @@ def reason(error: BaseException) -> str:
     """Return why an exception of a library or the system was raised: one line of at most 200 characters."""
     text = (error.strerror if isinstance(error, OSError) else None) or str(error)
     return (" ".join(text.split()) or type(error).__name__)[:200]
+
+
+def last_line(error: BaseException) -> str:
+    """Return the last line of what OpenVINO says, after those that name its own files: at most 200 characters."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:200] if lines else type(error).__name__

@@ -15,11 +15,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lpnet_rt.errors import ModelError, SinkError
+from lpnet_rt.errors import ModelError, SinkError, reason
 from lpnet_rt.files import write_whole
 from lpnet_rt.networks.checkpoint_check import check_checkpoint
 
-__all__ = ["State", "first_line", "read_state", "write_state"]
+__all__ = ["State", "read_state", "write_state"]
 
 State = dict[str, object]
 
@@ -59,15 +59,10 @@ def read_state(path: Path) -> State:
     except ModelError:
         raise
     except Exception as error:  # torch raises whatever its parts raise on a damaged file
-        raise ModelError(f"{path}: expected a checkpoint of a run: {first_line(error)}") from error
+        raise ModelError(f"{path}: expected a checkpoint of a run: {reason(error)}") from error
     for part in _WEIGHTS:
         _refuse_broken(path, state.get(part, {}))
     return state
-
-
-def first_line(error: Exception) -> str:
-    """The first line of what an error says, for a message of one line."""
-    return str(error).splitlines()[0][:160] if str(error) else type(error).__name__
 
 
 def _refuse_damage(path: Path) -> None:
@@ -87,7 +82,7 @@ def _refuse_damage(path: Path) -> None:
         try:
             damaged = archive.testzip()
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
-            damaged = first_line(error)
+            damaged = reason(error)
     if damaged is not None:
         raise ModelError(f"{path}: the checkpoint is damaged ({damaged} is not what was written); {_mend(path)}")
 

@@ -13,7 +13,7 @@ from lpnet_rt.engine_registry import Precision
 from lpnet_rt.engines.base import Engine
 from lpnet_rt.engines.installed import needs_gpu, needs_package, needs_working_package
 from lpnet_rt.engines.spec import AS_THE_FILE, EngineSpec
-from lpnet_rt.errors import EngineError, ModelError
+from lpnet_rt.errors import EngineError, ModelError, reason
 from lpnet_rt.models import ModelFile
 from lpnet_rt.preprocessing.frame_and_local import ModelInput
 from lpnet_rt.processors import processor_count
@@ -64,8 +64,7 @@ class OnnxRuntimeEngine:
                 model.content, options, providers=_providers(provider, cache), enable_fallback=0
             )
         except Exception as error:  # onnxruntime's exceptions share no base class of their own
-            reason = str(error).splitlines()[0][:200]
-            raise ModelError(f"{model.path}: ONNX Runtime cannot read this model: {reason}") from error
+            raise ModelError(f"{model.path}: ONNX Runtime cannot read this model: {reason(error)}") from error
         if PROVIDERS[provider] not in self._session.get_providers():
             raise EngineError(f"onnxruntime: the provider {provider} could not be loaded; install CUDA and cuDNN")
         self._input = self._session.get_inputs()[0].name
@@ -78,7 +77,7 @@ class OnnxRuntimeEngine:
         try:
             (scores,) = self._session.run(None, {self._input: batch}, options)
         except Exception as error:  # onnxruntime's exceptions share no base class of their own
-            raise EngineError(f"onnxruntime: {str(error).splitlines()[0][:200]}") from error
+            raise EngineError(f"onnxruntime: {reason(error)}") from error
         result: NDArray[np.float32] = scores
         return result
 

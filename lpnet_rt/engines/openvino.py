@@ -21,7 +21,7 @@ from lpnet_rt.engines.built_cache import BuiltCache, BuiltFor
 from lpnet_rt.engines.installed import has_gpu, needs_reinstall, needs_working_package
 from lpnet_rt.engines.pytorch import needs_torch
 from lpnet_rt.engines.spec import EngineSpec
-from lpnet_rt.errors import EngineError, ModelError
+from lpnet_rt.errors import EngineError, ModelError, last_line
 from lpnet_rt.files import read_limited
 from lpnet_rt.models import ModelFile
 from lpnet_rt.models.card import MODEL_BYTES
@@ -83,7 +83,7 @@ class OpenVINOEngine:
             else:
                 self._model = self._core.read_model(model.content)
         except RuntimeError as error:
-            raise ModelError(f"{model.path}: OpenVINO cannot read this model: {_last_line(error)}") from error
+            raise ModelError(f"{model.path}: OpenVINO cannot read this model: {last_line(error)}") from error
         self._running: ov.InferRequest | None = None
         self._requests: Recent[tuple[int, ...], ov.InferRequest] = Recent(self._compile, _KEPT_SIZES)
 
@@ -96,7 +96,7 @@ class OpenVINOEngine:
             request.wait()
             scores: NDArray[np.float32] = request.get_output_tensor(0).data
         except RuntimeError as error:
-            raise EngineError(f"openvino: {_last_line(error)}") from error
+            raise EngineError(f"openvino: {last_line(error)}") from error
         return scores
 
     def stop(self) -> None:
@@ -154,11 +154,6 @@ def checked_weights(path: Path, content: bytes) -> bytes:
     if problem is not None:
         raise ModelError(f"{path}: expected a model of finite weights and plain operators, found {problem}")
     return weights
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:200] if lines else type(error).__name__
 
 
 def _needs(precision: Precision) -> str | None:

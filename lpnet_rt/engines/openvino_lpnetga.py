@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lpnet_rt.errors import EngineError, SettingsError
+from lpnet_rt.errors import EngineError, SettingsError, last_line
 from lpnet_rt.models import ModelFile
 from lpnet_rt.models.lpnetga_card import Fusing, read_card
 from lpnet_rt.networks.lpnetga.folding import fold_batch_norm
@@ -61,7 +61,7 @@ class OpenVINOLPNetGAEngine:
         try:
             return np.concatenate([self._network.score(frame[None]) for frame in batch])
         except RuntimeError as error:
-            raise EngineError(f"openvino: {str(error).strip().splitlines()[-1][:200]}") from error
+            raise EngineError(f"openvino: {last_line(error)}") from error
 
 
 class ConvertedLPNetGA:

@@ -25,7 +25,7 @@ from lpnet_rt.engines.batches import Recent
 from lpnet_rt.engines.built_cache import BuiltCache, BuiltFor
 from lpnet_rt.engines.installed import needs_gpu, needs_package
 from lpnet_rt.engines.spec import AS_THE_FILE, EngineSpec
-from lpnet_rt.errors import EngineError, ModelError
+from lpnet_rt.errors import EngineError, ModelError, reason
 from lpnet_rt.models import ModelFile
 from lpnet_rt.preprocessing.frame_and_local import ModelInput
 
@@ -126,12 +126,11 @@ class _Context:
                     raise EngineError(f"tensorrt: {self._path.name} failed on an input of {tuple(batch.shape)}")
                 result: NDArray[np.float32] = found.cpu().numpy()
         except RuntimeError as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-            raise EngineError(f"tensorrt: {reason}") from error
+            raise EngineError(f"tensorrt: {reason(error)}") from error
         return result
 
     def _buffers_for(self, shape: tuple[int, ...]) -> tuple[Any, Any, Any]:
-        """Pinned memory, input and output; made anew where the size is another."""
+        """Pinned memory, input and output; made again where the size is another."""
         torch = self._torch
         if self._buffers is None or tuple(self._buffers[1].shape) != shape:
             self._buffers = None  # whatever fails below, no later call runs with buffers of another size

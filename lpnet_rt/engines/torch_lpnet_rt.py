@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from lpnet_rt.detections import CandidatePixels
 from lpnet_rt.engines.batches import Batcher, Recent
 from lpnet_rt.engines.torch_graphs import Function, captured
-from lpnet_rt.errors import EngineError
+from lpnet_rt.errors import EngineError, reason
 from lpnet_rt.frames import GreyImage
 from lpnet_rt.models import ModelFile
 from lpnet_rt.networks.lpnet_rt.inference import apply_plan, usual_plan
@@ -100,7 +100,7 @@ class TorchLPNetRTEngine:
             image = torch.from_numpy(batch).to(self._device, memory_format=torch.channels_last)
             scores: NDArray[np.float32] = self._network(image).cpu().numpy()
         except RuntimeError as error:
-            raise EngineError(f"torch: {_first_line(error)}") from error
+            raise EngineError(f"torch: {reason(error)}") from error
         return scores
 
     @torch.inference_mode()
@@ -115,7 +115,7 @@ class TorchLPNetRTEngine:
         try:
             return self._batches.run(partial(self._find_batch, float(min_score)), frames)
         except RuntimeError as error:
-            raise EngineError(f"torch: {_first_line(error)}") from error
+            raise EngineError(f"torch: {reason(error)}") from error
 
     def _find_batch(self, min_score: float, frames: Sequence[GreyImage]) -> list[CandidatePixels]:
         """Two halves, the second one's copy under the first one's arithmetic."""
@@ -222,7 +222,3 @@ def _find_device(asked: str) -> torch.device:
     if asked == "cuda" and not there:
         raise EngineError("torch: expected an NVIDIA GPU, found none that PyTorch can use; take device cpu")
     return torch.device("cuda" if asked == "cuda" or (asked == "auto" and there) else "cpu")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

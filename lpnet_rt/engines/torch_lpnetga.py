@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lpnet_rt.errors import EngineError
+from lpnet_rt.errors import EngineError, reason
 from lpnet_rt.models import ModelFile
 from lpnet_rt.models.lpnetga_card import Fusing, Statistics, read_card
 from lpnet_rt.networks.lpnetga.folding import fold_batch_norm
@@ -61,7 +61,7 @@ class TorchLPNetGAEngine:
             with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"):
                 scores: NDArray[np.float32] = torch.cat(self._in_parts(frames)).cpu().numpy()
         except RuntimeError as error:
-            raise EngineError(f"torch: {str(error).splitlines()[0][:200]}") from error
+            raise EngineError(f"torch: {reason(error)}") from error
         return scores
 
     def _in_parts(self, frames: torch.Tensor) -> list[torch.Tensor]:

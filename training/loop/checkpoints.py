@@ -18,7 +18,7 @@ from lpnet_rt.networks.lpnetga.folding import absorb_gate
 from lpnet_rt.networks.lpnetga.network import LPNetGA
 from lpnet_rt.training.recipes.lpnet_rt import NetworkRecipe, Recipe
 from lpnet_rt.training.recipes.lpnetga import LPNetGANetworkRecipe, LPNetGARecipe
-from lpnet_rt.training.states import State, first_line, read_state, write_state
+from lpnet_rt.training.states import State, read_state, write_state
 from lpnet_rt.training.tasks.lpnet_rt import build_network
 from lpnet_rt.training.tasks.lpnetga import build_lpnetga
 
@@ -150,7 +150,7 @@ def _with_network(path: Path) -> tuple[State, NetworkRecipe | LPNetGANetworkReci
         )
         return state, msgspec.convert(head.network, kind)
     except msgspec.MsgspecError as error:
-        raise ModelError(f"{path}: expected a checkpoint of this version: {first_line(error)}") from error
+        raise ModelError(f"{path}: expected a checkpoint of this version: {reason(error)}") from error
 
 
 def _filled(build: Callable[[], _Network], state: State, path: Path) -> _Network:
@@ -164,5 +164,5 @@ def _filled(build: Callable[[], _Network], state: State, path: Path) -> _Network
         network = build()
         network.load_state_dict(weights)
     except (RuntimeError, AttributeError, TypeError, ValueError) as error:
-        raise ModelError(f"{path}: the weights do not fit the recipe beside them: {first_line(error)}") from error
+        raise ModelError(f"{path}: the weights do not fit the recipe beside them: {reason(error)}") from error
     return network.eval()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from lpnet_rt.errors import DataError, ModelError
+from lpnet_rt.errors import DataError, ModelError, reason
 from lpnet_rt.training.crops.lpnet_rt import limit_threads
 from lpnet_rt.training.loop.checkpoints import (
     BEST,
@@ -225,8 +225,9 @@ class Run:
             self.epoch, self.best = int(state["epoch"]), float(state["best"])  # type: ignore[call-overload, arg-type]
             self.task.restore(state)
         except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
-            reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
-            raise ModelError(f"{path}: expected the state of a run: {reason}; start in another folder") from error
+            raise ModelError(
+                f"{path}: expected the state of a run: {reason(error)}; start in another folder"
+            ) from error
 
 
 class _Objective(nn.Module):

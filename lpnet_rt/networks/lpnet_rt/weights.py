@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from lpnet_rt.errors import DependencyError, ModelError
+from lpnet_rt.errors import DependencyError, ModelError, reason
 from lpnet_rt.models import ModelFile
 from lpnet_rt.networks.lpnet_rt.inference import ScoredLPNetRT
 from lpnet_rt.networks.lpnet_rt.network import ConvNorm, LPNetRT, LPNetRTConfig
@@ -81,5 +81,4 @@ def _initialisers(model: ModelFile) -> dict[str, np.ndarray]:
         graph = onnx.load_from_string(model.content).graph
         return {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     except Exception as error:  # protobuf's and onnx's exceptions share no base class
-        reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
-        raise ModelError(f"{model.path}: expected an ONNX file, found: {reason}") from error
+        raise ModelError(f"{model.path}: expected an ONNX file, found: {reason(error)}") from error

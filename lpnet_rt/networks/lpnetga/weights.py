@@ -7,7 +7,6 @@ is refused before anything runs.
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
 import warnings
 from collections.abc import Mapping
@@ -19,7 +18,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from lpnet_rt.errors import ModelError, SettingsError, SinkError
+from lpnet_rt.errors import ModelError, SettingsError, reason
+from lpnet_rt.files import write_whole
 from lpnet_rt.models.lpnetga_card import LPNETGA, LPNetGACard, Statistics, card_path, read_card, read_weights
 from lpnet_rt.networks.checkpoint_check import check_checkpoint
 from lpnet_rt.networks.lpnetga.network import LPNetGA
@@ -94,8 +94,8 @@ def save_lpnetga(model: LPNetGA, out: Path, card: LPNetGACard) -> LPNetGACard:
         padding_px=grid.padding_px,
         parameters=sum(value.numel() for value in model.parameters()),
     )
-    _write(out, content)
-    _write(card_path(out), msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n")
+    write_whole(out, content, "--out")
+    write_whole(card_path(out), msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n", "--out")
     return card
 
 
@@ -122,7 +122,7 @@ def load_lpnetga(path: Path) -> LPNetGA:
     try:
         state = safetensors.torch.load(content)
     except SafetensorError as error:
-        raise ModelError(f"{path}: expected safetensors, found a damaged file: {_first_line(error)}") from error
+        raise ModelError(f"{path}: expected safetensors, found a damaged file: {reason(error)}") from error
     try:
         model = LPNetGA(PatchGrid(card.patch_px, card.stride_px, card.padding_px))
     except SettingsError as error:
@@ -166,7 +166,7 @@ def read_tensors(path: Path) -> object:
         ) from error
     except Exception as error:  # a damaged file fails in as many ways as it has bytes; all mean the same
         raise ModelError(
-            f"{path}: expected a checkpoint, found a damaged or truncated file: {_first_line(error)}"
+            f"{path}: expected a checkpoint, found a damaged or truncated file: {reason(error)}"
         ) from error
     return content
 
@@ -190,15 +190,6 @@ def _checked(content: object, path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _write(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        beside.write_bytes(content)
-        os.replace(beside, path)
-    except OSError as error:
-        raise SinkError(f"{path}: cannot be written: {error.strerror}") from error
-
-
 def _what(content: object) -> str:
     if not isinstance(content, Mapping):
         return f"a {type(content).__name__}"
@@ -214,7 +205,3 @@ def _cause(error: Exception) -> str:
     """The sentence of torch's page-long message that names what the pickle asked for."""
     lines = str(error).splitlines()
     return next((line.strip() for line in lines if "Unsupported" in line or "GLOBAL" in line), lines[0])[:200]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
