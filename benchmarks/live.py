@@ -47,7 +47,7 @@ sys.stdin.read()
 """
 
 
-def measure_live(path: Path, engine: str, due: int, flags: list[str], clock: Clock) -> Live:
+def measure_live(path: Path, engine: str, due: int, flags: list[str], clock: Clock, more_subscribers: int = 0) -> Live:
     """Play a video at its own pace through the main job.
 
     Args:
@@ -56,11 +56,13 @@ def measure_live(path: Path, engine: str, due: int, flags: list[str], clock: Clo
         due: Frames in it.
         flags: Further flags of ``lpnet-rt run``.
         clock: Tells the time.
+        more_subscribers: So many others read everything, too.
 
     Raises:
         LpnetError: The run failed, or no message arrived.
     """
-    done = run_published(["--source", str(path), "--realtime", *flags], clock)
+    arguments = ["--source", str(path), "--realtime", *flags]
+    done = run_published(arguments, clock, more_subscribers=more_subscribers)
     if not done.arrivals:
         raise LpnetError(f"{path}: expected messages, found none; is it a video?")
     # The publisher's Unix time of capture is that at which the frame was due, on this machine's clock.
@@ -99,6 +101,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--clip", type=Path, required=True, metavar="FILE", help="a video with a frame rate")
     parser.add_argument("--threads", default="1,2", metavar="N,N", help="inference threads (default: %(default)s)")
     parser.add_argument("--load", default="0,1", metavar="N,N", help="busy processes beside it (default: %(default)s)")
+    parser.add_argument("--subscribers", type=int, default=0, metavar="N", help="further ones (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=30.0, metavar="S", help="of each run (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="OUT")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
@@ -119,9 +122,8 @@ def _run(args: argparse.Namespace, flags: list[str]) -> int:
             for threads in _numbers(args.threads, "--threads"):
                 name = f"{threads} threads, {load} busy"
                 with busy_processes(load):
-                    rows.append(
-                        measure_live(path, name, times * frames, [*flags, "--threads", str(threads)], SYSTEM_CLOCK)
-                    )
+                    own = [*flags, "--threads", str(threads)]
+                    rows.append(measure_live(path, name, times * frames, own, SYSTEM_CLOCK, args.subscribers))
     Console().print(live_table(rows))
     if args.json:
         write_figures({"live": [asdict(row) for row in rows]}, args.json, args.overwrite)

@@ -23,6 +23,23 @@ _POLL_MS = 50
 _RECONNECT_MS = 5
 _SAMPLE_NS = 500_000_000
 _SILENCE_NS = 120_000_000_000
+_OTHERS = """
+import sys, threading, zmq
+
+def read():
+    context, poller = zmq.Context(), zmq.Poller()
+    for _ in range(int(sys.argv[2])):
+        sub = context.socket(zmq.SUB)
+        sub.setsockopt(zmq.SUBSCRIBE, b"")
+        sub.connect(sys.argv[1])
+        poller.register(sub, zmq.POLLIN)
+    while True:
+        for sub, _ in poller.poll():
+            sub.recv_multipart()
+
+threading.Thread(target=read, daemon=True).start()
+sys.stdin.read()
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +76,16 @@ class _Memory:
     highest_mib: float
 
 
-def run_published(arguments: Sequence[str], clock: Clock, cache: Path | None = None) -> PublishedRun:
+def run_published(
+    arguments: Sequence[str], clock: Clock, cache: Path | None = None, more_subscribers: int = 0
+) -> PublishedRun:
     """Run the main job to its end and take every message it publishes.
 
     Args:
         arguments: Flags of ``lpnet-rt run``, but for those of publishing.
         clock: Tells the time.
         cache: Folder for compiled models and choices; None takes the user's.
+        more_subscribers: So many others read everything, too, in a process of their own.
 
     Raises:
         LpnetError: The process failed, or published nothing for two minutes.
@@ -75,7 +95,7 @@ def run_published(arguments: Sequence[str], clock: Clock, cache: Path | None = N
         endpoint = f"ipc://{folder}/messages"
         command = [sys.executable, "-m", "lpnet_rt", "run", "--quiet", "--publish", endpoint, *arguments]
         command += ["--wait-subscriber", "60"]
-        with _subscribed(endpoint) as subscriber:
+        with _subscribed(endpoint) as subscriber, _others(endpoint, more_subscribers):
             began_ns = clock.monotonic_ns()
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, env=environment)
             try:
@@ -98,6 +118,21 @@ def run_published(arguments: Sequence[str], clock: Clock, cache: Path | None = N
     # What a child's ru_maxrss says begins with its parent's memory at the fork; VmHWM is of the program alone.
     peak_mib = max((each.highest_mib for each in memory), default=0.0)
     return PublishedRun(arrivals, wall_s, peak_mib, [each.now_mib for each in memory])
+
+
+@contextmanager
+def _others(endpoint: str, count: int) -> Iterator[None]:
+    """Subscribers that read and forget; they end with their standard input, however the benchmark ends."""
+    if not count:
+        yield
+        return
+    command = [sys.executable, "-c", _OTHERS, endpoint, str(count)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @contextmanager
