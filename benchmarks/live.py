@@ -89,8 +89,7 @@ def busy_processes(count: int) -> Iterator[None]:
     """Keep so many processes busy beside what is measured, at the same priority."""
     with ExitStack() as stack:
         for _ in range(count):
-            process = subprocess.Popen([sys.executable, "-c", _BUSY], stdin=subprocess.PIPE)
-            stack.callback(process.wait)
+            process = stack.enter_context(subprocess.Popen([sys.executable, "-c", _BUSY], stdin=subprocess.PIPE))
             stack.callback(process.kill)
         yield
 
