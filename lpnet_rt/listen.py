@@ -21,6 +21,8 @@ from lpnet_rt.subscriber import (
 )
 from lpnet_rt.text import printable
 
+_PLURALS = {"frame": "frames", "event": "events", "status": "statuses"}
+
 __all__ = ["line_of", "listen", "note_of"]
 
 _DETECTIONS_A_LINE = 4
@@ -118,9 +120,9 @@ def note_of(event: Event) -> str | None:
     match event:
         case Joined(source, seq):
             note = f"{source}: joined at seq {seq}; what came before was not heard"
-        case Gap(source, first, last):
-            frames = "1 frame" if event.count == 1 else f"{event.count} frames"
-            note = f"{source}: {frames} missed, seq {first} to {last}"
+        case Gap(source, first, last, kind):
+            missed = f"1 {kind}" if event.count == 1 else f"{event.count} {_PLURALS[kind]}"
+            note = f"{source}: {missed} missed, {'' if kind == 'frame' else f'{kind}_'}seq {first} to {last}"
         case Restarted(source, session):
             note = f"{source}: the publisher has started again, session {session}"
         case OutOfOrder(source, seq, last):

@@ -15,12 +15,22 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Literal
 
 import zmq
 
 from lpnet_rt.endpoints import is_ipv6
 from lpnet_rt.errors import MessageError, SettingsError
-from lpnet_rt.messages import TOPIC_PREFIX, EndMessage, FrameMessage, Message, StatusMessage, decode, topics
+from lpnet_rt.messages import (
+    TOPIC_PREFIX,
+    EndMessage,
+    EventMessage,
+    FrameMessage,
+    Message,
+    StatusMessage,
+    decode,
+    topics,
+)
 
 __all__ = ["Event", "Gap", "Joined", "OutOfOrder", "Restarted", "Silence", "StateChange", "Subscriber", "Unreadable"]
 
@@ -47,21 +57,23 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Frames were published that this subscriber did not get.
+    """Messages were published that this subscriber did not get.
 
     Attributes:
         source: Name of the source.
-        first_seq: Number of the first frame missed.
-        last_seq: Number of the last frame missed.
+        first_seq: Number of the first message missed.
+        last_seq: Number of the last message missed.
+        kind: ``frame``, ``event`` or ``status``: each has numbers of its own.
     """
 
     source: str
     first_seq: int
     last_seq: int
+    kind: Literal["frame", "event", "status"] = "frame"
 
     @property
     def count(self) -> int:
-        """Frames missed."""
+        """Messages missed."""
         return self.last_seq - self.first_seq + 1
 
 
@@ -129,6 +141,8 @@ class _Heard:
     session: str
     last_seq: int
     state: tuple[str, str | None] = ("live", None)
+    last_event: int | None = None
+    last_status: int | None = None
 
 
 @dataclass(slots=True)
@@ -140,8 +154,13 @@ class Continuity:
     def events_before(self, message: Message) -> list[Event]:
         """Return what is to be said before a message: frames missed, a new start, a change of state."""
         events = self._numbers(message)
+        heard = self._heard[message.source]
+        if isinstance(message, EventMessage):
+            events += _gap(message.source, heard.last_event, message.event_seq, "event")
+            heard.last_event = message.event_seq
         if isinstance(message, StatusMessage):
-            heard = self._heard[message.source]
+            events += _gap(message.source, heard.last_status, message.status_seq, "status")
+            heard.last_status = message.status_seq
             state = message.state, message.state_reason
             if state != heard.state:
                 heard.state = state
@@ -159,6 +178,7 @@ class Continuity:
         if message.session != heard.session:
             events.append(Restarted(source, message.session))
             heard.session, heard.last_seq = message.session, -1
+            heard.last_event = heard.last_status = None
         last = heard.last_seq
         heard.last_seq = max(newest, last)
         if is_frame and newest <= last:
@@ -167,6 +187,11 @@ class Continuity:
         if missed_to > last:
             events.append(Gap(source, last + 1, missed_to))
         return events
+
+
+def _gap(source: str, last: int | None, seq: int, kind: Literal["event", "status"]) -> list[Event]:
+    """What lies between two numbers; nothing is known of what came before the first."""
+    return [Gap(source, last + 1, seq - 1, kind)] if last is not None and seq > last + 1 else []
 
 
 def newest_seq(message: Message) -> int:

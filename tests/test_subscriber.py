@@ -12,9 +12,11 @@ from lpnet_rt import Subscriber
 from lpnet_rt.errors import SettingsError
 from lpnet_rt.messages import (
     EndMessage,
+    EventMessage,
     FrameMessage,
     LatencyMessage,
     Message,
+    PointMessage,
     StatusMessage,
     encode,
     topic_of,
@@ -84,6 +86,21 @@ def test_a_status_shows_a_gap_at_the_end_and_what_state_the_source_is_in(publish
             sent[0], Gap("mast", 1, 2), sent[1],
             StateChange("mast", "lost", "it ended", 7), sent[2], sent[3],
             StateChange("mast", "live", None, 7), sent[4],
+        ]  # fmt: skip
+
+
+def test_events_and_statuses_have_numbers_and_gaps_of_their_own(publisher: zmq.Socket[bytes]) -> None:
+    first, third = (msgspec.structs.replace(status(None), status_seq=number) for number in (4, 6))
+    started = EventMessage(
+        session="a", source="mast", event_seq=0, event="started", track=1, confirmed=False, seq=0, t_capture_us=1,
+        first=PointMessage(x=1, y=1), last=PointMessage(x=1, y=1), duration_s=0, best_score=1, probability=0, chip=None,
+        t_publish_us=2,
+    )  # fmt: skip
+    later = msgspec.structs.replace(started, event_seq=3)
+    with connected(publisher) as subscriber:
+        send(publisher, first, third, frame(0), started, later)
+        assert events(subscriber, 7) == [
+            first, Gap("mast", 5, 5, "status"), third, frame(0), started, Gap("mast", 1, 2, "event"), later,
         ]  # fmt: skip
 
 
