@@ -125,6 +125,8 @@ class _Job:
         with contextlib.ExitStack() as stack:
             logs = [StateLog() for _ in self._settings.sources]
             sources = _open_sources(self._settings.sources, logs, stack, self._clock)
+            logged = list(zip(sources, logs, strict=True))
+            stack.callback(_warn_of_lost, logged)
             detector = loading.result()
             if self._stopped.is_set():
                 return
@@ -132,7 +134,6 @@ class _Job:
             publisher = Publisher(publish, _high_water(sources)) if publish.enabled else None
             if publisher is not None:
                 stack.callback(publisher.close)
-            logged = list(zip(sources, logs, strict=True))
             tracking = _stages_of_tracks(self._settings, logged, detector, self._clock)
             opened = open_outputs(self._settings, logged, detector, publisher, self._clock)
             self._runners = [runner for outputs in opened for runner in outputs.runners]
@@ -247,6 +248,14 @@ def _stages_of_tracks(
         stages[-1].append(trackers[-1].track)
         detector.weak_threshold = WEAK_SCORE
     return _Tracking(stages, trackers)
+
+
+def _warn_of_lost(logged: Sequence[tuple[Source, StateLog]]) -> None:
+    """Say which sources were not there when the run ended."""
+    for source, log in logged:
+        state = log.state
+        if state is not None and state.state in ("connecting", "lost", "frozen"):
+            _logger.warning("%s: the run ended while it was %s: %s", source.name, state.state, state.reason)
 
 
 def _high_water(sources: Sequence[Source]) -> int:

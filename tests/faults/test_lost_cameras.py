@@ -21,6 +21,9 @@ import numpy as np
 import pytest
 from peers import Peer, Reader, free_port
 
+from lpnet_rt import Subscriber
+from lpnet_rt.messages import StatusMessage
+
 _BACK_S = 3.0
 
 Read = Callable[..., Reader]
@@ -164,11 +167,14 @@ def test_a_camera_that_is_never_there(read: Read, host: str, reason: str, caplog
 
 def test_a_run_says_what_it_waits_for_and_ends_by_a_signal() -> None:
     command = [sys.executable, "-m", "lpnet_rt", "--source", f"rtsp://u:s3cret@127.0.0.1:{free_port()}/cam"]
-    with subprocess.Popen([*command, "--no-publish", "--quiet"], stderr=subprocess.PIPE, text=True) as run:
+    endpoint = f"tcp://127.0.0.1:{free_port()}"
+    command += ["--publish", endpoint, "--quiet", "--engine", "onnxruntime"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as run, Subscriber(endpoint) as subscriber:
         try:
             assert run.stderr is not None
             said = run.stderr.readline()
-            time.sleep(1.5)
+            status = next(event for event in subscriber if isinstance(event, StatusMessage))
+            assert status.state == "connecting"
             run.send_signal(signal.SIGINT)
             rest = run.stderr.read()
             assert run.wait(10) == 130
@@ -176,7 +182,8 @@ def test_a_run_says_what_it_waits_for_and_ends_by_a_signal() -> None:
             run.kill()
     assert "connecting: cannot open the stream: connection refused; waiting for it" in said
     assert "s3cret" not in said + rest
-    assert rest.count("connecting") == 0
+    assert "the run ended while it was connecting: cannot open the stream: connection refused" in rest
+    assert rest.count("connecting") == 1
 
 
 class _MotionJpeg(http.server.BaseHTTPRequestHandler):
