@@ -36,7 +36,7 @@ FEATURES = (
 - stands: log(1 + seconds it has been followed, or the clutter map remembers), fading as it moves from its origin.
 """
 
-_MOVED_PX = 4.0
+_MOVED_PX = 1.0
 Column = NDArray[np.float64]
 
 

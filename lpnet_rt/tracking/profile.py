@@ -41,8 +41,8 @@ class Lifecycle(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     gate_limit_px: _Positive = 20.0
     clearance_px: Annotated[float, Meta(ge=0, le=1e6)] = 2.0
     tentative_gap_s: _Positive = 0.25
-    coast_s: _Positive = 1.0
-    min_hits: Annotated[int, Meta(ge=1, le=1000)] = 4
+    coast_s: _Positive = 1.5
+    min_hits: Annotated[int, Meta(ge=1, le=1000)] = 6
 
 
 class CalibrationPoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,4 +1,4 @@
-"""A shutter calibration and the frames after it, until the picture can be believed again."""
+"""A shutter calibration and the time after it, until the picture can be believed again."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ __all__ = ["Settling"]
 _AGREEING_FRAMES = 5
 _LEVEL_SHARE = 0.1  # of a frame's standard deviation
 _LEVEL_COUNTS = 1.0
+_WARY_S = 2.0
 
 
 class Settling:
@@ -21,19 +22,30 @@ class Settling:
         self.calibrating = False
         self._missing = 0  # frames that must agree yet
         self._last: tuple[GreyImage, float] | None = None
+        self._wary_s = 0.0
+
+    @property
+    def wary(self) -> bool:
+        """Whether a calibration ended less than two seconds ago: scores may have jumped with the level."""
+        return self._wary_s > 0.0
 
     def set_calibrating(self, active: bool) -> None:
         """Begin or end a calibration."""
         if self.calibrating and not active:
-            self._missing, self._last = _AGREEING_FRAMES, None
+            self._missing, self._last, self._wary_s = _AGREEING_FRAMES, None, _WARY_S
         self.calibrating = active
 
-    def steady(self, image: GreyImage) -> bool:
+    def steady(self, image: GreyImage, dt_s: float) -> bool:
         """Take in a frame outside a calibration; whether enough frames in a row agree.
 
         A frame agrees with the one before it when its mean is the same but for a tenth of its standard deviation, and
         it is not that very picture again.
+
+        Args:
+            image: (H, W) raw counts.
+            dt_s: Seconds since the last frame.
         """
+        self._wary_s = max(self._wary_s - dt_s, 0.0)
         if not self._missing:
             return True
         mean, std = (float(v[0, 0]) for v in cv2.meanStdDev(image))

@@ -28,6 +28,8 @@ from lpnet_rt.tracking.updates import TrackEvent, TrackUpdate, make_event, track
 __all__ = ["Tracker", "TrackerSettings"]
 
 Indices = NDArray[np.intp]
+# After a calibration the odds of being a target must be so many times higher.
+_WARY_ODDS = 3.0
 
 
 class TrackerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,6 +65,7 @@ class Tracker:
         self._profile, self._life = profile, profile.lifecycle
         self._settings = settings or TrackerSettings()
         self.threshold = profile.threshold(self._settings.false_tracks_per_hour)
+        self._wary_threshold = self.threshold / (self.threshold + (1.0 - self.threshold) / _WARY_ODDS)
         self._weights = profile.evidence.vector(self._settings.hovering)
         self._camera = CameraMotionEstimator() if camera is None else camera
         self._settling = Settling()
@@ -100,7 +103,7 @@ class Tracker:
         if self._settling.calibrating:
             self._tracks["state"][self._tracks["confirmed"]] = TrackState.COASTING
         else:
-            steady = self._settling.steady(image)
+            steady = self._settling.steady(image, dt_s)
             self._extend(detections, taken, t_s, dt_s)
             if steady:
                 events += self._start(detections, taken, t_s)
@@ -231,7 +234,8 @@ class Tracker:
         """Confirm what is likely enough, where the picture is steady; give every confirmed track its state."""
         tracks = self._tracks
         seen = tracks["misses"] == 0
-        sure = seen & (tracks["probability"] >= self.threshold) & (tracks["hits"] >= self._life.min_hits) & steady
+        threshold = self._wary_threshold if self._settling.wary else self.threshold
+        sure = seen & (tracks["probability"] >= threshold) & (tracks["hits"] >= self._life.min_hits) & steady
         confirmed = np.flatnonzero(sure & ~tracks["confirmed"])
         tracks["confirmed"] |= sure
         ever = tracks["confirmed"]

@@ -157,6 +157,21 @@ def test_frames_must_agree_again_before_a_track_starts() -> None:
         assert len(tracker.update(image, found([(40.0, 40.0)]), index * FRAME_S).tracks) == 0
 
 
+def test_for_two_seconds_after_a_calibration_more_evidence_is_asked_for() -> None:
+    rng = np.random.default_rng(3)
+    tracker = _tracker()
+    tracker.calibrating(True)
+    tracker.calibrating(False)
+    states = []
+    for index in range(80):
+        image = rng.integers(90, 110, SIZE_HW, np.uint8)
+        places = found([(40.0, 40.0), (90.0, 90.0)], [0.55, 0.9])
+        states.append(tracker.update(image, places, index * FRAME_S).tracks.state.tolist())
+    assert states[12] == [TrackState.CONFIRMED, TrackState.TENTATIVE]  # the stronger one is the older
+    assert states[55] == [TrackState.CONFIRMED, TrackState.TENTATIVE]
+    assert states[70] == [TrackState.CONFIRMED, TrackState.CONFIRMED]
+
+
 def test_a_reset_ends_all_tracks_and_no_number_comes_back() -> None:
     tracker = _tracker()
     _run(tracker, _line(5))
