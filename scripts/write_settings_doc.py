@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct
-from msgspec.inspect import StructType, Type, UnionType, type_info
+from msgspec.inspect import StructType, Type, UnionType, VarTupleType, type_info
 
 from lpnet_rt.commands.run import FLAGS
 from lpnet_rt.field_types import describe
@@ -50,6 +50,16 @@ name = "mast-north"
 [[source]]
 spec = "rtsp://camera-2/stream"
 name = "mast-south"
+```
+
+Zones are several tables, too; [zones.md](zones.md) shows them.
+
+```toml
+[[zone]]
+source = "mast-north"
+kind = "ignore"
+name = "chimney"
+points = [[210, 90], [260, 90], [260, 180], [210, 180]]
 ```
 
 ## Passwords
@@ -121,6 +131,7 @@ def _tables(kind: type[Struct], path: str, heading: str, flags: dict[str, str] |
 
 def _table(kind: Type) -> StructType | None:
     """The table that a field is, or that it is a list of, or None."""
+    kind = kind.item_type if isinstance(kind, VarTupleType) else kind
     kinds = kind.types if isinstance(kind, UnionType) else (kind,)
     return next((part for part in kinds if isinstance(part, StructType)), None)
 
