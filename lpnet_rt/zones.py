@@ -71,7 +71,8 @@ class Zones:
         """
         height, width = size_hw
         columns, rows = np.rint(detections.centroid_xy).astype(np.int64).T
-        return self.counting(size_hw)[rows.clip(0, height - 1), columns.clip(0, width - 1)]
+        counts: NDArray[np.bool_] = self.counting(size_hw)[rows.clip(0, height - 1), columns.clip(0, width - 1)]
+        return counts
 
 
 def corners_px(zone: ZoneSettings, size_hw: tuple[int, int]) -> NDArray[np.float64]:
@@ -83,7 +84,7 @@ def corners_px(zone: ZoneSettings, size_hw: tuple[int, int]) -> NDArray[np.float
 
 
 def filled(zone: ZoneSettings, size_hw: tuple[int, int]) -> NDArray[np.bool_]:
-    """The pixels of a frame that a zone covers, those on its outline included: (H, W) bool."""
+    """Tell which pixels of a frame a zone covers, those on its outline included: (H, W) bool."""
     mask = np.zeros(size_hw, np.uint8)
     fixed_point = np.rint(np.round(corners_px(zone, size_hw), _ROUNDED_DIGITS) * 2**_FRACTION_BITS).astype(np.int32)
     cv2.fillPoly(mask, [fixed_point], 1, shift=_FRACTION_BITS)
