@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 import msgspec
@@ -10,7 +12,7 @@ from msgspec import Struct
 
 from lpnet_rt.errors import SettingsError
 
-__all__ = ["SourceName", "ZoneSettings", "refuse_points"]
+__all__ = ["SourceName", "ZoneSettings", "refuse_points", "zone_tables"]
 
 SourceName = Annotated[
     str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z", description="1 to 64 letters, digits, - or _")
@@ -63,3 +65,24 @@ def refuse_points(zone: ZoneSettings, where: str) -> None:
     x1, y1 = max(others, key=lambda point: math.dist(point, (x0, y0)))
     if all(abs((x1 - x0) * (y - y0) - (y1 - y0) * (x - x0)) < 1e-9 for x, y in others):
         raise SettingsError(f"{where}: zone.points: expected corners of a polygon, found points on one line")
+
+
+def zone_tables(zones: Iterable[ZoneSettings]) -> str:
+    """Write zones as ``[[zone]]`` tables of a configuration file, TOML; empty for no zones."""
+    return "\n".join(_table(zone) for zone in zones)
+
+
+def _table(zone: ZoneSettings) -> str:
+    rows = {"source": zone.source, "kind": zone.kind, "name": zone.name, "unit": zone.unit}
+    # A JSON string is a TOML string, but for the delete character, which TOML wants escaped.
+    lines = [
+        f"{key} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f")
+        for key, value in rows.items()
+        if value is not None
+    ]
+    corners = ", ".join(f"[{_number(x)}, {_number(y)}]" for x, y in zone.points)
+    return "\n".join(["[[zone]]", *lines, f"points = [{corners}]", ""])
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(float(value))

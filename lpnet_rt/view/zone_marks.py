@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lpnet_rt.text import one_line
+from lpnet_rt.zone_settings import ZoneSettings
 from lpnet_rt.zones import Zones, corners_px
 
 __all__ = ["ZONE_BGR", "ZoneMarks"]
@@ -14,9 +15,9 @@ __all__ = ["ZONE_BGR", "ZoneMarks"]
 _Picture = NDArray[np.uint8]
 
 ZONE_BGR = {"ignore": (80, 110, 255), "watch": (255, 200, 80)}
-_OPACITY = 0.6
+_OUTLINE_OPACITY, _NAME_OPACITY = 0.6, 0.9
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_FONT_SCALE = 0.36
+_FONT_SCALE = 0.4
 _EDGE_PX = 3
 
 
@@ -28,7 +29,7 @@ class ZoneMarks:
         self._zones = zones
         self._made_for: tuple[tuple[int, ...], ...] = ()
         self._rows, self._columns = np.zeros(0, np.intp), np.zeros(0, np.intp)
-        self._colours = np.zeros((0, 3), np.float32)
+        self._paint, self._opacity = np.zeros((0, 3), np.float32), np.zeros((0, 1), np.float32)
 
     def draw(self, scene: _Picture, frame_hw: tuple[int, int], unit: int) -> None:
         """Draw the zones.
@@ -41,28 +42,39 @@ class ZoneMarks:
         if not self._zones:
             return
         if self._made_for != (scene.shape, frame_hw):
-            layer = self._layer((scene.shape[0], scene.shape[1]), frame_hw, unit)
-            self._rows, self._columns = np.nonzero(layer.any(axis=2))
-            self._colours = layer[self._rows, self._columns].astype(np.float32) * _OPACITY
+            self._make((scene.shape[0], scene.shape[1]), frame_hw, unit)
             self._made_for = scene.shape, frame_hw
         below = scene[self._rows, self._columns]
-        scene[self._rows, self._columns] = (below * (1 - _OPACITY) + self._colours).astype(np.uint8)
+        mixed = below + (self._paint - below) * self._opacity
+        scene[self._rows, self._columns] = mixed.round().astype(np.uint8)
 
-    def _layer(self, scene_hw: tuple[int, int], frame_hw: tuple[int, int], unit: int) -> _Picture:
-        """The marks on black."""
-        layer = np.zeros((*scene_hw, 3), np.uint8)
-        scale = np.array((scene_hw[1] / frame_hw[1], scene_hw[0] / frame_hw[0]))
-        last = np.array((scene_hw[1] - 1, scene_hw[0] - 1))
+    def _make(self, scene_hw: tuple[int, int], frame_hw: tuple[int, int], unit: int) -> None:
+        """Keep the pixels of every mark: where, in which colour, how opaque."""
+        colours = np.zeros((*scene_hw, 3), np.float32)
+        opacity = np.zeros(scene_hw, np.float32)
         for zone in self._zones.zones:
-            # An outline on the edge of the frame, or beyond it, is drawn on its last pixels.
-            corners = np.clip((corners_px(zone, frame_hw) + 0.5) * scale - 0.5, 0, last).round().astype(np.int32)
-            colour = ZONE_BGR[zone.kind]
-            cv2.polylines(layer, [corners], True, colour, unit)
-            label = one_line(zone.name).encode("ascii", "replace").decode()
-            (width, height), _ = cv2.getTextSize(label, _FONT, _FONT_SCALE * unit, unit)
-            x, y = corners[:, 0].min() + _EDGE_PX * unit, corners[:, 1].min() - _EDGE_PX * unit
-            if y < height + _EDGE_PX:  # no room above
-                y = corners[:, 1].min() + height + _EDGE_PX * unit
-            place = int(max(0, min(x, scene_hw[1] - width - _EDGE_PX))), int(y)
-            cv2.putText(layer, label, place, _FONT, _FONT_SCALE * unit, colour, unit)
-        return layer
+            mask = _mask(zone, scene_hw, frame_hw, unit)
+            colours[mask > 0] = ZONE_BGR[zone.kind]
+            opacity = np.maximum(opacity, mask.astype(np.float32) / 255)
+        self._rows, self._columns = np.nonzero(opacity)
+        self._paint = colours[self._rows, self._columns]
+        self._opacity = opacity[self._rows, self._columns, None]
+
+
+def _mask(zone: ZoneSettings, scene_hw: tuple[int, int], frame_hw: tuple[int, int], unit: int) -> NDArray[np.uint8]:
+    """The opacity of one zone's outline and name in a scene: (H, W) uint8."""
+    mask = np.zeros(scene_hw, np.uint8)
+    scale = np.array((scene_hw[1] / frame_hw[1], scene_hw[0] / frame_hw[0]))
+    last = np.array((scene_hw[1] - 1, scene_hw[0] - 1))
+    # An outline on the edge of the frame, or beyond it, is drawn on its last pixels.
+    corners = np.clip((corners_px(zone, frame_hw) + 0.5) * scale - 0.5, 0, last).round().astype(np.int32)
+    cv2.polylines(mask, [corners], True, round(255 * _OUTLINE_OPACITY), unit)
+    label = one_line(zone.name).encode("ascii", "replace").decode()
+    (width, height), _ = cv2.getTextSize(label, _FONT, _FONT_SCALE * unit, unit)
+    edge = _EDGE_PX * unit
+    x, y = int(corners[:, 0].min()) + edge, int(corners[:, 1].min()) - edge
+    if y < height + edge:  # no room above
+        y += height + 2 * edge
+    x = max(0, min(x, scene_hw[1] - width - edge))
+    cv2.putText(mask, label, (x, y), _FONT, _FONT_SCALE * unit, round(255 * _NAME_OPACITY), unit, cv2.LINE_AA)
+    return mask
