@@ -25,6 +25,7 @@ from lpnet_rt.errors import SettingsError, SinkError, reason
 from lpnet_rt.pipeline import Pipeline, Session
 from lpnet_rt.pipeline.guard import PictureGuard
 from lpnet_rt.pipeline.track_stage import TrackStage
+from lpnet_rt.pipeline.zone_stage import ZoneStage
 from lpnet_rt.reports import Report
 from lpnet_rt.settings import Settings, SourceSettings, per_hour
 from lpnet_rt.sinks.base import SinkRunner
@@ -34,6 +35,7 @@ from lpnet_rt.sinks.zmq import Publisher
 from lpnet_rt.sources import ReconnectingSource, Source, open_source
 from lpnet_rt.sources.states import StateLog
 from lpnet_rt.tracking import WEAK_SCORE, Tracker, TrackerSettings, packaged_profile
+from lpnet_rt.zones import Zones
 
 __all__ = ["run"]
 
@@ -134,6 +136,7 @@ class _Job:
             publisher = Publisher(publish, _high_water(sources)) if publish.enabled else None
             if publisher is not None:
                 stack.callback(publisher.close)
+            _warn_of_strange_zones(self._settings, sources)
             tracking = _stages_of_tracks(self._settings, logged, detector, self._clock)
             opened = open_outputs(self._settings, logged, detector, publisher, self._clock)
             self._runners = [runner for outputs in opened for runner in outputs.runners]
@@ -216,10 +219,18 @@ class _Tracking:
                 _logger.warning("%s", error)
 
 
+def _warn_of_strange_zones(settings: Settings, sources: Sequence[Source]) -> None:
+    """Say which zones belong to no source of this run: a name may be misspelt."""
+    names = [source.name for source in sources]
+    for zone in settings.zone:
+        if zone.source is not None and zone.source not in names:
+            _logger.warning("zone %s: its source %s is not in this run (%s)", zone.name, zone.source, ", ".join(names))
+
+
 def _stages_of_tracks(
     settings: Settings, logged: Sequence[tuple[Source, StateLog]], detector: Detector, clock: Clock
 ) -> _Tracking:
-    """Make the stages that watch the pictures and follow what is found in them.
+    """Make the stages that watch the pictures, drop what lies in no zone that counts, and follow the rest.
 
     Raises:
         SettingsError: What is remembered of a source cannot be used.
@@ -236,6 +247,8 @@ def _stages_of_tracks(
     for (source, log), source_settings in zip(logged, settings.sources, strict=True):
         guard = PictureGuard(source, log, source_settings.frozen_after_s, clock)
         stages.append([guard.check])
+        zones = Zones(settings.zone, source.name)
+        stages[-1] += [ZoneStage(zones).drop] if zones else []
         if profile is None:
             continue
         folder = track.state_folder

@@ -16,6 +16,7 @@ from lpnet_rt.engine_registry import EngineName, Precision
 from lpnet_rt.errors import SettingsError, reason
 from lpnet_rt.field_types import describe
 from lpnet_rt.text import redact
+from lpnet_rt.zone_settings import SourceName, ZoneSettings, refuse_points
 
 __all__ = [
     "DetectorSettings",
@@ -78,13 +79,7 @@ class SourceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """
 
     spec: str = ""
-    name: (
-        Annotated[
-            str,
-            msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z", description="1 to 64 letters, digits, - or _"),
-        ]
-        | None
-    ) = None
+    name: SourceName | None = None
     frames: Annotated[int, msgspec.Meta(ge=1)] | None = None
     realtime: bool = False
     seed: Annotated[int, msgspec.Meta(ge=0)] = 0
@@ -138,6 +133,10 @@ class TrackSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     state_folder: str | None = None
 
 
+class _OneZone(Struct, frozen=True, forbid_unknown_fields=True):
+    zone: ZoneSettings
+
+
 class PublishSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """ZeroMQ publishing.
 
@@ -182,11 +181,17 @@ class OutputSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The whole tree; ``source`` is one table, or a list of them (``[[source]]``) where a run has several sources."""
+    """The whole tree.
+
+    Attributes:
+        source: One table, or a list of them (``[[source]]``) where a run has several sources.
+        zone: Always a list (``[[zone]]``).
+    """
 
     source: SourceSettings | tuple[SourceSettings, ...] = SourceSettings()
     detector: DetectorSettings = DetectorSettings()
     track: TrackSettings = TrackSettings()
+    zone: tuple[ZoneSettings, ...] = ()
     publish: PublishSettings = PublishSettings()
     output: OutputSettings = OutputSettings()
 
@@ -200,8 +205,8 @@ def load_settings(path: str | None, flags: Mapping[str, object]) -> Settings:
     """Build the tree from a TOML file, if one is named, and flags.
 
     Args:
-        path: TOML file with the tables ``source`` (or several, ``[[source]]``), ``detector``, ``publish`` and
-            ``output``.
+        path: TOML file with the tables ``source`` (or several, ``[[source]]``), ``detector``, ``track``, ``publish``
+            and ``output``, and any number of ``[[zone]]``.
         flags: Dotted keys (``"detector.threshold"``) to values; None means that the flag was not given. ``source.spec``
             and ``source.name`` may be lists, one value per source; every other flag is for all sources.
 
@@ -212,10 +217,26 @@ def load_settings(path: str | None, flags: Mapping[str, object]) -> Settings:
     given = {key: value for key, value in flags.items() if value is not None}
     origin = path or "flags"
     rest = {key: value for key, value in given.items() if not key.startswith("source.")}
-    settings = merge(Settings, {key: value for key, value in tree.items() if key != "source"}, rest, origin)
+    own = {key: value for key, value in tree.items() if key not in ("source", "zone")}
+    settings = merge(Settings, own, rest, origin)
     _refuse_values(settings, origin, given)
     sources = _sources(tree.get("source", {}), given, origin)
-    return msgspec.structs.replace(settings, source=sources[0] if len(sources) == 1 else sources)
+    zones = _zones(tree.get("zone", []), origin)
+    return msgspec.structs.replace(settings, source=sources[0] if len(sources) == 1 else sources, zone=zones)
+
+
+def _zones(tables: object, origin: str) -> tuple[ZoneSettings, ...]:
+    """The zones of the file; an error names the zone."""
+    if not isinstance(tables, list):
+        raise SettingsError(f"{origin}: zone: expected [[zone]] tables, found {_shown(tables)}; double the brackets")
+    zones = []
+    for number, table in enumerate(tables, start=1):
+        name = table.get("name") if isinstance(table, Mapping) else None
+        where = f"{origin}: zone {number}" + (f" ({name[:64]})" if isinstance(name, str) else "")
+        zone = merge(_OneZone, {"zone": table}, {}, where).zone
+        refuse_points(zone, where)
+        zones.append(zone)
+    return tuple(zones)
 
 
 def _sources(tables: object, flags: Mapping[str, object], origin: str) -> tuple[SourceSettings, ...]:

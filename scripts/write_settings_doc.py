@@ -52,6 +52,16 @@ spec = "rtsp://camera-2/stream"
 name = "mast-south"
 ```
 
+Zones are several tables, too; [zones.md](zones.md) shows them.
+
+```toml
+[[zone]]
+source = "mast-north"
+kind = "ignore"
+name = "chimney"
+points = [[210, 90], [260, 90], [260, 180], [210, 180]]
+```
+
 ## Passwords
 
 Whatever stands in a flag can be read by every user of the machine (`ps`). In a stream's URL, name a place instead:
@@ -126,7 +136,8 @@ def _tables(kind: type[Struct], path: str, heading: str, flags: dict[str, str] |
 
 
 def _table(kind: Type) -> StructType | None:
-    """The table that a field is, or that it is one of several of, or None."""
+    """The table that a field is, or that it is a list of, or None."""
+    kind = kind.item_type if isinstance(kind, VarTupleType) else kind
     kinds = kind.types if isinstance(kind, UnionType) else (kind,)
     return next((part for part in kinds if isinstance(part, StructType)), None)
 

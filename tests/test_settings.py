@@ -6,6 +6,7 @@ import pytest
 
 from lpnet_rt.errors import SettingsError
 from lpnet_rt.settings import Settings, load_settings, require_source
+from lpnet_rt.zone_settings import ZoneSettings
 
 FILE = """
 [source]
@@ -69,7 +70,7 @@ def test_whole_numbers_are_fine_where_any_number_is(tmp_path: Path) -> None:
     [
         ("[detector]\ntreshold = 0.5\n", "unknown key detector.treshold; did you mean detector.threshold?"),
         ("[sourec]\nspec = 'x'\n", "unknown key sourec; did you mean source?"),
-        ("zzz = 1\n", "unknown key zzz; known: source, detector, track, publish, output"),
+        ("zzz = 1\n", "unknown key zzz; known: source, detector, track, zone, publish, output"),
         (
             "[output]\nwwww = 1\n",
             "unknown key output.wwww; known: show, save, segment, keep_age, keep_size, jsonl, masks, overwrite, quiet",
@@ -89,7 +90,7 @@ def test_whole_numbers_are_fine_where_any_number_is(tmp_path: Path) -> None:
         ("[source]\nopen_timeout_s = 0\n", "source.open_timeout_s: expected a number from over 0 to 86,400, found 0"),
         ("detector = 5\n", "detector: expected a table, found 5"),
         ("[detector\n", "not a TOML file: "),
-        ("nope = 1\n", "unknown key nope; known: source, detector, track, publish, output"),
+        ("nope = 1\n", "unknown key nope; known: source, detector, track, zone, publish, output"),
         ("[detector]\nengine = 'abacus'\n", "detector.engine: expected one of auto, openvino"),
         (
             "[detector]\nprecision = 'f8'\n",
@@ -208,3 +209,52 @@ def test_a_wrong_value_names_its_source(tmp_path: Path) -> None:
     path.write_text("source = 3\n")
     with pytest.raises(SettingsError, match=r"source: expected a table, found 3"):
         load_settings(str(path), {})
+
+
+ZONES = """
+[[zone]]
+name = "chimney"
+points = [[1, 2], [3, 2.5], [3, 9]]
+
+[[zone]]
+source = "mast"
+kind = "watch"
+unit = "share"
+points = [[0, 0], [1, 0], [0.5, 1.0]]
+"""
+
+
+def test_zones_are_read_with_their_defaults(tmp_path: Path) -> None:
+    chimney, sky = load_settings(write(tmp_path, ZONES), {"source.spec": "demo"}).zone
+    assert chimney == ZoneSettings(name="chimney", points=((1, 2), (3, 2.5), (3, 9)))
+    assert (chimney.kind, chimney.unit, chimney.source) == ("ignore", "px", None)
+    assert (sky.kind, sky.unit, sky.source, sky.name) == ("watch", "share", "mast", "zone")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("points = [[0, 0], [1, 1]]", "zone.points: expected a list of 3 to 1,000 points [x, y], found [[0, 0], [1, 1"),
+        ("points = [[0, 0], [1, 1, 1], [3, 1]]", "zone.points: expected a list of 3 to 1,000 points"),
+        ("points = [[0, 0], [9, 9], [3, 3]]", "zone.points: expected corners of a polygon, found points on one line"),
+        ("points = [[0, 0], [nan, 9], [3, 3]]", "zone.points: expected numbers from -100,000 to 100,000 (unit 'px')"),
+        ("points = [[0, 0], [0, inf], [3, 3]]", "zone.points: expected numbers from -100,000 to 100,000 (unit 'px')"),
+        (
+            "unit = 'share'\npoints = [[0, 0], [0, 1.5], [1, 1]]",
+            "zone.points: expected numbers from 0 to 1 (unit 'share'), found [0.0, 1.5]",
+        ),
+        ("kind = 'look'\npoints = [[0, 0], [9, 9], [3, 4]]", "zone.kind: expected one of ignore, watch, found 'look'"),
+        ("pionts = []", "unknown key zone.pionts; did you mean zone.points?"),
+        ("source = 'a b'\npoints = [[0, 0], [9, 9], [3, 4]]", "zone.source: expected 1 to 64 letters, digits, - or _"),
+    ],
+)
+def test_what_is_wrong_in_a_zone_is_said_with_its_name(tmp_path: Path, text: str, message: str) -> None:
+    path = write(tmp_path, f"{ZONES}\n[[zone]]\nname = 'road'\n{text}\n")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(path, {})
+    assert str(caught.value).startswith(f"{path}: zone 3 (road): {message}")
+
+
+def test_a_single_table_is_no_list_of_zones(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"zone: expected \[\[zone\]\] tables, found .*; double the brackets"):
+        load_settings(write(tmp_path, "[zone]\nname = 'road'\n"), {})

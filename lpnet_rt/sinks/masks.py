@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from lpnet_rt.detections import body_mask
 from lpnet_rt.errors import SinkError, reason
@@ -75,7 +76,7 @@ class MaskSink:
             return
         path = self._folder / f"{name}.png"
         self._refuse_foreign(path)
-        mask = body_mask(report.score_map, self._threshold).view(np.uint8) * np.uint8(255)
+        mask = _of_detections(body_mask(report.score_map, self._threshold), report).view(np.uint8) * np.uint8(255)
         png = cv2.imencode(".png", mask)[1].tobytes()
         write_whole(path, png[:_IHDR_END] + _CHUNK + png[_IHDR_END:], "masks")
 
@@ -88,6 +89,18 @@ class MaskSink:
     def _refuse_foreign(self, path: Path) -> None:
         if not self._overwrite and not _is_mask_of_ours(path):
             refuse_existing(path, "masks", overwrite=False)
+
+
+def _of_detections(mask: NDArray[np.bool_], report: Report) -> NDArray[np.bool_]:
+    """The components of a mask that the report's detections are: a zone may have dropped others."""
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    if count - 1 <= len(report.detections):
+        return mask
+    corners = np.hstack((boxes[:, :2], boxes[:, :2] + boxes[:, 2:4]))
+    kept = (corners[:, None] == report.detections.box_xyxy[None]).all(2).any(1)
+    kept[0] = False  # the background
+    of_detections: NDArray[np.bool_] = kept[labels]
+    return of_detections
 
 
 def _is_mask_of_ours(path: Path) -> bool:

@@ -25,6 +25,8 @@ from lpnet_rt.sinks.zmq import Publisher, ZmqSink
 from lpnet_rt.sources import Source
 from lpnet_rt.sources.images import IMAGE_SUFFIXES
 from lpnet_rt.sources.states import StateLog
+from lpnet_rt.zone_settings import ZoneSettings
+from lpnet_rt.zones import Zones
 
 if TYPE_CHECKING:
     from lpnet_rt.sinks.base import Sink
@@ -82,11 +84,11 @@ def open_outputs(
         lines = None
         if settings.output.jsonl and wanted[0].jsonl:
             lines = LineFile(wanted[0].jsonl, settings.output.overwrite)
-        shared = _Shared(detector, publisher, lines, clock)
+        shared = _Shared(detector, publisher, lines, settings.zone, clock)
         for outputs, output, (source, log) in zip(opened, wanted, logged_sources, strict=True):
             _open(outputs, output, source, log, shared)
         if settings.output.show:
-            _open_window(opened, sources, detector, clock)
+            _open_window(opened, sources, shared)
     except BaseException:
         for runner in (runner for outputs in opened for runner in outputs.runners):
             runner.close("error: an output could not be opened", in_haste=True)
@@ -99,6 +101,7 @@ class _Shared:
     detector: Detector
     publisher: Publisher | None
     lines: LineFile | None
+    zones: Sequence[ZoneSettings]
     clock: Clock
 
 
@@ -122,22 +125,24 @@ def _open(outputs: Outputs, output: OutputSettings, source: Source, log: StateLo
         names = [path.name for path in source.files]
         queued(MaskSink(output.masks, detector.threshold, names, output.overwrite), "masks")
     if output.save:
-        queued(_picture_sink(output, source, _painter(source, detector, shared.clock), shared.clock), "save")
+        queued(_picture_sink(output, source, _painter(source, shared), shared.clock), "save")
 
 
-def _open_window(opened: Sequence[Outputs], sources: Sequence[Source], detector: Detector, clock: Clock) -> None:
+def _open_window(opened: Sequence[Outputs], sources: Sequence[Source], shared: _Shared) -> None:
     from lpnet_rt.sinks.window import open_windows
 
-    painters = {source.name: _painter(source, detector, clock) for source in sources}
-    for outputs, window in zip(opened, open_windows("lpnet-rt", painters, clock), strict=False):
-        outputs.runners.append(QueuedSink(window, "window", clock, lossy=True))
+    painters = {source.name: _painter(source, shared) for source in sources}
+    for outputs, window in zip(opened, open_windows("lpnet-rt", painters, shared.clock), strict=False):
+        outputs.runners.append(QueuedSink(window, "window", shared.clock, lossy=True))
 
 
-def _painter(source: Source, detector: Detector, clock: Clock) -> Painter:
+def _painter(source: Source, shared: _Shared) -> Painter:
     """One for each sink: each draws in a thread of its own."""
     from lpnet_rt.view.overlay import Painter
+    from lpnet_rt.view.zone_marks import ZoneMarks
 
-    return Painter(source.name, clock, detector.threshold)
+    marks = ZoneMarks(Zones(shared.zones, source.name))
+    return Painter(source.name, shared.clock, shared.detector.threshold, marks)
 
 
 def _of_source(output: OutputSettings, source: Source, is_one_of_several: bool, clock: Clock) -> OutputSettings:

@@ -19,6 +19,7 @@ from lpnet_rt.reports import Report
 from lpnet_rt.text import one_line
 from lpnet_rt.view.display_stretch import display_stretch
 from lpnet_rt.view.track_marks import Trails, coasting_boxes, colours_of, draw_trails, labels_of
+from lpnet_rt.view.zone_marks import ZoneMarks
 
 __all__ = ["Painter", "Picture", "Status", "draw", "picture_size_hw"]
 
@@ -85,7 +86,11 @@ def picture_size_hw(frame_hw: tuple[int, int], most_hw: tuple[int, int] | None =
 
 
 def draw(
-    report: Report, status: Status, size_hw: tuple[int, int] | None = None, trails: Trails | None = None
+    report: Report,
+    status: Status,
+    size_hw: tuple[int, int] | None = None,
+    trails: Trails | None = None,
+    zones: ZoneMarks | None = None,
 ) -> Picture:
     """Draw one report.
 
@@ -95,6 +100,7 @@ def draw(
         size_hw: Size of the picture. The frame is shrunk or enlarged to fit, its aspect kept, with dark bars where
             it leaves room; marks and text are drawn at this size. None takes :func:`picture_size_hw` of the frame.
         trails: Where its tracks came from, or None.
+        zones: The zones of its source, or None.
 
     Returns:
         (H', W', 3) uint8, BGR; (*size_hw, 3) where a size is given.
@@ -110,6 +116,8 @@ def draw(
     scene = room[top : top + scene_h, left : left + scene_w]
     scene[:] = cv2.cvtColor(_resized(display_stretch(report.frame.image), scene_h, scene_w), cv2.COLOR_GRAY2BGR)
     clean = scene.copy()
+    if zones is not None:
+        zones.draw(scene, frame_hw, unit)
     if trails is not None:
         draw_trails(scene, report, trails, (scene_w / frame_hw[1], scene_h / frame_hw[0]), unit)
     _draw_marks(scene, clean, report, unit)
@@ -123,14 +131,18 @@ class Painter:
     To be used from one thread.
     """
 
-    def __init__(self, title: str, clock: Clock, threshold: float | None = None) -> None:
+    def __init__(
+        self, title: str, clock: Clock, threshold: float | None = None, zones: ZoneMarks | None = None
+    ) -> None:
         """Nothing is drawn yet.
 
         Args:
             title: Shown at the right of the status line.
             clock: The frame rate is measured by it.
             threshold: Score from which on a peak is a detection, for the status line.
+            zones: The zones of its source, or None.
         """
+        self._zones = zones
         self._title = title
         self._clock = clock
         self._threshold = threshold
@@ -168,7 +180,7 @@ class Painter:
         picture = self._pictures.get(size_hw)
         if picture is None:
             status = Status(self._title, self._fps, self._threshold)
-            picture = self._pictures[size_hw] = draw(report, status, size_hw, self._trails)
+            picture = self._pictures[size_hw] = draw(report, status, size_hw, self._trails, self._zones)
         return picture
 
     def paint_paused(self, report: Report, size_hw: tuple[int, int] | None = None) -> Picture:
@@ -178,7 +190,8 @@ class Painter:
             report: The frame and what was found in it.
             size_hw: See :func:`draw`.
         """
-        return draw(report, Status(self._title, self._fps, self._threshold, paused=True), size_hw)
+        status = Status(self._title, self._fps, self._threshold, paused=True)
+        return draw(report, status, size_hw, zones=self._zones)
 
 
 def _unit(height: int, width: int) -> int:

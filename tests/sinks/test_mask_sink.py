@@ -1,3 +1,4 @@
+import dataclasses
 import os
 from pathlib import Path
 
@@ -5,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from lpnet_rt.detections import detect
 from lpnet_rt.errors import SinkError
 from lpnet_rt.sinks.masks import MaskSink
 
@@ -118,3 +120,16 @@ def test_a_mask_is_the_union_of_the_published_detections(tmp_path: Path, make_re
     mask = read(tmp_path / "a.png")
     assert (mask == 255).sum() == near.sum()
     assert not mask[40, 50]
+
+
+def test_a_detection_that_a_zone_has_dropped_is_not_in_the_mask(tmp_path: Path, make_report) -> None:
+    image = np.full((48, 64), 40, np.uint8)
+    scores = np.zeros((48, 64), np.float32)
+    scores[5:8, 5:8], scores[30:34, 40:46] = 0.9, 0.8
+    found = detect(scores, image, 0.5)
+    given = make_report(0, (48, 64), file="a.png")
+    kept = found.rows(found.box_xyxy[:, 0] == 40)
+    MaskSink(str(tmp_path), 0.5).write(dataclasses.replace(given, detections=kept, score_map=scores))
+    mask = read(tmp_path / "a.png")
+    assert (mask > 0).sum() == 24
+    assert (mask[30:34, 40:46] == 255).all()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from lpnet_rt.detections import HotPixels
+from lpnet_rt.detections import CandidatePixels
 from lpnet_rt.detector import Detector
 from lpnet_rt.engines.scorer import make_scorer
 from lpnet_rt.errors import DataError
@@ -20,7 +20,7 @@ from lpnet_rt.tracking import TrackerSettings, TrackingProfile, load_profile, pa
 from lpnet_rt.tracking.evidence import EvidenceModel
 from lpnet_rt.tracking.motion import MotionModel
 from lpnet_rt.tracking.profile import CalibrationPoint, Lifecycle
-from lpnet_rt.training.data.samples import clip_is_held_back
+from lpnet_rt.training.data.clips import clip_is_held_back
 from lpnet_rt.training.tracks.fit import FitSettings, calibrate, fit_evidence, out_of_fold
 from lpnet_rt.training.tracks.gospa import clip_gospa
 from lpnet_rt.training.tracks.hota import clip_hota, combine_hota
@@ -57,7 +57,7 @@ def record_clips(data: Path, out: Path, model: str, threads: int, say: Say) -> N
     detector = Detector.load(DetectorSettings(model=model, threads=threads))
     scorer = make_scorer(detector.choice.engine, detector.card)
 
-    def frames(path: Path) -> Iterator[tuple[Frame, HotPixels]]:
+    def frames(path: Path) -> Iterator[tuple[Frame, CandidatePixels]]:
         for frame in open_source(SourceSettings(spec=str(path))):
             yield frame, scorer.find([frame.image], WEAK_SCORE)[0]
 

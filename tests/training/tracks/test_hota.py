@@ -26,8 +26,10 @@ def _clip(seed: int, frames: int = 30) -> tuple[TrackPath, ClipTruth]:
         if rng.random() < 0.3:
             places.append((frame, numbers[3], *rng.uniform(0, 100, 2)))
     columns = np.array(places)
-    frame = columns[:, 0].astype(np.int64)
-    path = TrackPath(frame, columns[:, 1].astype(np.int64), columns[:, 2:], np.zeros(len(frame), np.bool_), frames)
+    numbered = columns[:, 0].astype(np.int64)
+    path = TrackPath(
+        numbered, columns[:, 1].astype(np.int64), columns[:, 2:], np.zeros(len(numbered), np.bool_), frames
+    )
     return path, ClipTruth(boxes, ids, {})
 
 
@@ -39,8 +41,8 @@ def test_perfect_tracks_reach_one() -> None:
         for i, xy in zip(truth.target_ids[frame], truth.centres_at(frame), strict=True)
     ]
     columns = np.array(parts)
-    frame = columns[:, 0].astype(np.int64)
-    path = TrackPath(frame, columns[:, 1].astype(np.int64), columns[:, 2:], np.zeros(len(frame), np.bool_), 30)
+    numbered = columns[:, 0].astype(np.int64)
+    path = TrackPath(numbered, columns[:, 1].astype(np.int64), columns[:, 2:], np.zeros(len(numbered), np.bool_), 30)
     assert combine_hota([clip_hota(path, truth, _LIMIT_PX)]).hota == pytest.approx(1.0)
 
 

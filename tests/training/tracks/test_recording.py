@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from track_clips import any_profile, moving_and_standing_clips
 
-from lpnet_rt.detections import hot_pixels
+from lpnet_rt.detections import candidate_pixels
 from lpnet_rt.errors import DataError
 from lpnet_rt.frames import Frame
 from lpnet_rt.tracking import Tracker, detect_with_weak
@@ -33,11 +33,11 @@ def _frames(count: int = 40) -> list[tuple[Frame, np.ndarray]]:
 
 def test_a_replayed_recording_gives_the_tracks_of_the_video() -> None:
     frames = _frames()
-    recording = record("clip", ((frame, hot_pixels(scores, 0.1)) for frame, scores in frames), 0.74, 0.1)
+    recording = record("clip", ((frame, candidate_pixels(scores, 0.1)) for frame, scores in frames), 0.74, 0.1)
     tracker = Tracker(any_profile())
     live = []
     for frame, scores in frames:
-        detections = detect_with_weak(hot_pixels(scores, 0.1), frame.image, 0.74, 0.1)
+        detections = detect_with_weak(candidate_pixels(scores, 0.1), frame.image, 0.74, 0.1)
         tracks = tracker.update(frame.image, detections, frame.pts_s or 0.0).tracks
         live += [(frame.index, int(i), *xy) for i, s, xy in zip(tracks.id, tracks.state, tracks.xy, strict=True) if s]
     path = replay(recording, any_profile())
