@@ -19,8 +19,8 @@ from lpnet_rt.files import read_own, replace_file
 
 __all__ = ["CacheFolder", "cache_folder"]
 
-_MOST_FILES = 64
-_MOST_BYTES = 512 << 20
+_MAX_FILES = 64
+_MAX_BYTES = 512 << 20
 _PRIVATE_MODE = 0o600
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 # What a killed process has left half written.
@@ -39,16 +39,16 @@ def cache_folder() -> Path:
 class CacheFolder:
     """A folder of at most 64 files and 512 MiB; one that cannot be used keeps nothing, and costs only time."""
 
-    def __init__(self, path: Path, most_files: int = _MOST_FILES, most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(self, path: Path, max_files: int = _MAX_FILES, max_bytes: int = _MAX_BYTES) -> None:
         """Keep the path; nothing is made yet.
 
         Args:
             path: Folder; it and the one around it are made with mode 0700 when the first file is written.
-            most_files: Files that are kept; those longest unused go first.
-            most_bytes: Size of all files together.
+            max_files: Files that are kept; those longest unused go first.
+            max_bytes: Size of all files together.
         """
         self.path = path
-        self._most_files, self._most_bytes = most_files, most_bytes
+        self._max_files, self._max_bytes = max_files, max_bytes
 
     def read(self, name: str, what: str = "file") -> bytes | None:
         """Read a file, and note that it was used; None where there is none that can be trusted.
@@ -61,7 +61,7 @@ class CacheFolder:
         if not os.path.lexists(path) or not self.is_private():
             return None
         try:
-            content = read_own(path, self._most_bytes)
+            content = read_own(path, self._max_bytes)
             os.utime(path)
         except OSError as error:
             _logger.warning("%s: the %s cannot be read (%s); making it again", path, what, reason(error))
@@ -70,7 +70,7 @@ class CacheFolder:
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file whole or not at all, and remove those that were longest unused where there are too many."""
-        if len(content) > self._most_bytes or not self.make():
+        if len(content) > self._max_bytes or not self.make():
             return
         try:
             replace_file(self.path / name, content, _PRIVATE_MODE)
@@ -119,7 +119,7 @@ class CacheFolder:
         total_bytes = 0
         for place, (_, _, size_bytes, path) in enumerate(files):
             total_bytes += size_bytes
-            if place >= self._most_files or total_bytes > self._most_bytes:
+            if place >= self._max_files or total_bytes > self._max_bytes:
                 os.unlink(path)
 
 

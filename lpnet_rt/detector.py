@@ -25,10 +25,10 @@ from lpnet_rt.reports import Latency, Report
 from lpnet_rt.settings import DetectorSettings
 from lpnet_rt.tracking.weak import detect_with_weak
 
-__all__ = ["LEAST_SIDE_PX", "Detector"]
+__all__ = ["MIN_SIDE_PX", "Detector"]
 
 # Less is no picture of a target and its surroundings; padding of a frame without a pixel would never end.
-LEAST_SIDE_PX = 8
+MIN_SIDE_PX = 8
 _NOT_FINITE = "expected finite scores, found NaN or infinity"
 
 
@@ -189,19 +189,19 @@ class Detector:
         """
         done: dict[int, Report] = {}
         left = []
-        for place, frame in enumerate(frames):
+        for index, frame in enumerate(frames):
             if frame.damage is not None:
-                done[place] = self.failed(frame, f"damaged: {frame.damage}")
-            elif min(frame.size_hw) < LEAST_SIDE_PX:
-                done[place] = self.failed(frame, _too_small(frame.size_hw))
+                done[index] = self.failed(frame, f"damaged: {frame.damage}")
+            elif min(frame.size_hw) < MIN_SIDE_PX:
+                done[index] = self.failed(frame, _too_small(frame.size_hw))
             else:
-                left.append(place)
+                left.append(index)
         free_ns = 0  # since when this thread has had nothing else to detect
-        images = [frames[place].image for place in left]
+        images = [frames[index].image for index in left]
         lowest = self.threshold if self.weak_threshold is None else min(self.weak_threshold, self.threshold)
         for index, scored in self._scorer.score_each(images, candidate_score(lowest)):
             done[left[index]], free_ns = self._finish(frames[left[index]], scored, free_ns)
-        return [done[place] for place in range(len(frames))]
+        return [done[index] for index in range(len(frames))]
 
     def failed(self, frame: Frame, problem: str) -> Report:
         """Report a frame that is not judged: it is damaged or too small, or the engine has failed.
@@ -263,10 +263,10 @@ def _grey(image: object) -> GreyImage:
     if not isinstance(image, np.ndarray):
         hint = "read a file with cv2.imread(path, cv2.IMREAD_UNCHANGED), which returns None where it cannot"
         raise TypeError(f"image: expected a numpy array, found {type(image).__name__}; {hint}")
-    if image.ndim >= 2 and min(image.shape[:2]) < LEAST_SIDE_PX:
+    if image.ndim >= 2 and min(image.shape[:2]) < MIN_SIDE_PX:
         raise ValueError(f"image: {_too_small(image.shape)}")
     return to_grey(np.ascontiguousarray(image))
 
 
 def _too_small(shape: tuple[int, ...]) -> str:
-    return f"expected at least {LEAST_SIDE_PX}x{LEAST_SIDE_PX} pixels, found {shape[1]}x{shape[0]} (width x height)"
+    return f"expected at least {MIN_SIDE_PX}x{MIN_SIDE_PX} pixels, found {shape[1]}x{shape[0]} (width x height)"

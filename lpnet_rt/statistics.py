@@ -8,7 +8,7 @@ import numpy as np
 
 __all__ = ["DurationHistogram"]
 
-_LEAST_MS = 0.001
+_MIN_MS = 0.001
 _STEP = 1.01
 _BINS = 2400  # up to 0.001 * 1.01**2400 ms, more than six hours
 
@@ -22,7 +22,7 @@ class DurationHistogram:
 
     def add(self, duration_ms: float) -> None:
         """Take one duration, in milliseconds."""
-        place = int(math.log(max(duration_ms, _LEAST_MS) / _LEAST_MS) / math.log(_STEP))
+        place = int(math.log(max(duration_ms, _MIN_MS) / _MIN_MS) / math.log(_STEP))
         self._counts[min(place, _BINS - 1)] += 1
         self.count += 1
 
@@ -32,4 +32,4 @@ class DurationHistogram:
             return 0.0
         rank = max(1, math.ceil(share / 100 * self.count))
         place = int(np.searchsorted(np.cumsum(self._counts), rank))
-        return float(_LEAST_MS * _STEP ** (place + 0.5))
+        return float(_MIN_MS * _STEP ** (place + 0.5))

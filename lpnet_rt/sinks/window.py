@@ -27,7 +27,7 @@ __all__ = ["WindowSink", "open_windows"]
 _logger = logging.getLogger(__name__)
 
 _REDRAW_NS = 1_000_000_000 // 60
-_MOST_NUMBERED = 10_000
+_MAX_NUMBERED = 10_000
 _QUIT_KEYS = (ord("q"), ord("Q"))
 _SAVE_KEYS = (ord("s"), ord("S"))
 _PAUSE_KEY = ord(" ")
@@ -131,7 +131,7 @@ class WindowSink:
     def _save(self, picture: Picture, index: int) -> None:
         """Save the picture on show under a free name; a folder that cannot be written is no reason to stop watching."""
         stem = f"{self._title}_{index:06d}"
-        names = [f"{stem}.png", *(f"{stem}_{number}.png" for number in range(2, _MOST_NUMBERED))]
+        names = [f"{stem}.png", *(f"{stem}_{number}.png" for number in range(2, _MAX_NUMBERED))]
         path = next((self._folder / name for name in names if not os.path.lexists(self._folder / name)), None)
         try:
             if path is None:

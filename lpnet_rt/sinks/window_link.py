@@ -17,7 +17,7 @@ __all__ = ["NoWindowError", "WindowLink"]
 _PROGRAM = Path(__file__).with_name("window_process.py")
 _START_TIMEOUT_S = 15.0
 _END_TIMEOUT_S = 0.5
-_LEAST_SHOWN_PX = 64
+_MIN_SHOWN_PX = 64
 
 
 class NoWindowError(Exception):
@@ -163,7 +163,7 @@ class WindowLink:
                 self._is_ready.set()
             case ["size", width, height]:
                 # A window that was shrunk to nothing is no reason to draw nothing.
-                self._shown_hw = max(int(height), _LEAST_SHOWN_PX), max(int(width), _LEAST_SHOWN_PX)
+                self._shown_hw = max(int(height), _MIN_SHOWN_PX), max(int(width), _MIN_SHOWN_PX)
             case ["shown"]:
                 self._is_on_its_way = False
             case ["key", code]:

@@ -41,7 +41,7 @@ _LABEL_FONT_SCALE = 0.4
 _STRIP_FONT_SCALE = 0.42
 _STRIP_PX = 24
 _MARGIN_PX = 7
-_LEAST_SIDE_PX = 24
+_MIN_SIDE_PX = 24
 _LABELS_AT_MOST = 24
 _RATE_WINDOW_NS = 500_000_000
 
@@ -63,12 +63,12 @@ class Status:
     paused: bool = False
 
 
-def picture_size_hw(frame_hw: tuple[int, int], most_hw: tuple[int, int] | None = None) -> tuple[int, int]:
+def picture_size_hw(frame_hw: tuple[int, int], max_hw: tuple[int, int] | None = None) -> tuple[int, int]:
     """Return the size of a picture without bars, status line included.
 
     Args:
         frame_hw: Size of the frame. One under 640 pixels is enlarged, by a whole factor of at most 4.
-        most_hw: The picture is made no larger than this, its aspect kept; None sets no limit.
+        max_hw: The picture is made no larger than this, its aspect kept; None sets no limit.
 
     Returns:
         Height and width, pixels.
@@ -77,10 +77,10 @@ def picture_size_hw(frame_hw: tuple[int, int], most_hw: tuple[int, int] | None =
     scale = min(_LARGEST_SCALE, max(1, round(_LEGIBLE_PX / max(height, width))))
     strip_px = _STRIP_PX * _unit(height * scale, width * scale)
     size_hw = height * scale + strip_px, width * scale
-    if most_hw is None or (size_hw[0] <= most_hw[0] and size_hw[1] <= most_hw[1]):
+    if max_hw is None or (size_hw[0] <= max_hw[0] and size_hw[1] <= max_hw[1]):
         return size_hw
-    strip_px = _STRIP_PX * _unit(*most_hw)
-    scene_h, scene_w = _scene_hw(frame_hw, (most_hw[0] - strip_px, most_hw[1]))
+    strip_px = _STRIP_PX * _unit(*max_hw)
+    scene_h, scene_w = _scene_hw(frame_hw, (max_hw[0] - strip_px, max_hw[1]))
     return scene_h + strip_px, scene_w
 
 
@@ -246,7 +246,7 @@ def _draw_labels(scene: Picture, labels: list[str], colours: list[_Colour], fram
 def _bracket_rects(boxes: _Rects, unit: int) -> _Rects:
     """Boxes (N, 4) grown so that the brackets stand clear of the target and are never too small to be seen."""
     centre = (boxes[:, :2] + boxes[:, 2:]) // 2
-    half = np.maximum((boxes[:, 2:] - boxes[:, :2] + 1) // 2 + _MARGIN_PX * unit, _LEAST_SIDE_PX * unit // 2)
+    half = np.maximum((boxes[:, 2:] - boxes[:, :2] + 1) // 2 + _MARGIN_PX * unit, _MIN_SIDE_PX * unit // 2)
     return np.hstack((centre - half, centre + half)).astype(np.int32)
 
 

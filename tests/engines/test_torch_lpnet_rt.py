@@ -53,7 +53,7 @@ def framed(image: np.ndarray, index: int) -> Frame:
 
 
 def test_weights_of_the_onnx_file_are_the_network(model: ModelFile) -> None:
-    image = model_input(self_test_frame(), model.card.input.multiple, model.card.input.least)
+    image = model_input(self_test_frame(), model.card.input.multiple, model.card.input.min_side_px)
     found = network_of_onnx(model)(torch.from_numpy(image)).numpy()
     np.testing.assert_allclose(found, OnnxRuntimeEngine(model, 1).score(image), rtol=0, atol=1e-5)
 
