@@ -106,7 +106,7 @@ class _Once(argparse.Action):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags; none has a default of its own, so that the configuration file's values stand."""
+    """Add the flags, without defaults, so that the configuration file's values apply."""
     for flag, key, options in FLAGS:
         once = {} if "action" in options else {"action": _Once}
         parser.add_argument(flag, dest=key, default=None, **(once | options))  # type: ignore[arg-type]
@@ -114,7 +114,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config",
         action=_Once,
         metavar="FILE",
-        help="TOML file with [source] or several [[source]], [detector], [publish], [output]",
+        help="TOML file with [source] or several [[source]], [detector], [track], [publish], [output]",
     )
 
 
@@ -123,17 +123,17 @@ def run(args: argparse.Namespace) -> int:
     given = vars(args)
     settings = load_settings(args.config, {key: given[key] for _, key, _ in FLAGS})
     require_source(settings)
-    _warn_of_strangers(settings.publish)
+    _warn_if_public(settings.publish)
     from lpnet_rt.app import run as run_job
 
     return run_job(settings)
 
 
-def _warn_of_strangers(publish: PublishSettings) -> None:
-    """Say so where other machines can read what is published."""
+def _warn_if_public(publish: PublishSettings) -> None:
+    """Warn if other machines can read the messages."""
     if publish.enabled and not is_local(publish.endpoint):
         _logger.warning(
             "warning: %s can be reached from other machines, and nothing is encrypted: "
-            "whoever reaches the port can read the detections",
+            "anyone who can reach the port can read the detections",
             publish.endpoint,
         )

@@ -55,11 +55,11 @@ def _without_norms(model: ModelFile) -> LPNetRT:
         raise ModelError(f"{model.path}: expected a model of LPNet-RT, found {model.card.network}")
     unknown = set(model.card.config) - {field.name for field in dataclasses.fields(LPNetRTConfig)}
     if unknown:
-        raise ModelError(f"{model.path}: its card describes no LPNet-RT: unknown {', '.join(sorted(unknown))}")
+        raise ModelError(f"{model.path}: its card does not describe an LPNet-RT: unknown {', '.join(sorted(unknown))}")
     try:
         network = LPNetRT(msgspec.convert(model.card.config, LPNetRTConfig))
     except msgspec.ValidationError as error:
-        raise ModelError(f"{model.path}: its card describes no LPNet-RT: {error}") from error
+        raise ModelError(f"{model.path}: its card does not describe an LPNet-RT: {error}") from error
     for block in [block for block in network.modules() if isinstance(block, ConvNorm)]:
         convolution = block[0]
         assert isinstance(convolution, nn.Conv2d)
