@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from mmap import mmap
 
-__all__ = ["HeaderError", "ImageHeader", "image_headers", "image_size", "is_complete"]
+__all__ = ["HeaderError", "ImageHeader", "image_headers", "is_complete"]
 
 # Markers of JPEG that start a frame header: SOF0 to SOF15 without DHT (C4), JPG (C8) and DAC (CC).
 _JPEG_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -70,11 +70,6 @@ def image_headers(data: Bytes) -> list[ImageHeader]:
         return reader(data)
     except (struct.error, IndexError) as error:
         raise HeaderError("the file ends within its header") from error
-
-
-def image_size(data: Bytes) -> tuple[int, int]:
-    """Return height and width of the first picture of a file; see :func:`image_headers`."""
-    return image_headers(data)[0].size_hw
 
 
 def is_complete(data: Bytes) -> bool:
