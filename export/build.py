@@ -149,9 +149,9 @@ def _built(request: ExportRequest) -> Built:
     return Built(
         format=request.format,
         precision=request.precision,
-        least=request.shapes.least,
-        usual=request.shapes.usual,
-        most=request.shapes.most,
+        min_size=request.shapes.least,
+        opt_size=request.shapes.usual,
+        max_size=request.shapes.most,
         versions=versions,
         device=device,
     )

@@ -35,7 +35,7 @@ def refuse_unrunnable(model: ModelFile, engines: dict[str, Engine]) -> None:
             if problem is not None:
                 raise ModelError(f"self-test: {name} {built.precision}: {problem}; keep more of it in f32")
         return
-    if built.least is not None and built.least[0] > 1:
+    if built.min_size is not None and built.min_size[0] > 1:
         return  # a file for batches only, which is for other programs
     try:
         choose_engine(model, DetectorSettings())
@@ -45,7 +45,7 @@ def refuse_unrunnable(model: ModelFile, engines: dict[str, Engine]) -> None:
 
 def _takes_self_test(card: ModelCard) -> bool:
     """Whether the self-test's frame is of a size that the file takes."""
-    least, most = card.built.least, card.built.most
+    least, most = card.built.min_size, card.built.max_size
     if least is None or most is None:
         return True
     shape = prepare(self_test_frame(), card.input).shape

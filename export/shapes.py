@@ -81,9 +81,9 @@ class Shapes:
 
 def any_size(rule: InputRule, batch: int = 1) -> Shapes:
     """One file for every size of frame."""
-    usual_hw = tuple(max(side, rule.least) for side in _USUAL_HW)
+    usual_hw = tuple(max(side, rule.min_side_px) for side in _USUAL_HW)
     return Shapes(
-        least=(batch, rule.least, rule.least),
+        least=(batch, rule.min_side_px, rule.min_side_px),
         usual=(batch, usual_hw[0], usual_hw[1]),
         most=(batch, LARGEST_PX, LARGEST_PX),
         multiple=rule.multiple,

@@ -4,7 +4,7 @@
 >>> detector = Detector.load()
 >>> detections = detector.detect(image)
 
-What there is to say besides goes to the logger ``lpnet_rt`` and its children, and nowhere unless it is configured.
+The library logs to ``lpnet_rt`` and its children; nothing is shown unless logging is configured.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> object:
-    """Load a public name when it is first used: ``lpnet-rt --help`` should not wait for OpenCV and OpenVINO."""
+    """Load a public name on first use: ``lpnet-rt --help`` should not wait for OpenCV and OpenVINO."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib

@@ -1,7 +1,7 @@
-"""How far two sets of detections of the same frames are apart: the self-test, the parity gate and the parity benchmark.
+"""Compare two sets of detections of the same frames: for the self-test, the parity gate and the parity benchmark.
 
-Each detection of the reference, the strongest first, is matched with the nearest of the others that is still free.
-Limits depend on the precision that the other set was computed in.
+Each detection of the reference, strongest first, is matched with the nearest unmatched one of the other set. Limits
+depend on the precision in which the other set was computed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SAME_TARGET_PX = 3.0
 
 
 class _Located(Protocol):
-    """What is compared: places (N, 2) in pixels and scores (N,), strongest first."""
+    """Columns to compare: centroids (N, 2) in pixels and scores (N,), strongest first."""
 
     @property
     def centroid_xy(self) -> NDArray[np.float32]: ...
@@ -40,7 +40,7 @@ class _Located(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """Detections that are known by place and score only, as a model card lists them.
+    """Detections with only centroid and score, as in a model card.
 
     Attributes:
         centroid_xy: (N, 2), pixels.
@@ -53,14 +53,14 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two sets of detections of one frame, matched; detections are named by their index.
+    """Two matched sets of detections of one frame; detections are referred to by index.
 
     Attributes:
-        expected: The reference's.
-        found: The others.
-        pairs: Of the reference and of the others, with the distance in pixels and the difference of the scores.
-        lost: Of the reference, without a partner.
-        gained: Of the others, without a partner.
+        expected: Detections of the reference.
+        found: Detections of the other set.
+        pairs: Index in each set, distance in pixels and difference of the scores, per pair.
+        lost: Unmatched detections of the reference.
+        gained: Unmatched detections of the other set.
     """
 
     expected: _Located
@@ -70,25 +70,25 @@ class Comparison:
     gained: tuple[int, ...]
 
     def problem(self, precision: str) -> str | None:
-        """What breaks a limit in the pairs, in one line, or None.
+        """Return the first pair over a limit, in one line, or None.
 
         Args:
-            precision: ``f32``, ``f16``, ``bf16`` or ``int8``: how far scores may differ.
+            precision: ``f32``, ``f16``, ``bf16`` or ``int8``; sets the limit on score differences.
         """
         for index, _, moved_px, apart in self.pairs:
-            place = _place(self.expected.centroid_xy[index])
+            centroid = _shown(self.expected.centroid_xy[index])
             if moved_px > MOVE_LIMIT_PX:
-                return f"the detection at {place} moved by {moved_px:.2f} px, at most {MOVE_LIMIT_PX} allowed"
+                return f"the detection at {centroid} moved by {moved_px:.2f} px, at most {MOVE_LIMIT_PX} allowed"
             if apart > SCORE_LIMIT[precision]:
                 limit = SCORE_LIMIT[precision]
-                return f"the score of the detection at {place} differs by {apart:.3f}, at most {limit} allowed"
+                return f"the score of the detection at {centroid} differs by {apart:.3f}, at most {limit} allowed"
         return None
 
     def lone(self) -> list[tuple[float, str]]:
-        """The score of each detection without a partner, and one line that says where it vanished or appeared."""
+        """Return each unmatched detection's score, and one line that says where it vanished or appeared."""
         sides = ((self.expected, self.lost, "vanished"), (self.found, self.gained, "appeared"))
         return [
-            (score, f"detection at {_place(side.centroid_xy[index])} of score {score:.3f} {what}")
+            (score, f"detection at {_shown(side.centroid_xy[index])} of score {score:.3f} {what}")
             for side, indices, what in sides
             for index in indices
             for score in (float(side.score[index]),)
@@ -97,16 +97,16 @@ class Comparison:
 
 @dataclass(slots=True)
 class Agreement:
-    """How far two sets of detections are apart over several frames.
+    """Differences between two sets of detections over several frames.
 
     Attributes:
-        frames: Compared.
-        detections: Of the reference.
-        moved_px: Largest distance of a detection from the reference's.
+        frames: Number of frames compared.
+        detections: Number of detections of the reference.
+        moved_px: Largest distance between matched detections.
         score_apart: Largest difference of a detection's score, or of the highest score of an empty frame.
-        gained: Detections that the reference has not.
-        lost: Detections that only the reference has.
-        near: One line for each that was gained or lost and may be, being near the threshold.
+        gained: Number of detections that the reference lacks.
+        lost: Number of detections that only the reference has.
+        near: One line per gained or lost detection that is tolerated, being near the threshold.
     """
 
     frames: int = 0
@@ -125,7 +125,7 @@ class Agreement:
         )
 
     def add(self, comparison: Comparison) -> None:
-        """Count a frame."""
+        """Add a frame."""
         self.frames += 1
         self.detections += len(comparison.expected.score)
         self.gained += len(comparison.gained)
@@ -139,9 +139,9 @@ def compare(expected: _Located, found: _Located, within_px: float = _SAME_TARGET
     """Match the detections of one frame.
 
     Args:
-        expected: The reference's, strongest first.
-        found: The others.
-        within_px: How far a partner may be away.
+        expected: Detections of the reference, strongest first.
+        found: Detections of the other set.
+        within_px: Maximum distance of a pair.
     """
     apart = expected.centroid_xy[:, None] - found.centroid_xy[None]
     distance_px = np.hypot(apart[..., 0], apart[..., 1])
@@ -159,17 +159,17 @@ def compare(expected: _Located, found: _Located, within_px: float = _SAME_TARGET
 
 
 def disagreement(expected: _Located, found: _Located, precision: str) -> str | None:
-    """What differs where the same detections must be found, in one line; None where they agree.
+    """Return how two sets differ that must be the same, in one line; None if they agree.
 
     Args:
-        expected: The reference's.
-        found: The others.
-        precision: ``f32``, ``f16``, ``bf16`` or ``int8``: how far scores may differ.
+        expected: Detections of the reference.
+        found: Detections of the other set.
+        precision: ``f32``, ``f16``, ``bf16`` or ``int8``; sets the limit on score differences.
     """
     if len(found.score) != len(expected.score):
         return f"expected {len(expected.score)} detections, found {len(found.score)}"
     return compare(expected, found, np.inf).problem(precision)
 
 
-def _place(centroid_xy: NDArray[np.float32]) -> str:
+def _shown(centroid_xy: NDArray[np.float32]) -> str:
     return f"({centroid_xy[0]:.1f}, {centroid_xy[1]:.1f})"

@@ -1,7 +1,7 @@
-"""The main job: a source through the detector into every output that was asked for.
+"""The main job: from sources through the detector into every requested output.
 
-The job has a thread of its own. The main thread waits for it and does nothing else, so that a signal is heard whatever
-the job waits for: a file that does not open, an engine, a disk.
+The job runs in a separate thread. The main thread only waits for it, so that signals are handled whatever the job waits
+for: a file that does not open, an engine, a disk.
 """
 
 from __future__ import annotations
@@ -46,21 +46,21 @@ _T = TypeVar("_T")
 _WAIT_S = 0.05
 _FILE_HIGH_WATER = 1_000
 _MIN_HIGH_WATER = 64
-_USUAL_RATE_HZ = 30.0
-# How long a stopped job may take: while it opens things there is nothing to finish, later outputs are closed.
+_DEFAULT_RATE_HZ = 30.0
+# Time for a stopped job: nothing has to be finished while it opens things; later, outputs are closed.
 _OPENING_PATIENCE_S = 0.5
 _CLOSING_PATIENCE_S = 5.0
 
 
 def run(settings: Settings, clock: Clock = SYSTEM_CLOCK) -> int:
-    """Do the main job; to be called in the main thread, which hears signals.
+    """Run the main job; call it in the main thread, which receives signals.
 
     Returns:
         The exit code: 0, or 128 plus the number of the signal that ended the run.
 
     Raises:
-        LpnetError: A stage failed; every output is closed and holds what was done before. An output that was given up
-            is a SinkError after everything else is done.
+        LpnetError: A stage failed; every output is closed and complete up to then. An output that was given up raises
+            SinkError at the end.
         BrokenPipeError: The reader of standard output has gone.
     """
     job = _Job(settings, clock)
@@ -76,7 +76,7 @@ def run(settings: Settings, clock: Clock = SYSTEM_CLOCK) -> int:
                 stopped_ns = clock.monotonic_ns()
             patience_s = _CLOSING_PATIENCE_S if job.is_running else _OPENING_PATIENCE_S
             if stopped_ns is not None and clock.monotonic_ns() - stopped_ns > patience_s * 1e9:
-                return 128 + caught[0]  # it is held by something that does not return; it is left behind
+                return 128 + caught[0]  # abandon the job, which is stuck in a call
         job.print_notices()
     if job.error is not None:
         raise job.error
@@ -84,11 +84,11 @@ def run(settings: Settings, clock: Clock = SYSTEM_CLOCK) -> int:
 
 
 class _Job:
-    """What the thread does, and what the main thread may ask of it.
+    """The work of the thread, and its interface for the main thread.
 
     Attributes:
-        is_running: Outputs are open, so that a stop has something to finish.
-        error: What ended the job, or None.
+        is_running: True once outputs are open and must be finished on a stop.
+        error: The error that ended the job, or None.
     """
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
@@ -101,28 +101,28 @@ class _Job:
         self._noticed: set[str] = set()
 
     def stop(self) -> None:
-        """End soon."""
+        """Ask the job to end."""
         self._stopped.set()
         if self._pipeline is not None:
             self._pipeline.stop()
 
     def work(self) -> None:
-        """Do the job; what it fails of is kept."""
+        """Run the job; store its error."""
         try:
             self._work()
         except BaseException as error:  # raised again in the main thread
             self.error = error
 
     def print_notices(self) -> None:
-        """Say once of every output that it was given up."""
+        """Log once for every output that was given up."""
         for runner in self._runners:
             failure = runner.failure
             if failure is not None and runner.name not in self._noticed:
                 self._noticed.add(runner.name)
-                _logger.warning("%s; going on without it", failure)
+                _logger.warning("%s; continuing without it", failure)
 
     def _work(self) -> None:
-        # The detector is loaded beside the opening of the source: both mostly wait for the disk and for libraries.
+        # Load the detector while the source opens: both mostly wait for the disk and for libraries.
         loading = _in_thread(lambda: Detector.load(self._settings.detector, self._clock))
         with contextlib.ExitStack() as stack:
             logs = [StateLog() for _ in self._settings.sources]
@@ -151,7 +151,7 @@ class _Job:
         detector: Detector,
         opened: Sequence[Outputs],
     ) -> None:
-        """Run the pipeline, which closes the outputs, and say what was done, also where an error ended it."""
+        """Run the pipeline, which closes the outputs, and print the summary, even after an error."""
         tallies = [Tally(source.name, source.frame_count, self._clock) for source, _ in logged]
         sessions = []
         for number, (source, _) in enumerate(logged):
@@ -177,7 +177,7 @@ class _Job:
                 self._summarise(detector, tallies)
 
     def _wait_for_subscribers(self, opened: Sequence[Outputs]) -> None:
-        """Wait until every source has a subscriber, for ``wait_subscriber_s`` in all."""
+        """Wait until every source has a subscriber, up to ``wait_subscriber_s`` in total."""
         deadline_ns = self._clock.monotonic_ns() + round(self._settings.publish.wait_subscriber_s * 1e9)
         for published in (outputs.published for outputs in opened):
             if published is not None:
@@ -185,7 +185,7 @@ class _Job:
                 published.wait_for_subscriber(left_s, self._stopped.is_set)
 
     def _summarise(self, detector: Detector, tallies: Sequence[Tally]) -> None:
-        """Say what was done; never into the JSON Lines."""
+        """Print the summary; to standard error if JSON Lines go to standard output."""
         engine = detector.choice.engine
         where = sys.stderr if self._settings.output.jsonl == "-" else sys.stdout
         for tally in tallies:
@@ -205,13 +205,13 @@ class _Job:
 
 @dataclass(frozen=True, slots=True)
 class _Tracking:
-    """The stages of every source up to its tracks, and the trackers that have something to keep."""
+    """The stages of every source up to its tracks, and the trackers whose state must be saved."""
 
     stages: list[list[Callable[[Report], Report]]]
     trackers: list[TrackStage]
 
     def close(self) -> None:
-        """Keep what the next run is to know; where that fails, say so."""
+        """Save the trackers' state; log failures."""
         for tracker in self.trackers:
             try:
                 tracker.close()
@@ -230,10 +230,10 @@ def _warn_of_strange_zones(settings: Settings, sources: Sequence[Source]) -> Non
 def _stages_of_tracks(
     settings: Settings, logged: Sequence[tuple[Source, StateLog]], detector: Detector, clock: Clock
 ) -> _Tracking:
-    """Make the stages that watch the pictures, drop what lies in no zone that counts, and follow the rest.
+    """Create the stages that check pictures, apply zones and track detections.
 
     Raises:
-        SettingsError: What is remembered of a source cannot be used.
+        SettingsError: The saved state of a source cannot be used.
     """
     stages: list[list[Callable[[Report], Report]]] = []
     trackers = []
@@ -272,16 +272,16 @@ def _warn_of_lost(logged: Sequence[tuple[Source, StateLog]]) -> None:
 
 
 def _high_water(sources: Sequence[Source]) -> int:
-    """Messages to keep for a slow subscriber: two seconds of frames and status where all sources are live."""
+    """Return the messages to queue for a slow subscriber: two seconds' worth if all sources are live."""
     if not all(source.live for source in sources):
-        return _FILE_HIGH_WATER  # a file's frames come as fast as they are made
-    return max(_MIN_HIGH_WATER, round(2 * sum((source.rate_hz or _USUAL_RATE_HZ) + 1 for source in sources)))
+        return _FILE_HIGH_WATER  # a file's frames come as fast as they are processed
+    return max(_MIN_HIGH_WATER, round(2 * sum((source.rate_hz or _DEFAULT_RATE_HZ) + 1 for source in sources)))
 
 
 def _open_sources(
     wanted: Sequence[SourceSettings], logs: Sequence[StateLog], stack: contextlib.ExitStack, clock: Clock
 ) -> list[Source]:
-    """Open every source, side by side; the stack closes them, and their states go into the logs.
+    """Open all sources in parallel; the stack closes them, and their states go into the logs.
 
     Raises:
         SourceError: One cannot be opened.
@@ -307,13 +307,13 @@ def _open_sources(
 
 
 def _in_thread(work: Callable[[], _T]) -> Future[_T]:
-    """Do something in a thread; what it returns or raises is in the future."""
+    """Run a function in a thread; its result or exception is in the future."""
     future: Future[_T] = Future()
 
     def do() -> None:
         try:
             future.set_result(work())
-        except BaseException as error:  # raised to whoever asks for the result
+        except BaseException as error:  # raised by future.result()
             future.set_exception(error)
 
     threading.Thread(target=do, name="lpnet-load", daemon=True).start()

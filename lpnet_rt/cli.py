@@ -1,4 +1,4 @@
-"""The command line: verbs and flags to Settings, errors to one line and an exit code."""
+"""The command line: turns verbs and flags into Settings, and errors into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ __all__ = ["main"]
 
 _TRAINING_MODULES = ("torch", "onnx", "onnxscript", "scipy", "matplotlib", "safetensors", "tensorboard")
 
-# Verb: module that brings add_arguments(parser) and run(args), and its line in the help.
+# Verb: module with add_arguments(parser) and run(args), and its line in the help.
 _VERBS = {
     "run": ("lpnet_rt.commands.run", "detect targets in a source (the default verb)"),
     "listen": ("lpnet_rt.commands.listen", "subscribe to a running detector and print what arrives"),
     "zones": ("lpnet_rt.commands.zones", "see, draw and propose the zones of a source"),
-    "info": ("lpnet_rt.commands.info", "versions, engines, the model's card, and which engine auto takes"),
-    "train": ("lpnet_rt.training.commands.train", "train LPNet-RT, or go on with a run"),
+    "info": ("lpnet_rt.commands.info", "versions, engines, the model's card, and the engine that auto chooses"),
+    "train": ("lpnet_rt.training.commands.train", "train LPNet-RT, or resume a run"),
     "import-weights": (
         "lpnet_rt.training.commands.import_weights",
-        "turn a checkpoint of the paper's network into a model",
+        "convert a checkpoint of the paper's network to a model",
     ),
-    "export": ("lpnet_rt.export.export", "turn a checkpoint into an ONNX model with its card"),
-    "evaluate": ("lpnet_rt.training.commands.evaluate", "judge a model or any detector's predictions"),
+    "export": ("lpnet_rt.export.export", "export a checkpoint to a model file with its card"),
+    "evaluate": ("lpnet_rt.training.commands.evaluate", "evaluate a model or any detector's predictions"),
     "data": ("lpnet_rt.training.commands.data", "convert and check data sets"),
-    "benchmark": ("lpnet_rt.benchmarks.benchmark", "how fast this machine is, stage by stage and from file to message"),
+    "benchmark": ("lpnet_rt.benchmarks.benchmark", "measure the speed of this machine, per stage and end to end"),
 }
 
 
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        argv: Arguments without the program's name; None takes the process's own.
+        argv: Arguments without the program's name; None: those of the process.
 
     Returns:
         The exit code, see ``lpnet_rt.errors``.
@@ -70,21 +70,21 @@ def _main(arguments: list[str]) -> int:
         print("lpnet-rt: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
     except BrokenPipeError:
-        # Whoever read our output has gone; there is nobody to tell, and nothing more to flush.
+        # The reader of our output has gone; there is nothing left to print or flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
 
 
 def _end_early(number: int, _frame: FrameType | None) -> None:
-    """SIGTERM before or after the run proper, which has its own handler."""
+    """Handle SIGTERM before and after the main job, which has its own handler."""
     raise SystemExit(128 + number)
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace | None:
-    """Parse; only the verb in use is imported, so that help and small verbs are quick.
+    """Parse the arguments; only the verb in use is imported, so that help and small verbs are quick.
 
     Returns:
-        What was given; None where nothing was, and the help was printed to standard error.
+        The parsed arguments; None without arguments, after printing the help to standard error.
     """
     verb = _verb_of(arguments)
     parser = _Parser(
@@ -109,7 +109,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace | None:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, as every other error does; the usage is a ``--help`` away."""
+    """Reports errors in one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
         """Refuse the arguments.
@@ -121,14 +121,14 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _verb_of(arguments: list[str]) -> str | None:
-    """The verb, or ``run`` where the first argument is one of its flags."""
+    """Return the verb, or ``run`` if the first argument is a flag."""
     if not arguments or arguments[0] in ("-h", "--help", "--version"):
         return None
     return "run" if arguments[0].startswith("-") else arguments[0]
 
 
 class _Command:
-    """A verb's two functions."""
+    """Interface of a verb's module."""
 
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]

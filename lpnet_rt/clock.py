@@ -1,4 +1,4 @@
-"""The clock: an argument wherever time matters, so that no test has to wait."""
+"""The clock: passed as an argument, so that tests need not wait."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class Clock(Protocol):
     """Tells the time and waits."""
 
     def monotonic_ns(self) -> int:
-        """Nanoseconds of a clock that never goes back; for latencies and intervals."""
+        """Return nanoseconds of a monotonic clock, for latencies and intervals."""
         ...
 
     def unix_us(self) -> int:
-        """Unix time, microseconds; for messages."""
+        """Return the Unix time in microseconds, for messages."""
         ...
 
     def sleep(self, seconds: float) -> None:
@@ -25,14 +25,14 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The clock of the machine."""
+    """The system clock."""
 
     def monotonic_ns(self) -> int:
-        """Nanoseconds since an arbitrary start."""
+        """Return nanoseconds since an arbitrary start."""
         return time.monotonic_ns()
 
     def unix_us(self) -> int:
-        """Unix time, microseconds."""
+        """Return the Unix time in microseconds."""
         return time.time_ns() // 1000
 
     def sleep(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""The command line's standard error: what the library logs, and the error that ends a verb."""
+"""The command line's standard error: the library's log, and the error that ends a verb."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ROOT = "lpnet_rt"
 
 
 class _OneLineFormatter(logging.Formatter):
-    """One line per record, without control characters and passwords, whatever the names in it hold."""
+    """One line per record, without control characters and passwords."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the message; warnings and errors carry the program's name."""
@@ -25,10 +25,10 @@ class _OneLineFormatter(logging.Formatter):
 
 
 class _StderrHandler(logging.Handler):
-    """Writes to whatever ``sys.stderr`` is at that time."""
+    """Writes to the current ``sys.stderr``."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print a record; a standard error that is gone ends nothing."""
+        """Print a record; ignore a closed standard error."""
         try:
             print(self.format(record), file=sys.stderr, flush=True)
         except (OSError, ValueError):
@@ -37,7 +37,7 @@ class _StderrHandler(logging.Handler):
 
 @contextmanager
 def logs_on_stderr() -> Iterator[None]:
-    """Show what the library logs, from INFO upwards, while a verb runs."""
+    """Show the library's log, from INFO up, while a verb runs."""
     logger, handler = logging.getLogger(_ROOT), _StderrHandler()
     handler.setFormatter(_OneLineFormatter())
     level = logger.level
@@ -51,10 +51,10 @@ def logs_on_stderr() -> Iterator[None]:
 
 
 def exit_code_of(work: Callable[[], int]) -> int:
-    """Run a program of its own, such as a benchmark: logs and errors as the command line shows them.
+    """Run a separate program, such as a benchmark, with the command line's log and error output.
 
     Returns:
-        What ``work`` returns, or the exit code of the LpnetError that ended it.
+        The result of ``work``, or the exit code of the LpnetError that ended it.
     """
     with logs_on_stderr():
         try:

@@ -1,8 +1,8 @@
-"""Passwords that stand in the environment or in a file, and only by reference in flags and configuration files.
+"""Passwords from the environment or a file, so that flags and configuration files hold only references.
 
-``rtsp://user:${CAM_PASSWORD}@host/stream`` takes the environment variable ``CAM_PASSWORD``,
-``rtsp://user:${file:/run/secrets/camera}@host/stream`` the first line of that file. ``ps`` shows the
-reference only.
+``rtsp://user:${CAM_PASSWORD}@host/stream`` uses the environment variable ``CAM_PASSWORD``,
+``rtsp://user:${file:/run/secrets/camera}@host/stream`` the first line of that file. ``ps`` shows only
+the reference.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _LIMIT_BYTES = 4096
 
 
 def expand_secrets(url: str) -> str:
-    """Return a URL with the values that it refers to, percent-encoded.
+    """Replace the references in a URL by their values, percent-encoded.
 
     Args:
-        url: URL that may hold ``${NAME}`` and ``${file:PATH}``.
+        url: URL that may contain ``${NAME}`` and ``${file:PATH}``.
 
     Raises:
         SettingsError: A variable is not set, a file cannot be read, or a reference is malformed. The message names the

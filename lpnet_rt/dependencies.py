@@ -1,4 +1,4 @@
-"""Libraries of the machine that no Python package brings along."""
+"""System libraries that no Python package includes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["check_opencv"]
 
 
 def check_opencv() -> None:
-    """Import OpenCV, or say which package of the system is missing.
+    """Import OpenCV, or report which system package is missing.
 
     Nearly every module imports OpenCV, so the command line calls this before it imports any of them.
 
@@ -20,10 +20,10 @@ def check_opencv() -> None:
     try:
         importlib.import_module("cv2")
     except ImportError as error:
-        raise DependencyError(_mend(str(error))) from error
+        raise DependencyError(_advice(str(error))) from error
 
 
-def _mend(reason: str) -> str:
+def _advice(reason: str) -> str:
     found = " ".join(reason.split())
     if "libGL" in found or "libgthread" in found or "libglib" in found:
         return (

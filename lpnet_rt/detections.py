@@ -1,4 +1,4 @@
-"""Detections: one frame's detections as columns, and how a score map, or its candidate pixels, become them."""
+"""Detections: one frame's detections as columns, and their extraction from a score map or candidate pixels."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ __all__ = [
     "joined",
 ]
 
-# Scores are trained so that one half is a blob's outline. A stricter threshold asks for a surer peak; it does not
-# break the blob into its hottest parts.
+# Scores are trained so that one half outlines a blob. A higher threshold requires a higher peak; it does not shrink or
+# split the blob.
 BODY_SCORE = np.float32(0.5)
-# A frame of pure noise at a low threshold has thousands of components; what is published of it stays bounded.
+# A frame of pure noise at a low threshold has thousands of components; this bounds the output.
 MAX_DETECTIONS = 500
 _SNR_MARGIN_PX = 6
 _SNR_GUARD_PX = 2
@@ -77,7 +77,7 @@ class Detections:
         return len(self.score)
 
     def rows(self, which: slice | NDArray[np.bool_] | NDArray[np.intp]) -> Detections:
-        """Some of the detections.
+        """Return some of the detections.
 
         Args:
             which: A slice, (N,) bool, or indices.
@@ -86,7 +86,7 @@ class Detections:
 
     @classmethod
     def empty(cls) -> Detections:
-        """No detections."""
+        """Return no detections."""
         return cls(
             centroid_xy=np.zeros((0, 2), np.float32),
             box_xyxy=np.zeros((0, 4), np.int32),
@@ -99,14 +99,14 @@ class Detections:
 
 @dataclass(frozen=True, slots=True)
 class CandidatePixels:
-    """The pixels of a frame that score enough to be part of a detection, row by row.
+    """The candidate pixels of a frame, which may be part of a detection, row by row.
 
     Attributes:
         rows: (N,) int64, pixel indices.
         columns: (N,) int64, pixel indices.
         scores: (N,) float32 in 0..1.
         size_hw: Height and width of the frame, in pixels.
-        finite: Whether every score of the frame was a finite number; where not, the pixels mean nothing.
+        finite: Whether every score of the frame is finite; if not, the pixels are meaningless.
     """
 
     rows: NDArray[np.int64]
@@ -117,19 +117,19 @@ class CandidatePixels:
 
     @classmethod
     def failed(cls, size_hw: tuple[int, int]) -> CandidatePixels:
-        """Of a frame whose scores are not all numbers."""
-        nowhere = np.zeros(0, np.int64)
-        return cls(nowhere, nowhere, np.zeros(0, np.float32), size_hw, finite=False)
+        """Return the result for a frame whose scores are not all finite."""
+        none = np.zeros(0, np.int64)
+        return cls(none, none, np.zeros(0, np.float32), size_hw, finite=False)
 
     def score_map(self) -> NDArray[np.float32]:
-        """(H, W) float32: the scores where they are, 0 elsewhere."""
+        """Return (H, W) float32: scores at the candidate pixels, 0 elsewhere."""
         score_map = np.zeros(self.size_hw, np.float32)
         score_map[self.rows, self.columns] = self.scores
         return score_map
 
 
 def joined(first: Detections, second: Detections) -> Detections:
-    """Two lists of detections of one frame as one, in this order."""
+    """Concatenate two sets of detections of one frame."""
     if not len(second):
         return first
     columns = {
@@ -140,12 +140,12 @@ def joined(first: Detections, second: Detections) -> Detections:
 
 
 def candidate_score(threshold: float) -> float:
-    """The score from which a pixel can be part of a detection: one half, or the threshold where that is lower."""
+    """Return the lowest score of a candidate pixel: one half, or the threshold if it is lower."""
     return float(min(np.float32(threshold), BODY_SCORE))
 
 
 def candidate_pixels(score_map: NDArray[np.float32], threshold: float) -> CandidatePixels:
-    """Pick what matters out of a score map: nothing at all where no pixel reaches the threshold.
+    """Extract the candidate pixels of a score map; empty if no pixel reaches the threshold.
 
     Args:
         score_map: (H, W) float32 in 0..1, finite.
@@ -153,17 +153,17 @@ def candidate_pixels(score_map: NDArray[np.float32], threshold: float) -> Candid
     """
     height, width = score_map.shape
     if score_map.max(initial=0.0) < np.float32(threshold):
-        places = np.zeros(0, np.int64)
+        indices = np.zeros(0, np.int64)
     else:
-        places = np.flatnonzero(score_map >= candidate_score(threshold))
-    rows, columns = np.divmod(places, width)
+        indices = np.flatnonzero(score_map >= candidate_score(threshold))
+    rows, columns = np.divmod(indices, width)
     return CandidatePixels(rows, columns, score_map[rows, columns], (height, width))
 
 
 def detect(score_map: NDArray[np.float32], image: GreyImage, threshold: float) -> Detections:
     """Turn a score map into detections: 8-connected components with a peak at or over the threshold.
 
-    A component is made of pixels that score at least one half, or at least the threshold where that is lower.
+    A component consists of pixels that score at least one half, or at least the threshold if it is lower.
 
     Args:
         score_map: (H, W) float32 in 0..1, finite.
@@ -171,7 +171,7 @@ def detect(score_map: NDArray[np.float32], image: GreyImage, threshold: float) -
         threshold: Score from 0 (exclusive) to 1.
 
     Returns:
-        One detection a component, strongest score first; at most the strongest 500.
+        One detection per component, strongest score first; at most the strongest 500.
 
     Raises:
         ValueError: If the two sizes differ.
@@ -200,7 +200,7 @@ def detect_candidates(candidates: CandidatePixels, image: GreyImage, threshold: 
     component, score = _label(candidates)
     n = len(score)
     order = _published(score, threshold)
-    # Sums of offsets into the window, not of coordinates: fewer digits are lost.
+    # Sum offsets into the window instead of coordinates, for precision.
     x0, y0 = int(xs.min()), int(ys[0])
     weights = candidates.scores.astype(np.float64)
     total = np.bincount(component, weights, n)
@@ -220,7 +220,7 @@ def detect_candidates(candidates: CandidatePixels, image: GreyImage, threshold: 
 
 
 def body_mask(score_map: NDArray[np.float32], threshold: float) -> NDArray[np.bool_]:
-    """Mark the pixels of what :func:`detect` finds: the union of the detections, at most the strongest 500.
+    """Return the mask of what :func:`detect` finds: the union of the detections, at most the strongest 500.
 
     Its 8-connected components are the detections, one each.
 
@@ -244,9 +244,9 @@ def body_mask(score_map: NDArray[np.float32], threshold: float) -> NDArray[np.bo
 
 
 def _label(candidates: CandidatePixels) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """The 8-connected component, from 0, of each of at least one candidate pixels; each component's score."""
+    """Return each pixel's 8-connected component, from 0, and each component's score; needs at least one pixel."""
     ys, xs = candidates.rows, candidates.columns
-    # Only the part of the frame that holds anything is searched for components.
+    # Search only the bounding box of the candidate pixels for components.
     x0, y0 = int(xs.min()), int(ys[0])
     window = np.zeros((int(ys[-1]) + 1 - y0, int(xs.max()) + 1 - x0), np.uint8)
     window[ys - y0, xs - x0] = 1
@@ -256,20 +256,20 @@ def _label(candidates: CandidatePixels) -> tuple[NDArray[np.intp], NDArray[np.fl
 
 
 def _published(score: NDArray[np.float32], threshold: float) -> NDArray[np.intp]:
-    """Which components are published, strongest first."""
+    """Return the components to publish, strongest first."""
     reached = int((score >= np.float32(threshold)).sum())
     return np.argsort(-score, kind="stable")[: min(MAX_DETECTIONS, reached)]
 
 
 def _highest(component: NDArray[np.intp], values: NDArray[_Value], n: int) -> NDArray[_Value]:
-    """Highest value, at least 0, of each of n components."""
+    """Return the maximum, at least 0, of each of n components."""
     highest = np.zeros(n, values.dtype)
     np.maximum.at(highest, component, values)
     return highest
 
 
 def _boxes(component: NDArray[np.intp], xs: NDArray[np.int32], ys: NDArray[np.int32], n: int) -> NDArray[np.int32]:
-    """(n, 4) int32: first column and row of each component, and the ones after its last."""
+    """Return (n, 4) int32 boxes: first column and row of each component, and one past its last."""
     boxes = np.empty((n, 4), np.int32)
     for column, values in enumerate((xs, ys)):
         lowest = np.full(n, values.max(), np.int32)
@@ -279,7 +279,7 @@ def _boxes(component: NDArray[np.intp], xs: NDArray[np.int32], ys: NDArray[np.in
 
 
 def _local_snr(image: GreyImage, box_xyxy: NDArray[np.int32], peak: int) -> float:
-    """(peak - mean) / std over the frame around the box, a guard ring of two pixels left out; 0..999."""
+    """Return (peak - mean) / std of the frame around the box, outside a guard ring of two pixels; 0..999."""
     height, width = image.shape
     x1, y1, x2, y2 = (int(v) for v in box_xyxy)
     outer_x, outer_y = max(0, x1 - _SNR_MARGIN_PX), max(0, y1 - _SNR_MARGIN_PX)
@@ -290,6 +290,6 @@ def _local_snr(image: GreyImage, box_xyxy: NDArray[np.int32], peak: int) -> floa
     if not ring.any():
         return 0.0
     around = window[ring].astype(np.float64)
-    # A quantised, noiseless surround has no spread of its own; half a count is the smallest difference there is.
+    # Quantised, noiseless surroundings have no spread; half a count is the smallest meaningful difference.
     spread = max(float(around.std()), 0.5)
     return float(np.clip((peak - around.mean()) / spread, 0.0, 999.0))

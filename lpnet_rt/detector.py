@@ -25,21 +25,21 @@ from lpnet_rt.reports import Latency, Report
 from lpnet_rt.settings import DetectorSettings
 from lpnet_rt.tracking.weak import detect_with_weak
 
-__all__ = ["LEAST_SIDE_PX", "Detector"]
+__all__ = ["MIN_SIDE_PX", "Detector"]
 
-# Less is no picture of a target and its surroundings; padding of a frame without a pixel would never end.
-LEAST_SIDE_PX = 8
+# Smaller images cannot show a target with its surroundings; padding an empty frame would never end.
+MIN_SIDE_PX = 8
 _NOT_FINITE = "expected finite scores, found NaN or infinity"
 
 
 class Detector:
-    """A model in an engine, with its threshold; threads may share one, and take turns in the engine.
+    """A model in an engine, with its threshold; threads may share one and take turns.
 
     Attributes:
-        card: Of the model.
-        choice: The engine, and why it was taken.
-        threshold: Of the peak of a detection.
-        weak_threshold: Reports also hold what scores less than the threshold, down to this; None leaves it out.
+        card: The model's card.
+        choice: The engine, and why it was chosen.
+        threshold: Lowest peak score of a detection.
+        weak_threshold: Reports also contain detections below the threshold, down to this score; None: they do not.
     """
 
     def __init__(
@@ -50,14 +50,14 @@ class Detector:
         clock: Clock = SYSTEM_CLOCK,
         reopen: Callable[[Choice], Choice] | None = None,
     ) -> None:
-        """Use an engine that is open.
+        """Use an open engine.
 
         Args:
-            card: Of the model.
-            choice: The engine, and why it was taken.
-            threshold: Of the peak of a detection, 0 to 1.
+            card: The model's card.
+            choice: The engine, and why it was chosen.
+            threshold: Lowest peak score of a detection, 0 to 1.
             clock: Source of the times in reports.
-            reopen: Opens the engine of a choice again; None where that is not possible.
+            reopen: Reopens the engine of a choice; None if that is not possible.
         """
         self.weak_threshold: float | None = None
         self._reopen = reopen
@@ -69,10 +69,10 @@ class Detector:
 
     @classmethod
     def load(cls, settings: DetectorSettings | None = None, clock: Clock = SYSTEM_CLOCK) -> Detector:
-        """Load a model into the engine that the settings ask for.
+        """Load a model into the engine that the settings request.
 
         Args:
-            settings: None takes the packaged model, the fastest engine and the model card's threshold.
+            settings: None: the packaged model, the fastest engine and the model card's threshold.
             clock: Source of the times in reports.
 
         Raises:
@@ -95,29 +95,29 @@ class Detector:
 
         Args:
             image: (H, W) or (H, W, 3 or 4) BGR(A), uint8 or uint16, raw counts; at least 8 pixels high and wide. It is
-                not changed, and may be read-only or a part of another.
+                not modified, and may be read-only or a view.
 
         Returns:
             Detections in pixels of the image.
 
         Raises:
-            TypeError: It is no numpy array.
+            TypeError: It is not a numpy array.
             ValueError: The image has another shape or dtype, or is too small.
             EngineError: The engine failed, or its scores are not finite.
         """
         return self.detect_batch([image])[0]
 
     def detect_batch(self, images: Sequence[GreyImage]) -> list[Detections]:
-        """Find targets in several images, of any sizes; in batches where the engine has a device of its own.
+        """Find targets in several images of any sizes; in batches if the engine has its own device.
 
         Args:
-            images: Each as :meth:`detect` takes it.
+            images: Images as for :meth:`detect`.
 
         Returns:
-            Detections of each, in their order, in pixels of each image.
+            Detections per image, in the same order, in pixels of the image.
 
         Raises:
-            TypeError: One is no numpy array.
+            TypeError: One is not a numpy array.
             ValueError: One has another shape or dtype, or is too small.
             EngineError: The engine failed, or its scores are not finite.
         """
@@ -132,30 +132,30 @@ class Detector:
             image: (H, W) uint8 or uint16, raw counts.
 
         Returns:
-            (H, W) float32 in 0..1, of the caller's own.
+            (H, W) float32 in 0..1, a copy.
 
         Raises:
-            TypeError: It is no numpy array.
+            TypeError: It is not a numpy array.
             ValueError: The image has another shape or dtype, or is too small.
             EngineError: The engine failed.
         """
         return self._scorer.score_map(_grey(image))
 
     def stop(self) -> None:
-        """Make the engine give up what it is at soon, from another thread or a signal handler.
+        """Cancel the engine's current run, from another thread or a signal handler.
 
-        Whoever waits for the result gets an EngineError; where nothing runs, or the engine cannot be stopped, nothing
-        happens. The detector can be used again.
+        The waiting caller gets an EngineError; nothing happens if no run is active or the engine cannot be stopped.
+        The detector can still be used.
         """
         self._scorer.stop()
 
     @property
     def can_reopen(self) -> bool:
-        """Whether the engine can be opened again after it has failed."""
+        """Whether the engine can be reopened after a failure."""
         return self._reopen is not None
 
     def reopen(self) -> None:
-        """Open the engine again after it has failed, at the same precision; nothing of the old one is used.
+        """Reopen the engine after a failure, at the same precision.
 
         Raises:
             EngineError: It cannot be opened, or fails its self-test.
@@ -167,44 +167,44 @@ class Detector:
 
     @property
     def max_batch(self) -> int:
-        """Frames that are worth giving :meth:`reports` at once; 1 where the engine has no device of its own."""
+        """Number of frames that should be passed to :meth:`reports` at once; 1 if the engine has no device."""
         return self._scorer.max_batch
 
     def report(self, frame: Frame) -> Report:
-        """Do a frame and note where the time went; never changes the frame.
+        """Process a frame and measure its latency; never modifies the frame.
 
-        A score that is not a finite number makes the frame a failed one: the report says so and holds no detections.
+        If a score is not finite, the frame fails: the report has an error and no detections.
         """
         return self.reports([frame])[0]
 
     def reports(self, frames: Sequence[Frame]) -> list[Report]:
-        """Do frames of any sizes and sources, in batches where the engine has a device of its own.
+        """Process frames of any sizes and sources, in batches if the engine has its own device.
 
         Returns:
-            One for each frame, in their order. A frame whose scores are not finite numbers is a failed one; the
-            others of its batch are not.
+            One report per frame, in the same order. A frame whose scores are not finite fails without affecting the
+            others of its batch.
 
         Raises:
             EngineError: The engine failed.
         """
         done: dict[int, Report] = {}
         left = []
-        for place, frame in enumerate(frames):
+        for index, frame in enumerate(frames):
             if frame.damage is not None:
-                done[place] = self.failed(frame, f"damaged: {frame.damage}")
-            elif min(frame.size_hw) < LEAST_SIDE_PX:
-                done[place] = self.failed(frame, _too_small(frame.size_hw))
+                done[index] = self.failed(frame, f"damaged: {frame.damage}")
+            elif min(frame.size_hw) < MIN_SIDE_PX:
+                done[index] = self.failed(frame, _too_small(frame.size_hw))
             else:
-                left.append(place)
-        free_ns = 0  # since when this thread has had nothing else to detect
-        images = [frames[place].image for place in left]
+                left.append(index)
+        free_ns = 0  # when this thread finished the previous frame
+        images = [frames[index].image for index in left]
         lowest = self.threshold if self.weak_threshold is None else min(self.weak_threshold, self.threshold)
         for index, scored in self._scorer.score_each(images, candidate_score(lowest)):
             done[left[index]], free_ns = self._finish(frames[left[index]], scored, free_ns)
-        return [done[place] for place in range(len(frames))]
+        return [done[index] for index in range(len(frames))]
 
     def failed(self, frame: Frame, problem: str) -> Report:
-        """Report a frame that is not judged: it is damaged or too small, or the engine has failed.
+        """Report a failed frame: it is damaged or too small, or the engine failed.
 
         Args:
             frame: The frame.
@@ -221,9 +221,9 @@ class Detector:
         )
 
     def _finish(self, frame: Frame, scored: Scored, free_ns: int) -> tuple[Report, int]:
-        """Make the report of a scored frame; also the time at which it was ready.
+        """Return the report of a scored frame, and the time at which it was ready.
 
-        In a batch, the frames before this one are detected after its scores are there: until ``free_ns``, it waits.
+        In a batch, the frame waits until ``free_ns`` for the detections of the frames before it.
         """
         scores = scored.score_map()
         detections, weak, error = Detections.empty(), Detections.empty(), None
@@ -254,19 +254,19 @@ class Detector:
 
 
 def _grey(image: object) -> GreyImage:
-    """An image as the network takes it: grey, contiguous and large enough.
+    """Return an image as the network takes it: grey, contiguous and large enough.
 
     Raises:
-        TypeError: It is no numpy array.
+        TypeError: It is not a numpy array.
         ValueError: It has another shape or dtype, or is too small.
     """
     if not isinstance(image, np.ndarray):
         hint = "read a file with cv2.imread(path, cv2.IMREAD_UNCHANGED), which returns None where it cannot"
         raise TypeError(f"image: expected a numpy array, found {type(image).__name__}; {hint}")
-    if image.ndim >= 2 and min(image.shape[:2]) < LEAST_SIDE_PX:
+    if image.ndim >= 2 and min(image.shape[:2]) < MIN_SIDE_PX:
         raise ValueError(f"image: {_too_small(image.shape)}")
     return to_grey(np.ascontiguousarray(image))
 
 
 def _too_small(shape: tuple[int, ...]) -> str:
-    return f"expected at least {LEAST_SIDE_PX}x{LEAST_SIDE_PX} pixels, found {shape[1]}x{shape[0]} (width x height)"
+    return f"expected at least {MIN_SIDE_PX}x{MIN_SIDE_PX} pixels, found {shape[1]}x{shape[0]} (width x height)"

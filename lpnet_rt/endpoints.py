@@ -1,4 +1,4 @@
-"""ZeroMQ endpoints: which are of this machine only, and which need IPv6."""
+"""ZeroMQ endpoints: which are local to this machine, and which need IPv6."""
 
 from __future__ import annotations
 

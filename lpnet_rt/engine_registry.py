@@ -1,7 +1,7 @@
-"""Every engine's name, and the module that declares it.
+"""Every engine's name, and the module that defines it.
 
-A module that stands here has ``SPECS``, a tuple of :class:`lpnet_rt.engines.spec.EngineSpec`, and imports nothing large
-before one of them is opened: start-up imports them all. To add an engine, write its module and name it here.
+A listed module has ``SPECS``, a tuple of :class:`lpnet_rt.engines.spec.EngineSpec`, and defers large imports until an
+engine is opened: start-up imports all modules. To add an engine, write its module and list it here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["MODULES", "EngineName", "Precision", "all_specs", "specs_for"]
 EngineName = Literal["openvino", "onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt", "torch", "tensorrt"]
 Precision = Literal["f32", "bf16", "f16", "int8"]
 
-# In the order of preference.
+# In order of preference.
 MODULES: dict[EngineName, str] = {
     "openvino": "lpnet_rt.engines.openvino",
     "onnxruntime": "lpnet_rt.engines.onnxruntime",
@@ -29,12 +29,12 @@ MODULES: dict[EngineName, str] = {
 
 
 def all_specs() -> list[EngineSpec]:
-    """What every engine declares, in the order of preference; an engine has one spec for each kind of file."""
+    """Return the specs of all engines, in order of preference; an engine has one spec per kind of file."""
     return [spec for name, module in MODULES.items() for spec in _declared(module) if spec.name == name]
 
 
 def specs_for(suffix: str) -> list[EngineSpec]:
-    """The specs that read a model file of this suffix, such as ``.onnx``, in the order of preference."""
+    """Return the specs that read model files of a suffix, such as ``.onnx``, in order of preference."""
     return [spec for spec in all_specs() if suffix in spec.formats]
 
 

@@ -1,19 +1,19 @@
 """The exception tree.
 
-    LpnetError                  exit code 1   root: everything lpnet-rt raises on purpose
+    LpnetError                  exit code 1   root: every error that lpnet-rt raises on purpose
     ├── SettingsError           exit code 2   a flag, a configuration key or a value is wrong
     ├── SourceError             exit code 3   the source cannot be opened or read
-    │   ├── TruncatedError      exit code 4   the source is damaged; what can be read of it was processed
-    │   └── LostError           exit code 4   a camera or stream was lost; what came before was processed
+    │   ├── TruncatedError      exit code 4   the source is damaged; its readable part was processed
+    │   └── LostError           exit code 4   a camera or stream was lost; earlier frames were processed
     ├── ModelError              exit code 5   a model file is missing, damaged or not a model
     ├── EngineError             exit code 6   an engine is missing or failed while running
     ├── SinkError               exit code 7   an output cannot be opened or written
-    ├── DependencyError         exit code 8   a library of the machine is missing
+    ├── DependencyError         exit code 8   a library is missing
     ├── DataError               exit code 9   a data set is missing, incomplete or malformed
-    └── MessageError            exit code 10  a message is not of the wire schema
+    └── MessageError            exit code 10  a message does not match the wire schema
 
 A message is one line: what was expected, what was found, what to do. Exceptions of libraries are wrapped where
-they enter (``raise SourceError(...) from error``) and never cross a stage bare.
+they occur (``raise SourceError(...) from error``) and never cross a stage.
 """
 
 from __future__ import annotations
@@ -40,8 +40,7 @@ __all__ = [
 class LpnetError(Exception):
     """Root of every error raised on purpose; ``exit_code`` is what the command line exits with.
 
-    Its text can be shown as it is: one line, without what would act on a terminal and without passwords in URLs,
-    wherever the names in it come from.
+    Its text is safe to show: one line, without terminal control characters and without passwords in URLs.
     """
 
     exit_code = 1
@@ -63,13 +62,13 @@ class SourceError(LpnetError):
 
 
 class TruncatedError(SourceError):
-    """The source is damaged or cut off; every frame of it that can be read was delivered."""
+    """The source is damaged or truncated; every readable frame was delivered."""
 
     exit_code = 4
 
 
 class LostError(SourceError):
-    """A camera or a stream that delivered frames ended, broke off or fell silent; what came before was delivered."""
+    """A camera or a stream that delivered frames ended, broke off or fell silent; earlier frames were delivered."""
 
     exit_code = 4
 
@@ -93,7 +92,7 @@ class SinkError(LpnetError):
 
 
 class DependencyError(LpnetError):
-    """A library of the machine is missing; the message names the package that brings it."""
+    """A library is missing; the message names the package that provides it."""
 
     exit_code = 8
 
@@ -105,18 +104,18 @@ class DataError(LpnetError):
 
 
 class MessageError(LpnetError):
-    """A message is not of the wire schema."""
+    """A message does not match the wire schema."""
 
     exit_code = 10
 
 
 def reason(error: BaseException) -> str:
-    """Return why an exception of a library or the system was raised: one line of at most 200 characters."""
+    """Return the reason of a library's or the system's exception: one line of at most 200 characters."""
     text = (error.strerror if isinstance(error, OSError) else None) or str(error)
     return (" ".join(text.split()) or type(error).__name__)[:200]
 
 
 def last_line(error: BaseException) -> str:
-    """Return the last line of what OpenVINO says, after those that name its own files: at most 200 characters."""
+    """Return the last line of OpenVINO's message, which follows its file names: at most 200 characters."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1][:200] if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""Types of settings in plain words: for error messages and for the documentation."""
+"""Types of settings in words, for error messages and documentation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["describe"]
 
 
 def describe(kind: inspect.Type) -> str:
-    """Return what a value of a type looks like, such as ``a number from over 0 to 1``; ``null`` is left out.
+    """Describe the values of a type, such as ``a number from over 0 to 1``; ``null`` is omitted.
 
     Args:
         kind: Type of a field, by ``msgspec.inspect.type_info``.
@@ -47,5 +47,5 @@ def _number(kind: inspect.IntType | inspect.FloatType) -> str:
 
 
 def _bound(value: float) -> str:
-    """A bound as people write it: thousands apart, no exponent."""
+    """Format a bound with thousands separators and without an exponent."""
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,}"

@@ -1,7 +1,7 @@
-"""Files that are read under a limit, and files that are written: never over another by accident, whole or not at all.
+"""Read files up to a size limit; write files atomically, and never over others by accident.
 
-Written files can be read by their owner and group (mode 0640). A file that is there already is refused in one line that
-names ``--overwrite``; nothing follows a symbolic link that stands where a file is to be written.
+Written files are readable by their owner and group (mode 0640). An existing file is refused in one line that names
+``--overwrite``; symbolic links at the output path are not followed.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from lpnet_rt.errors import LpnetError, SinkError, reason
 __all__ = ["FILE_MODE", "create_file", "read_limited", "read_own", "refuse_existing", "replace_file", "write_whole"]
 
 FILE_MODE = 0o640
-# What a system lacks of these it does without.
+# 0 on systems that lack the flag.
 _NOFOLLOW, _NONBLOCK, _CLOEXEC = (getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"))
 
 
 def read_limited(path: Path, limit_bytes: int, what: str, error: type[LpnetError]) -> bytes:
-    """Read a regular file that is not larger than expected.
+    """Read a regular file up to a size limit.
 
     Args:
-        path: File to read; a device, a pipe or a folder is refused and never waited for.
-        limit_bytes: Largest size that is read.
-        what: What the file is, for the message ("model card").
-        error: What is raised.
+        path: File to read; devices, pipes and folders are refused without waiting.
+        limit_bytes: Maximum size.
+        what: Kind of file, for the message ("model card").
+        error: Type of the error to raise.
 
     Raises:
-        LpnetError: ``error``: it is missing, no regular file, too large or cannot be read.
+        LpnetError: ``error``: it is missing, not a regular file, too large or cannot be read.
     """
     try:
         number = os.open(path, os.O_RDONLY | _NONBLOCK | _CLOEXEC)
@@ -44,7 +44,7 @@ def read_limited(path: Path, limit_bytes: int, what: str, error: type[LpnetError
             status = os.fstat(number)
             if not stat.S_ISREG(status.st_mode):
                 raise error(f"{path}: expected a {what}, found a device, a pipe or a folder; name a file")
-            # One byte more than allowed tells a file that grows while it is read.
+            # One byte over the limit detects a file that grows while it is read.
             content = file.read(limit_bytes + 1) if status.st_size <= limit_bytes else None
     except OSError as failure:
         raise error(f"{path}: expected a {what}, found: {reason(failure)}") from failure
@@ -54,7 +54,7 @@ def read_limited(path: Path, limit_bytes: int, what: str, error: type[LpnetError
 
 
 def refuse_existing(path: Path, what: str, overwrite: bool) -> None:
-    """Refuse a path where something stands already, unless it may be overwritten.
+    """Refuse a path that exists already, unless it may be overwritten.
 
     Args:
         path: File to be written.
@@ -76,14 +76,14 @@ def refuse_existing(path: Path, what: str, overwrite: bool) -> None:
 
 
 def create_file(path: Path, what: str, overwrite: bool) -> int:
-    """Open a file for writing from its start, for this process alone.
+    """Open a file for writing from its start, exclusively for this process.
 
-    A file that was there keeps its content until it is truncated by the caller (``os.ftruncate``).
+    An existing file keeps its content until the caller truncates it (``os.ftruncate``).
 
     Args:
         path: File to write.
         what: The flag or output that names it, for the message.
-        overwrite: Whether one that exists is taken.
+        overwrite: Whether an existing file may be used.
 
     Returns:
         File descriptor, which the caller closes; it holds a lock, so that a second run cannot write the same file.
@@ -103,7 +103,7 @@ def create_file(path: Path, what: str, overwrite: bool) -> int:
         ) from error
     mode = stat.S_IMODE(os.fstat(number).st_mode)
     if mode & ~FILE_MODE and hasattr(os, "fchmod"):
-        os.fchmod(number, mode & FILE_MODE)  # one that was there may be open to everybody
+        os.fchmod(number, mode & FILE_MODE)  # an existing file may be open to everybody
     if fcntl is None:
         return number
     try:
@@ -112,18 +112,18 @@ def create_file(path: Path, what: str, overwrite: bool) -> int:
         os.close(number)
         raise SinkError(f"{what} {path}: another process is writing this file; give another name") from error
     except OSError:
-        pass  # a file system without locks: the exclusive creation above is what protects there
+        pass  # a file system without locks relies on the exclusive creation above
     return number
 
 
 def write_whole(path: Path, content: bytes, what: str, *, overwrite: bool = True) -> None:
-    """Write a file so that it is there whole or not at all.
+    """Write a file atomically.
 
     Args:
-        path: File to write; the folder exists.
-        content: All of it.
+        path: File to write; its folder must exist.
+        content: The whole content.
         what: The flag or output that names it, for the message.
-        overwrite: Whether a file that exists is replaced.
+        overwrite: Whether to replace an existing file.
 
     Raises:
         SinkError: It exists or cannot be written.
@@ -136,12 +136,12 @@ def write_whole(path: Path, content: bytes, what: str, *, overwrite: bool = True
 
 
 def replace_file(path: Path, content: bytes, mode: int = FILE_MODE) -> None:
-    """Write a file beside another and move it there: whoever reads sees the old or the new one, whole.
+    """Write a temporary file and rename it: readers see either the old or the new content.
 
     Args:
-        path: File to write; what stands there is replaced, a link itself and not what it points to.
-        content: All of it.
-        mode: Who may read and write it.
+        path: File to write or replace; a link itself is replaced, not its target.
+        content: The whole content.
+        mode: Permissions of the file.
 
     Raises:
         OSError: It cannot be written; nothing is left behind.
@@ -160,14 +160,14 @@ def replace_file(path: Path, content: bytes, mode: int = FILE_MODE) -> None:
 
 
 def read_own(path: Path, limit_bytes: int) -> bytes:
-    """Read a file that this user has written; no link is followed, and no pipe or device is waited for.
+    """Read a file that belongs to this user; links, pipes and devices are refused without waiting.
 
     Args:
         path: File to read.
-        limit_bytes: Largest size that is read.
+        limit_bytes: Maximum size.
 
     Raises:
-        OSError: It is missing, no regular file, too large or of another user, or cannot be read.
+        OSError: It is missing, not a regular file, too large or of another user, or cannot be read.
     """
     number = os.open(path, os.O_RDONLY | _NOFOLLOW | _NONBLOCK | _CLOEXEC)
     with os.fdopen(number, "rb") as file:

@@ -1,7 +1,7 @@
-"""Frame: what a source delivers.
+"""Frame: one frame of a source.
 
-Coordinates: x to the right, y down, the centre of the first pixel is (0, 0). Sizes are ``_hw`` inside; OpenCV's
-``_wh`` order appears only at its door.
+Coordinates: x to the right, y down, the centre of the first pixel is (0, 0). Sizes are ``_hw``; OpenCV's ``_wh`` order
+is used only in calls to it.
 """
 
 from __future__ import annotations
@@ -21,25 +21,24 @@ GreyImage = NDArray[np.uint8] | NDArray[np.uint16]
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame of a source, never changed by any stage.
+    """One frame of a source; no stage modifies it.
 
     Attributes:
         image: (H, W) uint8 or uint16, grey, raw counts, marked read-only.
         index: Position in the source, from 0; dropped frames leave gaps.
-        source: Name of the source as it stands in message topics.
-        pts_s: Time in the stream, seconds, or None where the source has no clock of its own; it starts again with
-            every reconnection.
+        source: Name of the source in message topics.
+        pts_s: Time in the stream, seconds, or None if the source has no clock; restarts with every reconnection.
         t_capture_us: Wall clock (Unix time, microseconds) at which the frame was captured or read; see ``clock``.
         t_read_ns: Monotonic clock (nanoseconds) at which the frame became available; latency counts from here.
         bit_depth: Significant bits of a count: 8, 10, 12, 14 or 16.
-        dropped: Frames that were dropped so far: by the source, and because the detector was behind.
-        late: The second part of ``dropped``.
+        dropped: Frames dropped so far, by the source and because the detector was behind.
+        late: Part of ``dropped``: frames dropped because the detector was behind.
         file: Name of the file, without its folder, for sources that read one file per frame, else None.
-        damage: None, or what is damaged in the picture, in one line; it is delivered, and must not pass as good.
-        epoch: How often the size, the type or the bit depth of the pictures has changed since the source began.
-        reconnects: How often the source was connected again before this frame; what moved meanwhile was not seen.
-        clock: Whose clock ``t_capture_us`` is: the sender's, which an RTSP or RTP stream may report (RTCP), or that
-            of this machine when the frame arrived. It may change from frame to frame.
+        damage: Damage of the picture in one line, or None. A damaged frame is delivered, but not judged.
+        epoch: Number of changes of the size, the type or the bit depth of the pictures so far.
+        reconnects: Number of reconnections before this frame; nothing was seen in between.
+        clock: Clock of ``t_capture_us``: the sender's, which an RTSP or RTP stream may report (RTCP), or this
+            machine's at arrival. It may change from frame to frame.
     """
 
     image: GreyImage
@@ -76,7 +75,7 @@ class Frame:
 
 
 def to_grey(image: NDArray[np.uint8] | NDArray[np.uint16]) -> GreyImage:
-    """Return a grey image at the depth it came in.
+    """Convert an image to grey at its own depth.
 
     Args:
         image: (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA; uint8 or uint16.

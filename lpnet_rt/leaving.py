@@ -1,4 +1,4 @@
-"""How the process ends."""
+"""The end of the process."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ __all__ = ["leave"]
 
 
 def leave(code: int) -> int:
-    """Return the exit code, or end the process with it where a thread was left behind in a native call.
+    """Return the exit code, or end the process with it if a thread is stuck in a native call.
 
-    Python ends by taking modules apart; a thread that returns from a library into that aborts the process.
+    Python tears down modules at exit; a thread that returns from a library at that time aborts the process.
     """
     if any(thread.name.startswith("lpnet-") for thread in threading.enumerate()):
         for stream in (sys.stdout, sys.stderr):

@@ -1,4 +1,4 @@
-"""Subscribe to a publisher and print what arrives, gaps, new starts and ends included."""
+"""Subscribe to a publisher and print its messages, including gaps, restarts and ends."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PLURALS = {"frame": "frames", "event": "events", "status": "statuses"}
 
 __all__ = ["line_of", "listen", "note_of"]
 
-_DETECTIONS_A_LINE = 4
+_DETECTIONS_PER_LINE = 4
 
 
 def listen(
@@ -36,21 +36,20 @@ def listen(
     as_json: bool = False,
     out: TextIO | None = None,
 ) -> int:
-    """Print what a publisher sends until ``count`` frames came, nothing comes for ``timeout_s``, or Ctrl-C.
+    """Print a publisher's messages until ``count`` frames came, nothing came for ``timeout_s``, or Ctrl-C.
 
     Args:
         endpoint: ZeroMQ endpoint to connect to; the publisher may start later.
-        count: Stop after this many frames; None goes on.
-        timeout_s: Stop when nothing came for this long, seconds; None waits.
-        as_json: Print the JSON objects, one per line, with all but ASCII escaped; what else is to be said goes to
-            stderr.
-        out: Where to print; None is standard output.
+        count: Stop after this many frames; None: no limit.
+        timeout_s: Stop when nothing came for this long, seconds; None: no limit.
+        as_json: Print the JSON objects, one per line, with non-ASCII characters escaped; notes go to stderr.
+        out: Output stream; None is standard output.
 
     Returns:
         Exit code: 0.
 
     Raises:
-        SourceError: Nothing came at all before ``timeout_s``.
+        SourceError: Nothing came within ``timeout_s``.
         SettingsError: The endpoint is malformed, or ``count`` or ``timeout_s`` is not positive.
     """
     if count is not None and count < 1:
@@ -80,7 +79,7 @@ def _subscriber(endpoint: str, timeout_s: float | None) -> Subscriber:
 
 
 def line_of(message: Message) -> str:
-    """One line for people."""
+    """Return a message as one line of text."""
     if isinstance(message, StatusMessage):
         text = (
             f"status: {message.frames} frames, {message.fps:.1f} fps, {message.detections} detections, "
@@ -88,8 +87,8 @@ def line_of(message: Message) -> str:
         )
         text += "" if message.state == "live" else f", {message.state}"
     elif isinstance(message, EventMessage):
-        place = f"({message.last.x:.1f}, {message.last.y:.1f})"
-        text = f"track {message.track} {message.event} at {place}, probability {message.probability:.2f}"
+        position = f"({message.last.x:.1f}, {message.last.y:.1f})"
+        text = f"track {message.track} {message.event} at {position}, probability {message.probability:.2f}"
         text += (
             "" if message.event == "started" else f", {message.duration_s:.1f} s, best score {message.best_score:.2f}"
         )
@@ -109,14 +108,14 @@ def _frame_text(message: FrameMessage) -> str:
     parts = [f"frame {message.frame}"]
     parts += [] if message.pts_s is None else [f"{message.pts_s:.3f} s"]
     parts += [f"{message.latency_ms.total:.1f} ms", f"{len(found)} detection{'' if len(found) == 1 else 's'}"]
-    parts += [f"({d.cx:.1f}, {d.cy:.1f}) {d.score:.2f}" for d in found[:_DETECTIONS_A_LINE]]
-    parts += [f"and {len(found) - _DETECTIONS_A_LINE} more"] if len(found) > _DETECTIONS_A_LINE else []
+    parts += [f"({d.cx:.1f}, {d.cy:.1f}) {d.score:.2f}" for d in found[:_DETECTIONS_PER_LINE]]
+    parts += [f"and {len(found) - _DETECTIONS_PER_LINE} more"] if len(found) > _DETECTIONS_PER_LINE else []
     parts += [f"dropped {message.dropped}"] if message.dropped else []
     return "  ".join(parts)
 
 
 def note_of(event: Event) -> str | None:
-    """One line for people on what is no message; None for a message."""
+    """Return a subscriber's event as one line of text; None for a message."""
     match event:
         case Joined(source, seq):
             note = f"{source}: joined at seq {seq}; what came before was not heard"
@@ -139,7 +138,7 @@ def note_of(event: Event) -> str | None:
 
 
 def _print_all(subscriber: Subscriber, count: int | None, json_lines: TextIO | None, notes: TextIO) -> bool:
-    """Print until the count or the silence is reached; True if anything came."""
+    """Print until ``count`` or the timeout is reached; return whether anything came."""
     frames, heard = 0, False
     for event in subscriber:
         note = note_of(event)
@@ -163,9 +162,9 @@ def _print_all(subscriber: Subscriber, count: int | None, json_lines: TextIO | N
 
 
 def _ascii_json(payload: bytes) -> str:
-    """Write a JSON object again in ASCII: what could act on a terminal, or end the line, is escaped."""
+    """Rewrite a JSON object in ASCII, with control characters and line ends escaped."""
     try:
         text = json.dumps(json.loads(payload), allow_nan=False, separators=(",", ":"))
-    except (ValueError, RecursionError) as error:  # fields that are not of the schema may hold anything
+    except (ValueError, RecursionError) as error:  # unknown fields may contain anything
         raise MessageError(f"message: expected numbers that can be written again, found others: {error}") from error
     return text.replace("\x7f", "\\u007f")

@@ -1,10 +1,10 @@
-"""The wire schema: what is published on ZeroMQ and written to JSON Lines; encode and decode.
+"""The wire schema of ZeroMQ messages and JSON Lines; encode and decode.
 
-A message is two parts: a topic (``lpnet.v1.det.<source>.``) and one JSON object. The kinds are a frame with its
-detections and tracks, the start, the confirmation and the end of a track, the status of the stream once a second and
-at every change of its state, a welcome to whoever subscribes, and the end of the stream. A line of ``--jsonl`` is the
-object of a frame.
-docs/messages.schema.json is made from the types below. Numbers are finite and integers fit a JavaScript number.
+A message has two parts: a topic (``lpnet.v1.det.<source>.``) and one JSON object. The kinds are: a frame with its
+detections and tracks; the start, confirmation and end of a track; the status of the stream, once per second and at
+every change of its state; a welcome to new subscribers; and the end of the stream. A line of ``--jsonl`` is the object
+of a frame. docs/messages.schema.json is generated from the types below. Numbers are finite, and integers fit a
+JavaScript number.
 """
 
 from __future__ import annotations
@@ -68,13 +68,13 @@ class TrackMessage(Struct, frozen=True, kw_only=True):
     """The track that a detection belongs to.
 
     Attributes:
-        id: Number of the track; it never comes back within a session.
+        id: Number of the track; never reused within a session.
         state: ``tentative``, ``confirmed`` or ``coasting``.
-        age: Frames since the track's first detection, that one included.
-        hits: Frames of these with a detection.
-        probability: That the track is a target's, 0..1.
-        vx: Speed to the right against the background, pixels per second.
-        vy: Speed down, likewise.
+        age: Frames since the track's first detection, inclusive.
+        hits: Number of these frames with a detection.
+        probability: Probability that the track is a target, 0..1.
+        vx: Velocity to the right relative to the background, pixels per second.
+        vy: Velocity downwards, likewise.
     """
 
     id: Count
@@ -87,11 +87,11 @@ class TrackMessage(Struct, frozen=True, kw_only=True):
 
 
 class PlacedTrackMessage(TrackMessage, frozen=True, kw_only=True):
-    """A track without a detection of its own in this frame.
+    """A track without a detection in this frame.
 
     Attributes:
-        x: Where it is, or is predicted to be, pixels of the frame.
-        y: Likewise, down.
+        x: Position or predicted position, to the right, pixels of the frame.
+        y: Likewise, downwards.
     """
 
     x: float
@@ -99,12 +99,12 @@ class PlacedTrackMessage(TrackMessage, frozen=True, kw_only=True):
 
 
 class CameraMotionMessage(Struct, frozen=True, kw_only=True):
-    """How far the background moved since the frame before.
+    """Motion of the background since the previous frame.
 
     Attributes:
         dx: Pixels to the right.
         dy: Pixels down.
-        confidence: Share of the background that agrees, 0..1; 0 where nothing could be told.
+        confidence: Share of the background that agrees, 0..1; 0 if the motion is unknown.
     """
 
     dx: float
@@ -151,25 +151,25 @@ class FrameMessage(Struct, frozen=True, kw_only=True):
 
     Attributes:
         v: Version of the schema.
-        session: Changes at every start of the publisher.
-        seq: Counts the frames published in this session, from 0, without gaps.
+        session: Random identifier, new at every start of the publisher.
+        seq: Number of the frame in this session, from 0, without gaps.
         source: Name of the source.
-        frame: Index of the frame in its source, from 0; frames that were dropped leave gaps.
-        width: Pixels.
-        height: Pixels.
+        frame: Index of the frame in its source, from 0; dropped frames leave gaps.
+        width: Width of the frame, pixels.
+        height: Height of the frame, pixels.
         t_capture_us: Unix time of capture, microseconds.
-        pts_s: Time in the stream, seconds, or null where the source has no clock of its own.
+        pts_s: Time in the stream, seconds, or null if the source has no clock.
         t_publish_us: Unix time of publication, microseconds.
-        latency_ms: Where the time went.
-        dropped: Frames that were dropped so far: by the source, or because the detector was behind.
+        latency_ms: Time spent in each stage.
+        dropped: Frames dropped so far, by the source or because the detector was behind.
         model: Name of the model.
         detections: Strongest score first.
-        error: Null, or one line that says why this frame could not be judged; it then has no detections.
-        file: Name of the image file that the frame came from, or null where a source is no set of images.
-        clock: Whose clock ``t_capture_us`` is: ``sender`` where the stream reports it, else ``arrival``.
-        epoch: How often the size or the depth of the source's pictures has changed.
+        error: Why this frame failed, in one line; it then has no detections. Else null.
+        file: Name of the frame's image file, or null if the source is not a set of images.
+        clock: Clock of ``t_capture_us``: ``sender`` if the stream reports it, else ``arrival``.
+        epoch: Number of changes of the size or depth of the source's pictures.
         tracks: Tracks without a detection in this frame that are, or have been, confirmed.
-        camera_motion: Null where nothing is tracked.
+        camera_motion: Motion of the background, or null without tracking.
     """
 
     v: Literal[1] = VERSION
@@ -195,7 +195,7 @@ class FrameMessage(Struct, frozen=True, kw_only=True):
 
 
 class StatusMessage(Struct, frozen=True, kw_only=True):
-    """How the stream is doing, once a second and at every change of its state.
+    """Status of the stream, once per second and at every change of its state.
 
     Attributes:
         v: Version of the schema.
@@ -204,23 +204,23 @@ class StatusMessage(Struct, frozen=True, kw_only=True):
         source: Name of the source.
         seq: Last ``seq`` published, or null before the first frame.
         frames: Frames published so far.
-        dropped: Frames that were dropped so far; the sum of the next two.
+        dropped: Frames dropped so far, by the source or because the detector was behind.
         failed: Frames published with an ``error`` so far.
-        fps: Frames a second since the last status.
+        fps: Frames per second since the last status.
         detections: Detections published so far.
         uptime_s: Seconds since the publisher started.
         model: Name of the model.
-        engine: What runs the model.
+        engine: Name and precision of the engine.
         t_publish_us: Unix time of publication, microseconds.
-        status_seq: Counts the status messages of this session, from 0, without gaps.
+        status_seq: Number of the status message in this session, from 0, without gaps.
         state: ``connecting``, ``live``, ``calibrating``, ``frozen``, ``lost`` or ``ended``.
-        state_reason: Why, in one line, or null.
-        state_since_us: Unix time at which the state began, microseconds, or null for a source that has no states.
-        reconnects: How often the source delivered again after it was lost.
-        epoch: How often the size or the depth of its pictures has changed.
+        state_reason: Reason in one line, or null.
+        state_since_us: Unix time at which the state began, microseconds, or null for a source without states.
+        reconnects: Number of times the source delivered again after it was lost.
+        epoch: Number of changes of the size or depth of its pictures.
         left_out: Frames that the source could not decode so far.
-        late: Frames that were dropped so far because the detector was behind.
-        corrupt_packets: Packets of the source that were lost or damaged on the way so far.
+        late: Frames dropped so far because the detector was behind.
+        corrupt_packets: Packets of the source lost or damaged in transit so far.
     """
 
     v: Literal[1] = VERSION
@@ -249,7 +249,7 @@ class StatusMessage(Struct, frozen=True, kw_only=True):
 
 
 class WelcomeMessage(Struct, frozen=True, kw_only=True):
-    """Where the stream stands, published when somebody subscribes to its welcome; earlier subscribers get it, too.
+    """Current state of the stream, published for each new subscriber; earlier subscribers receive it, too.
 
     Attributes:
         v: Version of the schema.
@@ -261,7 +261,7 @@ class WelcomeMessage(Struct, frozen=True, kw_only=True):
         state: As in the status.
         state_reason: As in the status.
         model: Name of the model.
-        engine: What runs the model.
+        engine: Name and precision of the engine.
         software: Name and version of the publishing program.
         t_publish_us: Unix time of publication, microseconds.
     """
@@ -281,7 +281,7 @@ class WelcomeMessage(Struct, frozen=True, kw_only=True):
 
 
 class EndMessage(Struct, frozen=True, kw_only=True):
-    """Nothing follows in this session.
+    """End of the session; no message follows.
 
     Attributes:
         v: Version of the schema.
@@ -305,7 +305,7 @@ class EndMessage(Struct, frozen=True, kw_only=True):
 
 
 class PointMessage(Struct, frozen=True, kw_only=True):
-    """A place in pixels of the frame."""
+    """A position in pixels of the frame."""
 
     x: float
     y: float
@@ -319,18 +319,18 @@ class EventMessage(Struct, frozen=True, kw_only=True):
         kind: ``event``.
         session: As in the frames.
         source: Name of the source.
-        event_seq: Counts the events published in this session, from 0, without gaps.
-        event: What happened.
+        event_seq: Number of the event in this session, from 0, without gaps.
+        event: ``started``, ``confirmed`` or ``ended``.
         track: Number of the track.
         confirmed: Whether it has ever been confirmed.
-        seq: Number of the frame that it happened in.
+        seq: Number of the frame of the event.
         t_capture_us: Unix time at which that frame was captured, microseconds.
-        first: Where the track was detected first.
-        last: Where it was detected last.
-        duration_s: From its first detection to its last, seconds.
+        first: Position of its first detection.
+        last: Position of its last detection.
+        duration_s: Time from its first to its last detection, seconds.
         best_score: Highest score of its detections.
-        probability: That it is a target's, 0..1.
-        chip: The 64x64 pixels around a track that is confirmed now, as PNG in base64; else null.
+        probability: Probability that it is a target, 0..1.
+        chip: 64x64 pixels around a track at its confirmation, as PNG in base64; else null.
         t_publish_us: Unix time of publication, microseconds.
     """
 
@@ -357,7 +357,7 @@ Message = FrameMessage | EventMessage | StatusMessage | WelcomeMessage | EndMess
 
 
 class _Header(Struct, frozen=True):
-    """Enough of a message to know what it is; a frame has no ``kind``."""
+    """Fields that identify the kind of a message; a frame has no ``kind``."""
 
     v: int
     kind: str = "frame"
@@ -380,12 +380,12 @@ _TOPIC_WORDS = {"frame": "det", "event": "event", "status": "status", "welcome":
 
 
 class FrameStamper:
-    """Gives the frames of one session their numbers; every output that asks for the same report gets the same message.
+    """Numbers the frames of one session; all outputs get the same message for the same report.
 
-    Thread-safe. Outputs lag behind each other, so the messages of reports that are still in use are kept.
+    Thread-safe. Outputs may lag, so messages are kept while their reports are in use.
 
     Attributes:
-        session: Random name of this session.
+        session: Random identifier of this session.
         model: Name of the model.
     """
 
@@ -403,32 +403,32 @@ class FrameStamper:
         return self._next_seq - 1 if self._next_seq else None
 
     def number(self, report: Report) -> Report:
-        """Give a report its number now, whichever output asks for its message first; return the report."""
+        """Number a report before any output requests its message; return the report."""
         self.stamp(report)
         return report
 
     def stamp(self, report: Report) -> FrameMessage:
-        """Return the message of a report: a new one, or the one that it was given before."""
+        """Return the message of a report; repeated calls return the same message."""
         with self._lock:
             message = self._messages.get(id(report))
             if message is None:
                 message = frame_message(report, self.session, self._next_seq, self.model, self._clock.unix_us())
                 self._next_seq += 1
                 self._messages[id(report)] = message
-                # Once the last output has let the report go, its number in memory may be another report's.
+                # After the report is freed, its id may be reused.
                 weakref.finalize(report, self._messages.pop, id(report), None)
             return message
 
 
 def frame_message(report: Report, session: str, seq: int, model: str, now_us: int) -> FrameMessage:
-    """Write a report in the wire schema: pixels and milliseconds to 3 decimals, scores to 4.
+    """Convert a report to the wire schema: pixels and milliseconds to 3 decimals, scores to 4.
 
-    A number that is not finite, or an integer that does not fit a JavaScript number, makes the frame a failed one:
-    ``error`` says which, and there are no detections.
+    A number that is not finite, or an integer that does not fit a JavaScript number, makes the frame fail:
+    ``error`` names it, and there are no detections.
 
     Args:
-        report: What is known about the frame.
-        session: Name of the session.
+        report: Report of the frame.
+        session: Identifier of the session.
         seq: Number of the frame in the session.
         model: Name of the model.
         now_us: Unix time of publication, microseconds.
@@ -471,7 +471,7 @@ def encode(message: Message) -> bytes:
     """
     try:
         payload = _ENCODER.encode(message)
-        # Reading it back is the check: JSON turns NaN into null, and types are not enforced when a message is made.
+        # Check by decoding: JSON turns NaN into null, and constructors do not check types.
         read_back = _DECODERS[_kind_of(message)].decode(payload)
     except (msgspec.MsgspecError, OverflowError, UnicodeError, TypeError) as error:
         raise MessageError(f"message of kind {_kind_of(message)}: cannot be written: {error}") from error
@@ -481,14 +481,14 @@ def encode(message: Message) -> bytes:
 
 
 def decode(topic: bytes | None, payload: bytes) -> Message:
-    """Read a message; fields that are not known are ignored.
+    """Decode a message; unknown fields are ignored.
 
     Args:
         topic: First part of the ZeroMQ message, checked against the payload; None for a line of JSON Lines.
         payload: One JSON object.
 
     Raises:
-        MessageError: It is no JSON, not of this schema or of another version, or the topic belongs to another message.
+        MessageError: It is not JSON, does not match this schema or version, or the topic does not match.
     """
     try:
         header = _HEADER_DECODER.decode(payload)
@@ -505,17 +505,17 @@ def decode(topic: bytes | None, payload: bytes) -> Message:
 
 
 def topic_of(message: Message) -> bytes:
-    """Topic that a message is published under; it ends in a dot, so that no subscription matches a longer name."""
+    """Return a message's topic; it ends in a dot, so that a subscription does not match longer names."""
     return f"{TOPIC_PREFIX}{_TOPIC_WORDS[_kind_of(message)]}.{message.source}.".encode("utf-8", "replace")
 
 
 def topics(source: str) -> dict[str, bytes]:
-    """Topics of a source, by the kind of message: ``frame``, ``event``, ``status``, ``welcome`` and ``end``."""
+    """Return the topics of a source by the kind of message: ``frame``, ``event``, ``status``, ``welcome``, ``end``."""
     return {kind: f"{TOPIC_PREFIX}{word}.{source}.".encode() for kind, word in _TOPIC_WORDS.items()}
 
 
 def json_schema() -> dict[str, object]:
-    """JSON Schema (2020-12) of the messages; every field is required, since every field is always written."""
+    """Return the JSON Schema (2020-12) of the messages; all fields are required, as all are always written."""
     kinds, parts = msgspec.json.schema_components(
         (FrameMessage, EventMessage, StatusMessage, WelcomeMessage, EndMessage), ref_template="#/$defs/{name}"
     )
@@ -539,13 +539,13 @@ def _kind_of(message: Message) -> str:
 def event_messages(
     report: Report, session: str, first_seq: int, frame: FrameMessage, now_us: int
 ) -> list[EventMessage]:
-    """Write what happened to the tracks of a frame in the wire schema.
+    """Convert the track events of a frame to the wire schema.
 
     Args:
-        report: With the events of its tracks.
-        session: Name of the session.
+        report: Report with the events of its tracks.
+        session: Identifier of the session.
         first_seq: Number of the first event.
-        frame: The frame's own message.
+        frame: The frame's message.
         now_us: Unix time of publication, microseconds.
     """
     events = () if report.tracks is None else report.tracks.events
@@ -588,7 +588,7 @@ def _camera_message(camera: CameraMotion) -> CameraMotionMessage:
 def _detection_messages(
     report: Report, faults: list[str]
 ) -> tuple[tuple[DetectionMessage, ...], tuple[PlacedTrackMessage, ...]]:
-    """The detections of a frame, each with its track, and the tracks that have none."""
+    """Convert a frame's detections, each with its track, and the tracks without a detection."""
     detections = report.detections
     floats = np.column_stack((detections.centroid_xy, detections.score, detections.snr))
     if not np.isfinite(floats).all():
@@ -621,7 +621,7 @@ def _detection_messages(
 def _track_messages(
     report: Report, faults: list[str]
 ) -> tuple[list[TrackMessage | None], tuple[PlacedTrackMessage, ...]]:
-    """The track of each detection, or None, and the tracks that were confirmed and have no detection now."""
+    """Convert the track of each detection, or None, and confirmed or coasting tracks without a detection."""
     update, count = report.tracks, len(report.detections)
     if update is None:
         return [None] * count, ()

@@ -1,4 +1,4 @@
-"""Processors: how many this process may use."""
+"""The number of CPUs available to this process."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ __all__ = ["processor_count"]
 
 
 def processor_count() -> int:
-    """Return how many processors this process may use; at least 1.
+    """Return the number of CPUs available to this process; at least 1.
 
-    Linux can bind a process to some of them; macOS and Windows have no such call and count all.
+    Respects CPU affinity on Linux; macOS and Windows count all CPUs.
     """
     affinity = getattr(os, "sched_getaffinity", None)
     if affinity is not None:

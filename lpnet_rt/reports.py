@@ -1,4 +1,4 @@
-"""Report: everything that is known about one frame when it leaves the detector; what every sink is given."""
+"""Report: the detector's result for one frame, which every sink receives."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Latency", "Report"]
 class Latency:
     """Milliseconds that one frame spent in each stage.
 
-    Every frame of a batch has the batch's time in the engine; then one after the other becomes detections.
+    Every frame of a batch has the batch's time in the engine; detections are then extracted frame by frame.
 
     Attributes:
         queue_ms: Waiting between the source and the detector, and in a batch for the detections of frames before it.
@@ -41,13 +41,13 @@ class Report:
 
     Attributes:
         frame: The frame as its source delivered it.
-        detections: What was found; empty where ``error`` is set.
-        latency: Where the time went.
-        score_map: (H, W) float32 in 0..1, the network's score of every pixel; from an engine with a device of its own,
-            the scores of candidate pixels only, and 0 elsewhere.
-        error: None, or one line that says why this frame could not be judged.
-        weak: What scores under the threshold, where that was asked for: it may extend tracks and is not published.
-        tracks: What the tracker made of ``detections`` and after them ``weak``; None where nothing is tracked.
+        detections: The detections; empty if ``error`` is set.
+        latency: Time spent in each stage.
+        score_map: (H, W) float32 in 0..1, the network's score of every pixel; from an engine with its own device,
+            only the scores of candidate pixels, and 0 elsewhere.
+        error: Why this frame failed, in one line, or None.
+        weak: Detections below the threshold, if requested: they may extend tracks and are not published.
+        tracks: Tracks of ``detections`` followed by ``weak``; None without tracking.
     """
 
     frame: Frame

@@ -1,4 +1,4 @@
-"""One small frame, the same on every machine, on which every engine must agree with PyTorch in fp32."""
+"""The self-test frame: identical on every machine; on it, every engine must agree with PyTorch in fp32."""
 
 from __future__ import annotations
 

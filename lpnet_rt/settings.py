@@ -35,13 +35,13 @@ __all__ = [
 ]
 
 _SHOWN_LIMIT = 200
-_NEAR = 0.6  # of 1: how alike two keys are before one is taken for the other misspelt
+_NEAR = 0.6  # similarity from which an unknown key counts as misspelt
 _VIDEO_SUFFIXES = (".mp4", ".mkv")
 
 _Table = TypeVar("_Table", bound=Struct)
 Timeout = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 Wait = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
-# msgspec would name the choices in alphabetical order.
+# msgspec would list the choices alphabetically.
 _EngineChoice = Annotated[
     Literal["auto", EngineName], msgspec.Meta(description=f"one of auto, {', '.join(get_args(EngineName))}")
 ]
@@ -61,21 +61,21 @@ _PrecisionChoice = Annotated[
 
 
 class SourceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where frames come from.
+    """A source of frames.
 
     Attributes:
-        spec: File, folder, glob, camera index, /dev/videoN, URL or ``demo``; a run needs one. A URL may hold
+        spec: File, folder, glob, camera index, /dev/videoN, URL or ``demo``; required for a run. A URL may contain
             ``${NAME}`` for an environment variable and ``${file:PATH}`` for the first line of a file.
-        name: Name in message topics; None takes it from the spec.
-        frames: Stop after this many frames; None reads to the end (the demo scene: 600 frames).
-        realtime: Deliver a file at its own frame rate and drop what comes too late, as a camera would.
+        name: Name in message topics; None: derived from the spec.
+        frames: Stop after this many frames; None: no limit (demo scene: 600 frames).
+        realtime: Deliver a file at its own frame rate and drop late frames, as a camera would.
         seed: Seed of the demo scene.
-        open_timeout_s: How long a stream or a camera may take to open or to deliver its first frame, and with
-            ``reconnect = "never"`` any later one.
-        reconnect: What to do when a stream or a camera is not there, breaks off or falls silent: ``forever`` waits for
-            it and connects again, ``never`` ends the run with an error.
-        frozen_after_s: How long a stream or a camera may deliver nothing, or the same picture again and again, before
-            it counts as lost; more than its shutter calibration takes. Three frame times are always allowed.
+        open_timeout_s: Time limit, in seconds, for a stream or a camera to open and to deliver its first frame, and
+            with ``reconnect = "never"`` any later frame.
+        reconnect: When a stream or a camera is missing, breaks off or falls silent, ``forever`` reconnects and
+            ``never`` ends the run with an error.
+        frozen_after_s: Time, in seconds, after which a stream or a camera that delivers nothing, or only the same
+            picture, counts as lost; longer than its shutter calibration. Three frame periods are always allowed.
     """
 
     spec: str = ""
@@ -88,7 +88,7 @@ class SourceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     frozen_after_s: Timeout = 2.5
 
     def __repr__(self) -> str:
-        """Leave the user and the password of a URL out."""
+        """Omit the user and the password of a URL."""
         spec = redact(self.spec)
         return f"SourceSettings(spec={spec!r}, name={self.name!r}, frames={self.frames!r}, realtime={self.realtime!r})"
 
@@ -98,14 +98,14 @@ class _OneSource(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DetectorSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How frames become detections.
+    """The detector.
 
     Attributes:
         model: Name of a packaged model or path of an exported file with its card beside it.
         engine: ``auto`` or the name of an engine; ``lpnet-rt info`` lists them.
-        precision: ``auto`` (whatever is fastest and passes), ``f32``, ``bf16``, ``f16`` or ``int8``.
-        threshold: Score over which a pixel is a detection; None takes the model card's.
-        threads: Processor threads for inference; None takes all that this process may use.
+        precision: ``auto`` (the fastest that passes the self-test), ``f32``, ``bf16``, ``f16`` or ``int8``.
+        threshold: Lowest peak score of a detection; None: the model card's.
+        threads: CPU threads for inference; None: all that this process may use.
     """
 
     model: str = "lpnet-rt"
@@ -116,14 +116,14 @@ class DetectorSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class TrackSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How detections become tracks; single images are not tracked.
+    """Tracking; single images are not tracked.
 
     Attributes:
-        enabled: Track at all.
-        false_tracks: How many false tracks may be confirmed, such as ``1/h`` or ``10/h``; None takes what is usual.
-        hovering: Targets may stand still: what never moved is not taken for clutter.
+        enabled: Whether to track.
+        false_tracks: Allowed rate of false confirmed tracks, such as ``1/h`` or ``10/h``; None: the default rate.
+        hovering: Whether targets may stand still: then static detections are not treated as clutter.
         min_state: Publish, draw and write only detections of tracks that are at least ``tentative`` or ``confirmed``.
-        state_folder: Folder for what is remembered from run to run: what never moves in each source's scene.
+        state_folder: Folder in which each source's map of static clutter is kept between runs.
     """
 
     enabled: bool = True
@@ -141,11 +141,11 @@ class PublishSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """ZeroMQ publishing.
 
     Attributes:
-        enabled: Publish at all.
+        enabled: Whether to publish.
         endpoint: ZeroMQ endpoint to bind.
         wait_subscriber_s: Wait up to this long for the first subscriber before the first frame.
-        high_water: Messages kept for a slow subscriber; while that many wait, new ones are dropped for it only. None
-            keeps two seconds of what live sources send, and 1,000 messages where a file is among the sources.
+        high_water: Messages queued for a slow subscriber; when the queue is full, new ones are dropped for it only.
+            None: two seconds' worth for live sources, 1,000 messages if any source is a file.
     """
 
     enabled: bool = True
@@ -155,17 +155,17 @@ class PublishSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class OutputSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What is shown and written.
+    """Window and output files.
 
     Attributes:
         show: Open a window with the overlay.
         save: Video file (.mp4 or .mkv) for the overlay, or, with ``/`` at the end, a folder for one picture per frame.
-        segment: Begin a new video file after this time, such as ``5m`` or ``1h``, with the time (UTC) in its name.
-        keep_age: Delete segments that are older, such as ``7d``; needs ``segment``.
-        keep_size: Delete the oldest segments where all together are larger, such as ``20GB``; needs ``segment``.
+        segment: Start a new video file after this time, such as ``5m`` or ``1h``, with the time (UTC) in its name.
+        keep_age: Delete segments older than this, such as ``7d``; requires ``segment``.
+        keep_size: Delete the oldest segments when their total exceeds this, such as ``20GB``; requires ``segment``.
         jsonl: File for one JSON object per frame; ``-`` is standard output.
         masks: Folder for one 0/255 PNG per frame (sources of single images only).
-        overwrite: Replace files that exist; else they are refused.
+        overwrite: Replace existing files; else they are refused.
         quiet: No progress bar and no summary.
     """
 
@@ -184,7 +184,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole tree.
 
     Attributes:
-        source: One table, or a list of them (``[[source]]``) where a run has several sources.
+        source: One table, or a list of them (``[[source]]``) for several sources.
         zone: Always a list (``[[zone]]``).
     """
 
@@ -197,18 +197,18 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def sources(self) -> tuple[SourceSettings, ...]:
-        """Every source, however it was written."""
+        """All sources, from one table or a list."""
         return self.source if isinstance(self.source, tuple) else (self.source,)
 
 
 def load_settings(path: str | None, flags: Mapping[str, object]) -> Settings:
-    """Build the tree from a TOML file, if one is named, and flags.
+    """Build the tree from an optional TOML file and flags.
 
     Args:
         path: TOML file with the tables ``source`` (or several, ``[[source]]``), ``detector``, ``track``, ``publish``
             and ``output``, and any number of ``[[zone]]``.
-        flags: Dotted keys (``"detector.threshold"``) to values; None means that the flag was not given. ``source.spec``
-            and ``source.name`` may be lists, one value per source; every other flag is for all sources.
+        flags: Dotted keys (``"detector.threshold"``) to values; None: the flag was not given. ``source.spec`` and
+            ``source.name`` may be lists, one value per source; other flags apply to all sources.
 
     Raises:
         SettingsError: The file cannot be read, a key is unknown or a value is out of range.
@@ -240,7 +240,7 @@ def _zones(tables: object, origin: str) -> tuple[ZoneSettings, ...]:
 
 
 def _sources(tables: object, flags: Mapping[str, object], origin: str) -> tuple[SourceSettings, ...]:
-    """The sources of the file with the flags laid over them; ``--source`` given several times replaces a list."""
+    """Merge flags into the file's sources; several ``--source`` flags replace the file's list."""
     specs, names = (_listed(flags.get(key)) for key in ("source.spec", "source.name"))
     given: list[object] = list(tables) if isinstance(tables, list) else [tables]
     if len(specs) > 1 or (specs and len(given) > 1):
@@ -262,7 +262,7 @@ def _listed(value: object) -> list[object]:
 
 
 def _trimmed(source: SourceSettings) -> SourceSettings:
-    """Take blanks off a URL; names of files may begin and end in one."""
+    """Strip whitespace from a URL; file names may contain it."""
     spec = source.spec.strip()
     return msgspec.structs.replace(source, spec=spec) if "://" in spec else source
 
@@ -271,7 +271,7 @@ def require_source(settings: Settings) -> None:
     """Refuse to run without a source.
 
     Raises:
-        SettingsError: None is named.
+        SettingsError: There is none.
     """
     if not all(source.spec.strip() for source in settings.sources):
         raise SettingsError(
@@ -281,7 +281,7 @@ def require_source(settings: Settings) -> None:
 
 
 def _refuse_values(settings: Settings, origin: str, given: Mapping[str, object]) -> None:
-    """Refuse what no type says: files that no video can be written to."""
+    """Refuse invalid combinations and file names that types cannot express."""
     save = settings.output.save
     output = settings.output
     if output.segment is None and (output.keep_age or output.keep_size):
@@ -289,30 +289,30 @@ def _refuse_values(settings: Settings, origin: str, given: Mapping[str, object])
     if output.segment is not None and (save is None or save.endswith("/")):
         raise SettingsError(f"{origin}: output.segment: expected a video to divide, found none; give --save FILE.mkv")
     if save is not None and not save.endswith("/") and Path(save).suffix.lower() not in _VIDEO_SUFFIXES:
-        place = "flags" if "output.save" in given else origin
+        where = "flags" if "output.save" in given else origin
         raise SettingsError(
-            f"{place}: output.save: expected a file that ends in .mp4 or .mkv, or a folder that ends in /, "
+            f"{where}: output.save: expected a file that ends in .mp4 or .mkv, or a folder that ends in /, "
             f"found {_shown(save)}"
         )
 
 
 def seconds_of(duration: str) -> float:
-    """Seconds of a duration such as ``90s``, ``5m``, ``1h`` or ``7d``."""
+    """Return the seconds of a duration such as ``90s``, ``5m``, ``1h`` or ``7d``."""
     return int(duration[:-1]) * {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}[duration[-1]]
 
 
 def per_hour(rate: str) -> float:
-    """Events an hour of a rate such as ``10/h``."""
+    """Return the events per hour of a rate such as ``10/h``."""
     return float(rate.removesuffix("/h"))
 
 
 def bytes_of(size: str) -> int:
-    """Bytes of a size such as ``500MB``, ``20GB`` or ``1TB``, in powers of 1000."""
+    """Return the bytes of a size such as ``500MB``, ``20GB`` or ``1TB``, in powers of 1000."""
     return int(size[:-2]) * {"MB": 10**6, "GB": 10**9, "TB": 10**12}[size[-2:]]
 
 
 def merge(kind: type[_Table], tree: Mapping[str, object], flags: Mapping[str, object], origin: str) -> _Table:
-    """Lay dotted ``flags`` over a ``tree`` and validate the result as ``kind``.
+    """Merge dotted ``flags`` into a ``tree`` and validate the result as ``kind``.
 
     Raises:
         SettingsError: A key is unknown (the nearest known one is named) or a value is out of range.
@@ -334,9 +334,9 @@ def merge(kind: type[_Table], tree: Mapping[str, object], flags: Mapping[str, ob
 def _where(
     kind: type[Struct], failure: str, whole: Mapping[str, object], flags: Mapping[str, object], origin: str
 ) -> str:
-    """Turn msgspec's reason (``... - at `$.detector.threshold```) into our one line."""
+    """Turn msgspec's reason (``... - at `$.detector.threshold```) into one line."""
     path = failure.partition(" - at `$")[2].rstrip("`").removeprefix(".")
-    key = re.sub(r"\[\d+\]$", "", path)  # of a list of values, the whole list is named
+    key = re.sub(r"\[\d+\]$", "", path)  # name the whole list, not an item
     value: object = whole
     info = msgspec.inspect.type_info(kind)
     for part in re.findall(r"\w+", key):
@@ -347,12 +347,12 @@ def _where(
         if isinstance(info, msgspec.inspect.StructType):
             info = next(field.type for field in info.fields if field.encode_name == part)
     if key.partition("[")[0] in flags:
-        origin = "flags"  # which win: the file's own value may be in order
+        origin = "flags"  # flags override the file, whose value may be valid
     return f"{origin}: {key or 'settings'}: expected {describe(info)}, found {_shown(value)}"
 
 
 def _shown(value: object) -> str:
-    """A value for a message: short, and without passwords."""
+    """Return a value for a message, shortened and without passwords."""
     return redact(repr(value))[:_SHOWN_LIMIT]
 
 

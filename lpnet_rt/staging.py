@@ -1,4 +1,4 @@
-"""Files that belong together take their place together, and only when all has gone well."""
+"""Write files that belong together: all are moved into place, and only after success."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path], what: str) ->
         what: The flag that names the outputs, for the message.
 
     Raises:
-        SinkError: One of them is both.
+        SinkError: A file is both.
     """
     read = {path.resolve() for path in inputs}
     for path in outputs:
@@ -32,7 +32,7 @@ def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path], what: str) ->
 
 
 def refuse_outputs(out: Path, suffixes: Iterable[str], overwrite: bool) -> None:
-    """Refuse, before any work is done, what would replace a file.
+    """Refuse outputs that would replace a file, before any work is done.
 
     Args:
         out: File to be written, whose stem all files share.
@@ -40,7 +40,7 @@ def refuse_outputs(out: Path, suffixes: Iterable[str], overwrite: bool) -> None:
         overwrite: Whether regular files may be replaced.
 
     Raises:
-        SinkError: One of them exists, or is no regular file.
+        SinkError: One of them exists, or is not a regular file.
     """
     for suffix in suffixes:
         refuse_existing(out.with_suffix(suffix), "--out", overwrite)
@@ -48,20 +48,20 @@ def refuse_outputs(out: Path, suffixes: Iterable[str], overwrite: bool) -> None:
 
 @contextlib.contextmanager
 def staged(out: Path, suffixes: tuple[str, ...], overwrite: bool) -> Iterator[dict[str, Path]]:
-    """Names to write to, in a folder of their own; when the block ends without an error, the files are moved.
+    """Yield paths in a temporary folder; when the block ends without an error, the files are moved.
 
-    What a killed process left behind has another name and is in nobody's way.
+    Temporary folders of killed processes have other names and do no harm.
 
     Args:
         out: File to be written, whose stem all files share.
         suffixes: Endings of the files that will be written; the last one is moved last.
-        overwrite: Whether files that exist are replaced.
+        overwrite: Whether to replace existing files.
 
     Yields:
         Suffix to the path to write to.
 
     Raises:
-        SinkError: A file exists, or the folder cannot be written; known before the block begins.
+        SinkError: A file exists, or the folder cannot be written; raised before the block begins.
     """
     refuse_outputs(out, suffixes, overwrite)
     try:
@@ -81,19 +81,19 @@ def staged(out: Path, suffixes: tuple[str, ...], overwrite: bool) -> Iterator[di
 
 
 def _move(partial: dict[str, Path], out: Path) -> None:
-    """Move all files, or none where nothing stood before."""
+    """Move all files; on failure, remove new ones again."""
     new: list[Path] = []
     try:
         for suffix, path in partial.items():
             path.chmod(FILE_MODE)
-            place = out.with_suffix(suffix)
-            is_new = not place.exists()
-            path.replace(place)
+            target = out.with_suffix(suffix)
+            is_new = not target.exists()
+            path.replace(target)
             if is_new:
-                new.append(place)
+                new.append(target)
     except OSError:
-        for place in new:
-            place.unlink(missing_ok=True)
+        for target in new:
+            target.unlink(missing_ok=True)
         raise
 
 

@@ -1,4 +1,4 @@
-"""Subscriber: hear what lpnet-rt publishes, and what was missed; the Python API of the receiving side.
+"""Subscriber: receive what lpnet-rt publishes, and learn what was missed; the receiving side's Python API.
 
 from lpnet_rt import Subscriber
 from lpnet_rt.messages import FrameMessage
@@ -39,16 +39,16 @@ _MAX_MESSAGE_BYTES = 2 * 2**20  # a frame of 10,000 detections is 1.5 MiB
 _HEARTBEAT_MS = 2_000
 _RECONNECT_MS = 100
 _MAX_RECONNECT_MS = 5_000
-_SILENCE_S = 2.5  # a status comes once a second
+_SILENCE_S = 2.5  # a status comes once per second
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """The first message of a source was heard, and frames had been published before it.
+    """The first message of a source arrived, and frames had been published before it.
 
     Attributes:
         source: Name of the source.
-        seq: Number of the first frame that can be heard.
+        seq: Number of the first frame that can be received.
     """
 
     source: str
@@ -57,7 +57,7 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Messages were published that this subscriber did not get.
+    """Messages were published that this subscriber did not receive.
 
     Attributes:
         source: Name of the source.
@@ -79,7 +79,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Restarted:
-    """The publisher was started again; numbers begin at 0."""
+    """The publisher restarted; numbers begin at 0."""
 
     source: str
     session: str
@@ -87,7 +87,7 @@ class Restarted:
 
 @dataclass(frozen=True, slots=True)
 class OutOfOrder:
-    """A frame came with a number that had been passed: two publishers may share a name."""
+    """A frame came with an old number: two publishers may share a name."""
 
     source: str
     seq: int
@@ -96,12 +96,12 @@ class OutOfOrder:
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """The source itself changed its state.
+    """The source changed its state.
 
     Attributes:
         source: Name of the source.
         state: ``connecting``, ``live``, ``calibrating``, ``frozen``, ``lost`` or ``ended``.
-        reason: Why, in one line, or None.
+        reason: Reason in one line, or None.
         since_us: Unix time at which the state began, microseconds, or None.
     """
 
@@ -113,10 +113,10 @@ class StateChange:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Nothing has come for some time, not even a status: the publisher or the connection is gone.
+    """No message has come for some time, not even a status: the publisher or the connection is gone.
 
     Attributes:
-        seconds: For how long.
+        seconds: Duration of the silence.
     """
 
     seconds: float
@@ -124,7 +124,7 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Something came that is no message of this schema.
+    """A message arrived that does not match the schema.
 
     Attributes:
         error: What was expected and what was found.
@@ -147,12 +147,12 @@ class _Heard:
 
 @dataclass(slots=True)
 class Continuity:
-    """Notices what was missed and what has changed, from the messages as they come."""
+    """Detects gaps, restarts and changes of state in a sequence of messages."""
 
     _heard: dict[str, _Heard] = field(default_factory=dict)
 
     def events_before(self, message: Message) -> list[Event]:
-        """Return what is to be said before a message: frames missed, a new start, a change of state."""
+        """Return the events before a message: missed frames, a restart, a change of state."""
         events = self._numbers(message)
         heard = self._heard[message.source]
         if isinstance(message, EventMessage):
@@ -201,15 +201,14 @@ def newest_seq(message: Message) -> int:
 
 
 class Subscriber:
-    """Hears one or several publishers; each may start later, go and come back.
+    """Receives from one or several publishers; each may start later, stop and come back.
 
-    Iterating yields messages in order, and between them what a subscriber must know: frames that it missed, a publisher
-    that was started again, a camera that was lost, silence. It never ends by itself, unless ``timeout_s`` is given.
-    Used from one thread.
+    Iterating yields messages in order, and between them events: missed frames, a restarted publisher, a lost camera,
+    silence. It does not end unless ``timeout_s`` is given. Used from one thread.
 
     Attributes:
-        skipped: With ``latest_only``, frames left out because newer ones were there.
-        last_payload: JSON object of the message that came last, as it was sent.
+        skipped: With ``latest_only``, number of frames skipped in favour of newer ones.
+        last_payload: JSON object of the last message, as sent.
     """
 
     def __init__(
@@ -222,11 +221,11 @@ class Subscriber:
         """Connect.
 
         Args:
-            endpoints: Where publishers are, such as ``tcp://127.0.0.1:5556``; at least one.
-            sources: Names of the sources to hear; None hears all.
-            latest_only: Where several frames of a source are waiting, yield the newest only; everything else still
-                comes in order.
-            timeout_s: End the iteration when nothing came for this long, seconds; None waits.
+            endpoints: Endpoints of publishers, such as ``tcp://127.0.0.1:5556``; at least one.
+            sources: Names of the sources to receive; None: all.
+            latest_only: Yield only the newest of several waiting frames of a source; everything else still comes in
+                order.
+            timeout_s: End the iteration when nothing came for this long, seconds; None: no limit.
 
         Raises:
             SettingsError: An endpoint is malformed.
@@ -263,7 +262,7 @@ class Subscriber:
         """Return the next event, or None when none came in time.
 
         Args:
-            timeout_s: How long to wait, seconds; None waits.
+            timeout_s: Maximum wait, seconds; None: no limit.
         """
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         while not self._waiting:
@@ -282,7 +281,7 @@ class Subscriber:
     def _prepare(self, endpoints: Sequence[str], sources: Sequence[str] | None) -> None:
         self._socket.setsockopt(zmq.RCVHWM, _HIGH_WATER)
         self._socket.setsockopt(zmq.MAXMSGSIZE, _MAX_MESSAGE_BYTES)
-        # A publisher whose machine or cable is gone is noticed, and looked for again.
+        # Detect a publisher whose machine or cable is gone, and reconnect.
         self._socket.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
         self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * _HEARTBEAT_MS)
         self._socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
@@ -305,20 +304,20 @@ class Subscriber:
                 ) from error
 
     def _wait(self, left_s: float | None) -> None:
-        """Wait for something to come, and take it in; silence is an event of its own."""
+        """Wait for a message and process it; silence becomes an event."""
         quiet_s = time.monotonic() - self._heard_s
         wait_s = left_s
         if not self._is_silent:
             until_silence_s = max(_SILENCE_S - quiet_s, 0.0)
             wait_s = until_silence_s if left_s is None else min(left_s, until_silence_s)
         if self._socket.poll(None if wait_s is None else max(1, int(wait_s * 1000))):
-            self._take_in()
+            self._process()
         elif not self._is_silent and (quiet_s := time.monotonic() - self._heard_s) >= _SILENCE_S:
             self._is_silent = True
             self._waiting.append(Silence(round(quiet_s, 1)))
 
-    def _take_in(self) -> None:
-        """Take in one message, or with ``latest_only`` all that wait, less the frames that are not the newest."""
+    def _process(self) -> None:
+        """Process one message, or with ``latest_only`` all waiting ones, skipping all but the newest frames."""
         messages = [self._read()]
         while self._latest_only and self._socket.poll(0):
             messages.append(self._read())

@@ -1,7 +1,7 @@
 """Text that leaves the program: one line, no control characters, no passwords.
 
-Names of files, reasons of libraries and fields of messages come from elsewhere. Whatever of them reaches a terminal, a
-log or a message goes through here.
+File names, error messages of libraries and fields of messages are untrusted. All text that reaches a terminal, a log or
+a message goes through here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["TEXT_LIMIT", "one_line", "printable", "redact", "redact_url"]
 TEXT_LIMIT = 500
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/+[^\s'\"<>]+")
-# Without the second slash it is no URL, but what was meant as one holds its password all the same.
+# With one slash it is not a valid URL, but it may still contain a password.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:/+)")
 _SECRET_KEY = re.compile(r"(?i)(user|pass|pwd|token|key|secret|auth)[a-z]*=")
 # Control, format (bidirectional marks among them), surrogate, private and unassigned characters; line separators.
@@ -27,22 +27,22 @@ def one_line(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Return text that a terminal shows as it is: characters that would act on it become escapes such as ``\x1b``."""
+    r"""Return text that is safe to print: control characters become escapes such as ``\x1b``."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(_escaped(c) if unicodedata.category(c) in _HIDDEN else c for c in text)
 
 
 def redact(text: str) -> str:
-    """Return text in which every URL has lost its user, password, query and fragment."""
+    """Remove user, password, query and fragment from every URL in a text."""
     return _URL.sub(lambda match: redact_url(match.group()), text)
 
 
 def redact_url(url: str) -> str:
-    """Return a URL that can be shown: without user, password, query and fragment.
+    """Return a URL without user, password, query and fragment.
 
-    Cameras that take the password as a part of the path (``/user=admin_password=...``) lose their path, and
-    everything up to the last ``@`` counts as user and password, because unescaped passwords hold slashes.
+    A path that contains a password (``/user=admin_password=...``, as some cameras use) is removed too. Everything up to
+    the last ``@`` counts as user and password, because unescaped passwords may contain slashes.
     """
     match = _SCHEME.match(url.strip())
     if match is None:

@@ -79,7 +79,7 @@ def test_no_link_is_followed_and_no_pipe_is_waited_for(tmp_path: Path, caplog: p
 
 
 def test_what_was_longest_unused_goes_first(tmp_path: Path) -> None:
-    cache = CacheFolder(tmp_path / "choices", most_files=3, most_bytes=100)
+    cache = CacheFolder(tmp_path / "choices", max_files=3, max_bytes=100)
     for age, name in enumerate("cba"):
         cache.write(name, b"x" * 20)
         os.utime(cache.path / name, (age, age))

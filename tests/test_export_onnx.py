@@ -56,7 +56,7 @@ def test_onnx_runtime_computes_what_torch_computes(
     network: LPNetRT, exported: tuple[Path, ModelCard], size_hw: tuple[int, int]
 ) -> None:
     image = np.random.default_rng(0).normal(90, 20, size_hw).clip(0, 255).astype(np.uint8)
-    batch = model_input(image, 16, CONFIG.least_px)
+    batch = model_input(image, 16, CONFIG.min_side_px)
     session = ort.InferenceSession(exported[0], providers=["CPUExecutionProvider"])
     (scores,) = session.run(["score"], {"image": batch})
     with torch.inference_mode():
@@ -74,7 +74,7 @@ def test_the_card_says_what_the_file_is(network: LPNetRT, exported: tuple[Path, 
     assert LPNetRTConfig(**{**card.config, "channels": (4, 6, 8), "blocks": (1, 1, 1)}) == CONFIG
     assert card.parameters == sum(value.numel() for value in network.parameters())
     assert (card.name, card.threshold, card.measured) == ("tiny", 0.4, {"miou": 1.5})
-    assert (card.input.multiple, card.input.least) == (16, 80)
+    assert (card.input.multiple, card.input.min_side_px) == (16, 80)
     assert msgspec.json.encode(find_model(str(path)).card) == msgspec.json.encode(card)
 
 

@@ -137,7 +137,7 @@ def test_a_stalled_reader_holds_neither_the_other_outputs_nor_ctrl_c(tmp_path: P
     with started(*flags, cwd=tmp_path, stdout=subprocess.PIPE, pipesize=4096) as run:
         assert run.stderr is not None
         line = run.stderr.readline().decode()  # the pipe is full, and nobody reads
-        assert line == "lpnet-rt: jsonl: took no frame for 5 s; the output is given up; going on without it\n"
+        assert line == "lpnet-rt: jsonl: took no frame for 5 s; the output is given up; continuing without it\n"
         size = (tmp_path / "other.mkv").stat().st_size
         deadline_s = time.monotonic() + WAIT_S
         while (tmp_path / "other.mkv").stat().st_size == size and time.monotonic() < deadline_s:
@@ -161,7 +161,7 @@ def test_ctrl_c_is_heard_while_a_reader_stalls(tmp_path: Path) -> None:
 def test_a_full_disk_under_one_output_costs_that_output_only(images: Path) -> None:
     done = run("--source", images, "--jsonl", "/dev/full", "--masks", "masks", cwd=images.parent)
     assert done.returncode == 7
-    assert "No space left on device; going on without it" in done.stderr
+    assert "No space left on device; continuing without it" in done.stderr
     assert sorted(path.name for path in (images.parent / "masks").iterdir()) == ["a.png", "b.png"]
 
 

@@ -1,4 +1,4 @@
-"""``lpnet-rt info``: what is here, and what ``auto`` makes of it."""
+"""``lpnet-rt info``: versions, engines, the model's card, and the engine that ``auto`` chooses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print it.
+    """Print the information.
 
     Raises:
         ModelError: The model is missing or damaged.

@@ -1,4 +1,4 @@
-"""``lpnet-rt listen``: what a running detector publishes, as lines."""
+"""``lpnet-rt listen``: print the messages of a running detector."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--timeout",
         type=float,
         metavar="S",
-        help="stop when nothing came for S seconds; 3 is the exit code if nothing came at all",
+        help="stop when nothing came for S seconds; exit code 3 if nothing came at all",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Listen until the count is reached, nothing comes any more, or Ctrl-C."""
+    """Listen until the count or the timeout is reached, or Ctrl-C."""
     return listen(args.endpoint, count=args.count, timeout_s=args.timeout, as_json=args.as_json)

@@ -24,7 +24,7 @@ FLAGS: tuple[tuple[str, str, dict[str, object]], ...] = (
         {
             "action": "append",
             "metavar": "X",
-            "help": "video, image, folder, glob, URL, camera (0, /dev/videoN) or demo; again for another source",
+            "help": "video, image, folder, glob, URL, camera (0, /dev/videoN) or demo; repeat for more sources",
         },
     ),
     (
@@ -36,12 +36,12 @@ FLAGS: tuple[tuple[str, str, dict[str, object]], ...] = (
     (
         "--realtime",
         "source.realtime",
-        {"action": "store_true", "help": "play a file at its own pace, dropping late frames"},
+        {"action": "store_true", "help": "play a file in real time, dropping late frames"},
     ),
     (
         "--reconnect",
         "source.reconnect",
-        {"metavar": "R", "help": "forever (default) or never: whether a lost camera or stream is waited for"},
+        {"metavar": "R", "help": "forever (default) or never: whether to reconnect to a lost camera or stream"},
     ),
     ("--seed", "source.seed", {"type": int, "metavar": "N", "help": "seed of the demo scene"}),
     ("--model", "detector.model", {"metavar": "M", "help": "packaged model, or an exported file with its card"}),
@@ -53,15 +53,15 @@ FLAGS: tuple[tuple[str, str, dict[str, object]], ...] = (
         {"type": float, "metavar": "T", "help": "score from 0 to 1 (default: the model's)"},
     ),
     ("--threads", "detector.threads", {"type": int, "metavar": "N", "help": "threads for inference (default: all)"}),
-    ("--no-track", "track.enabled", {"action": "store_false", "help": "judge every frame by itself"}),
+    ("--no-track", "track.enabled", {"action": "store_false", "help": "no tracking: single-frame detections only"}),
     (
         "--false-tracks",
         "track.false_tracks",
-        {"metavar": "RATE", "help": "false confirmed tracks allowed, such as 1/h"},
+        {"metavar": "RATE", "help": "allowed rate of false confirmed tracks, such as 1/h"},
     ),
     ("--hovering", "track.hovering", {"action": "store_true", "help": "targets may stand still"}),
     ("--min-state", "track.min_state", {"metavar": "S", "help": "only detections of tentative or confirmed tracks"}),
-    ("--state", "track.state_folder", {"metavar": "DIR", "help": "remember there what never moves in the scene"}),
+    ("--state", "track.state_folder", {"metavar": "DIR", "help": "folder for saved clutter maps"}),
     ("--publish", "publish.endpoint", {"metavar": "URL", "help": "ZeroMQ endpoint (default: tcp://127.0.0.1:5556)"}),
     ("--no-publish", "publish.enabled", {"action": "store_false", "help": "publish nothing"}),
     (
@@ -69,9 +69,9 @@ FLAGS: tuple[tuple[str, str, dict[str, object]], ...] = (
         "publish.wait_subscriber_s",
         {"type": float, "metavar": "S", "help": "wait for a subscriber"},
     ),
-    ("--show", "output.show", {"action": "store_true", "help": "window with overlay: q quits, space pauses, s saves"}),
+    ("--show", "output.show", {"action": "store_true", "help": "show the overlay: q quits, space pauses, s saves"}),
     ("--save", "output.save", {"metavar": "FILE", "help": "save the overlay as .mp4 or .mkv, or in a folder/"}),
-    ("--segment", "output.segment", {"metavar": "TIME", "help": "begin a new video file every TIME, such as 5m"}),
+    ("--segment", "output.segment", {"metavar": "TIME", "help": "start a new video file every TIME, such as 5m"}),
     ("--keep-age", "output.keep_age", {"metavar": "TIME", "help": "delete segments that are older, such as 7d"}),
     (
         "--keep-size",
@@ -86,7 +86,7 @@ FLAGS: tuple[tuple[str, str, dict[str, object]], ...] = (
 
 
 class _Once(argparse.Action):
-    """Takes a flag's value, and refuses a second one: argparse would drop the first without a word."""
+    """Stores a flag's value, and refuses a second one: argparse would silently drop the first."""
 
     def __call__(
         self,
@@ -98,7 +98,7 @@ class _Once(argparse.Action):
         """Store the value.
 
         Raises:
-            SettingsError: There is one already.
+            SettingsError: The flag was given before.
         """
         if getattr(namespace, self.dest, None) is not None:
             raise SettingsError(f"{option_string}: expected it once, found it twice; leave one of them out")
@@ -106,7 +106,7 @@ class _Once(argparse.Action):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags; none has a default of its own, so that the configuration file's values stand."""
+    """Add the flags, without defaults, so that the configuration file's values apply."""
     for flag, key, options in FLAGS:
         once = {} if "action" in options else {"action": _Once}
         parser.add_argument(flag, dest=key, default=None, **(once | options))  # type: ignore[arg-type]
@@ -114,7 +114,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config",
         action=_Once,
         metavar="FILE",
-        help="TOML file with [source] or several [[source]], [detector], [publish], [output]",
+        help="TOML file with [source] or several [[source]], [detector], [track], [publish], [output]",
     )
 
 
@@ -123,17 +123,17 @@ def run(args: argparse.Namespace) -> int:
     given = vars(args)
     settings = load_settings(args.config, {key: given[key] for _, key, _ in FLAGS})
     require_source(settings)
-    _warn_of_strangers(settings.publish)
+    _warn_if_public(settings.publish)
     from lpnet_rt.app import run as run_job
 
     return run_job(settings)
 
 
-def _warn_of_strangers(publish: PublishSettings) -> None:
-    """Say so where other machines can read what is published."""
+def _warn_if_public(publish: PublishSettings) -> None:
+    """Warn if other machines can read the messages."""
     if publish.enabled and not is_local(publish.endpoint):
         _logger.warning(
             "warning: %s can be reached from other machines, and nothing is encrypted: "
-            "whoever reaches the port can read the detections",
+            "anyone who can reach the port can read the detections",
             publish.endpoint,
         )

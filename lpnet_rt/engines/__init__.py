@@ -1,6 +1,6 @@
-"""What turns a batch of model inputs into score maps.
+"""Engines: turn a batch of model inputs into score maps.
 
-Names are imported when they are used: settings read the registry, and need nothing else of this package.
+Names are imported on first use: settings need only the registry, not the engines.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an engine is."""
+"""The interfaces of an engine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Engine(Protocol):
 
     Attributes:
         name: ``openvino``, ``onnxruntime``, ``torch`` or ``tensorrt``.
-        precision: ``f32``, ``f16``, ``bf16`` or ``int8``: what the arithmetic runs in.
+        precision: ``f32``, ``f16``, ``bf16`` or ``int8``: precision of the arithmetic.
     """
 
     @property
@@ -46,10 +46,10 @@ class Engine(Protocol):
 
 @runtime_checkable
 class DeviceEngine(Engine, Protocol):
-    """An engine with a device of its own: raw frames go there once, and only candidate pixels come back.
+    """An engine with its own device: raw frames are uploaded once, and only candidate pixels come back.
 
     Attributes:
-        max_batch: Frames that are worth giving it at once.
+        max_batch: Number of frames that should be passed at once.
     """
 
     @property
@@ -60,10 +60,10 @@ class DeviceEngine(Engine, Protocol):
 
         Args:
             frames: (H, W) each, raw counts; all of one size and dtype.
-            min_score: Score from which a pixel comes back.
+            min_score: Lowest score of a candidate pixel.
 
         Returns:
-            One for each frame, in their order.
+            One entry per frame, in the same order.
 
         Raises:
             EngineError: The engine failed, or the device has too little memory.
@@ -73,17 +73,17 @@ class DeviceEngine(Engine, Protocol):
 
 @runtime_checkable
 class StoppableEngine(Protocol):
-    """An engine whose runtime can end a run before it is done."""
+    """An engine whose runtime can cancel a run."""
 
     def stop(self) -> None:
-        """Make a running ``score`` return soon, with EngineError; from another thread. Harmless otherwise."""
+        """Make a running ``score`` raise EngineError soon; called from another thread. Harmless otherwise."""
         ...
 
 
 @runtime_checkable
 class ForgetfulEngine(Protocol):
-    """An engine that keeps something in memory for every size of input."""
+    """An engine that keeps memory for every input size."""
 
     def forget(self) -> None:
-        """Let go of what is kept; the next ``score`` makes it again."""
+        """Release that memory; the next ``score`` allocates it again."""
         ...

@@ -1,4 +1,4 @@
-"""How many frames a device is given at once, and what happens when its memory does not hold them."""
+"""Batch sizes that fit a device's memory, and an LRU cache of what was built for each input size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from lpnet_rt.errors import EngineError
 
-__all__ = ["Batcher", "Recent"]
+__all__ = ["Batcher", "LRUCache"]
 
 _logger = logging.getLogger(__name__)
 
@@ -20,33 +20,33 @@ _Kept = TypeVar("_Kept")
 
 
 class Batcher:
-    """Runs items in batches; where memory runs out, half as many are taken from then on, once.
+    """Runs items in batches; halves the batch size once if memory runs out.
 
     Attributes:
-        max_batch: Items in a batch.
+        max_batch: Largest number of items in a batch.
     """
 
     def __init__(self, max_batch: int, ran_out: type[BaseException], free_memory: Callable[[], str]) -> None:
-        """Keep what is needed.
+        """Create a batcher.
 
         Args:
-            max_batch: Items in a batch, at least 1.
-            ran_out: What is raised where memory runs out.
-            free_memory: Gives back what is not in use, and says in words how much is free.
+            max_batch: Largest number of items in a batch, at least 1.
+            ran_out: Exception that is raised when memory runs out.
+            free_memory: Releases unused memory and returns how much is free, in words.
         """
         self.max_batch = max_batch
         self._ran_out, self._free_memory = ran_out, free_memory
         self._halved = False
 
     def run(self, work: Callable[[Sequence[_Item]], list[_Result]], items: Sequence[_Item]) -> list[_Result]:
-        """Do all items, in their order.
+        """Process all items, in order.
 
         Args:
-            work: Does one batch.
+            work: Processes one batch.
             items: Any number.
 
         Raises:
-            EngineError: Memory runs out for half a batch, too, or for a single item.
+            EngineError: Memory runs out even for half a batch, or for a single item.
         """
         results: list[_Result] = []
         while len(results) < len(items):
@@ -56,7 +56,7 @@ class Batcher:
                 results += work(batch)
             except self._ran_out:
                 fits = False
-            # Outside of the handler: an exception that is being handled keeps alive what the work had taken.
+            # Outside the handler: an exception that is being handled keeps alive the memory that the work held.
             if not fits:
                 self._halve(len(batch))
         return results
@@ -74,15 +74,15 @@ class Batcher:
         _logger.warning("too little device memory for %d frames at once (%s); taking %d", batch, free, self.max_batch)
 
 
-class Recent(Generic[_Key, _Kept]):
-    """Keeps what was made for the last few keys: compiled models, captured graphs."""
+class LRUCache(Generic[_Key, _Kept]):
+    """Least-recently-used cache that makes its values: compiled models, captured graphs."""
 
     def __init__(self, make: Callable[[_Key], _Kept], max_kept: int) -> None:
         self._make, self._max_kept = make, max_kept
         self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
 
     def __getitem__(self, key: _Key) -> _Kept:
-        """What belongs to a key; made where it is not kept, and then the one that was longest unused is let go."""
+        """Return the value of a key; makes it if absent, and evicts the least recently used one if full."""
         if key not in self._kept:
             while len(self._kept) >= self._max_kept:
                 self._kept.popitem(last=False)
@@ -94,5 +94,5 @@ class Recent(Generic[_Key, _Kept]):
         return len(self._kept)
 
     def clear(self) -> None:
-        """Let everything go."""
+        """Evict everything."""
         self._kept.clear()

@@ -1,8 +1,8 @@
-"""What engines build out of models, kept on disk: compiled OpenVINO models, TensorRT engines.
+"""Disk cache of what engines build from models: compiled OpenVINO models, TensorRT engines.
 
-A file is offered to nobody but whom it was built for (weights, precision, size, versions, device), and is believed only
-if its hash is right: a compiled model with a few flipped bytes runs without a word and finds nothing. Against who can
-write the folder a hash is no protection: see :mod:`lpnet_rt.cache`.
+A file is used only for what it was built for (weights, precision, size, versions, device) and only if its hash matches:
+a compiled model with a few flipped bytes runs without an error and detects nothing. The hash does not protect against
+someone who can write to the folder: see :mod:`lpnet_rt.cache`.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _MAGIC = b"lpnet-rt built 1\n"
 
 
 class BuiltFor(Struct, frozen=True, kw_only=True):
-    """All that a built file depends on.
+    """Everything that a built file depends on.
 
     Attributes:
-        engine: What runs it.
+        engine: Name of the engine that runs it.
         weights_sha256: Hash of the model file that it was built from.
-        precision: What the arithmetic runs in.
+        precision: Precision of the arithmetic.
         shape: (B, C, H, W) of its input.
-        versions: Packages it was built with, and in what version.
+        versions: Versions of the packages that it was built with, by package.
         device: The kind of processor or GPU it runs on.
     """
 
@@ -45,18 +45,18 @@ class BuiltFor(Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> str:
-        """Its file's name: anything that differs gives another."""
+        """File name without suffix; different for any difference in the fields."""
         return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()[:32]
 
 
 class BuiltCache:
-    """A folder of built files; one that cannot be used keeps nothing, and costs only time."""
+    """A folder of built files; if it cannot be used, everything is built each time."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = CacheFolder(folder)
 
     def get(self, wanted: BuiltFor, build: Callable[[], bytes]) -> bytes:
-        """What was built earlier, or else what ``build`` makes now, which is kept.
+        """Return the cached file, or call ``build`` and cache the result.
 
         A damaged file is built again, with a warning.
         """
@@ -82,6 +82,6 @@ class BuiltCache:
         return None
 
     def _write(self, name: str, wanted: BuiltFor, content: bytes) -> None:
-        """Whole or not at all; of two processes that build the same the last one's stays."""
+        """Write atomically; if two processes build the same file, the last one wins."""
         rest = msgspec.json.encode(wanted, order="sorted") + b"\n" + content
         self._folder.write(name, _MAGIC + hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest)

@@ -1,4 +1,4 @@
-"""Which engines could run a model on this machine, and what the others need."""
+"""Which engines can run a model on this machine, and what is missing for the others."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["Candidate", "candidates_for", "list_candidates", "weights_candidates
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An engine in a precision, and what is known of it on this machine.
+    """An engine in one precision, and whether it is available on this machine.
 
     Attributes:
-        spec: What the engine declares.
-        precision: What it computes in.
-        missing: None, or what to install to have it.
+        spec: The engine's specification.
+        precision: Precision of the arithmetic.
+        missing: What to install to make it available, or None.
     """
 
     spec: EngineSpec
@@ -32,12 +32,12 @@ class Candidate:
 
     @property
     def engine(self) -> EngineName:
-        """Its name."""
+        """Name of the engine."""
         return self.spec.name
 
     @property
     def on_request(self) -> bool:
-        """Whether ``auto`` leaves it out: it is never the fastest here, or minutes pass before it runs."""
+        """Whether ``auto`` skips it: it is never the fastest, or takes minutes to start."""
         return self.precision in self.spec.on_request
 
     @property
@@ -47,24 +47,24 @@ class Candidate:
 
 
 def candidates_for(model: ModelFile) -> list[Candidate]:
-    """Every engine that reads a model's format, in the order of preference."""
+    """Return every engine that reads a model's format, in order of preference."""
     return _candidates(model.path.suffix, model.card.built.precision, model.card.config)
 
 
 def list_candidates(precision: FilePrecision = "f32") -> list[Candidate]:
-    """Every engine and precision for an ONNX file of LPNet-RT.
+    """Return every engine and precision for an ONNX file of LPNet-RT.
 
     Args:
-        precision: Of the file.
+        precision: Precision of the file.
     """
     return _candidates(".onnx", precision, {})
 
 
 def weights_candidates(statistics: str = "running") -> list[Candidate]:
-    """Every engine and precision for a weights file of the paper's network; ``auto`` takes what is exact.
+    """Return every engine and precision for a weights file of the paper's network; ``auto`` takes exact ones only.
 
     Args:
-        statistics: What its batch norm goes by.
+        statistics: Statistics that batch norm uses: ``running`` or ``image``.
     """
     return _candidates(".safetensors", "f32", {"statistics": statistics})
 

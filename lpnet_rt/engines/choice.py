@@ -1,7 +1,7 @@
-"""Which engine: the one asked for, or the fastest that is installed and passes the self-test.
+"""Choice of the engine: the requested one, or the fastest that is installed and passes the self-test.
 
-``auto`` runs every candidate once on the self-test's frame and once for time, and remembers the outcome by machine,
-model and versions, so that later starts measure nothing. The engine that is taken passes the self-test at every start.
+``auto`` runs the self-test on every candidate, then times it, and stores the result by machine, model and versions, so
+that later starts measure nothing. The chosen engine passes the self-test at every start.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ _TIMED_RUNS = 7
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """An engine ready to run, and why it was taken."""
+    """An engine that is ready to run, and why it was chosen."""
 
     engine: Engine
     why: str
 
 
 class _Outcome(msgspec.Struct, frozen=True):
-    """What ``auto`` found for one candidate: its best time in milliseconds, or what went wrong."""
+    """Measurement of one candidate: its best time in milliseconds, or what went wrong."""
 
     candidate: str
     best_ms: float | None
@@ -57,16 +57,16 @@ class _Outcome(msgspec.Struct, frozen=True):
 
 
 def choose_engine(model: ModelFile, settings: DetectorSettings) -> Choice:
-    """Load the engine that the settings ask for.
+    """Load the engine that the settings request.
 
     Raises:
         EngineError: The engine is unknown or missing, or no engine passes the self-test.
         ModelError: The engine cannot read the model.
     """
-    least = model.card.built.least
-    if least is not None and least[0] > 1:
+    min_size = model.card.built.min_size
+    if min_size is not None and min_size[0] > 1:
         raise EngineError(
-            f"{model.path}: expected a file that takes one frame at a time, found one of {least[0]}; "
+            f"{model.path}: expected a file that takes one frame at a time, found one of {min_size[0]}; "
             "export it with --batch 1 or with --dynamic"
         )
     candidates = candidates_for(model)
@@ -95,7 +95,7 @@ def _asked_for(candidate: Candidate, model: ModelFile, settings: DetectorSetting
 
 
 def _first(able: list[Candidate], model: ModelFile, settings: DetectorSettings) -> Choice:
-    """Weights files come without a self-test; their first engine is the one that computes them exactly, and fast.
+    """Take the first working engine: weights files have no self-test, and their first engine is exact and fast.
 
     Raises:
         EngineError: The scores of every engine are not finite.
@@ -114,7 +114,7 @@ def _first(able: list[Candidate], model: ModelFile, settings: DetectorSettings) 
 
 
 def _untested(model: ModelFile) -> str:
-    """What to add to the reason where a card has no self-test, which is warned of, too."""
+    """Warn if a card has no self-test, and return what to add to the reason for the choice."""
     if model.card.self_test.score:
         return ""
     _logger.warning("%s: its card has no self-test: scores are known to be finite, not to be right", model.path.name)
@@ -140,7 +140,7 @@ def _open(candidate: Candidate, model: ModelFile, settings: DetectorSettings) ->
     """Load a model into an engine.
 
     Raises:
-        EngineError: What the engine needs is installed and fails to be imported.
+        EngineError: A library that the engine needs is installed but cannot be imported.
     """
     try:
         return candidate.spec.open(model, candidate.precision, settings.threads)
@@ -152,7 +152,7 @@ def _fastest(able: list[Candidate], model: ModelFile, settings: DetectorSettings
     folder, name = CacheFolder(cache_folder() / "choices"), f"{_key(able, model, settings)}.json"
     outcomes = _recall(folder, name, able)
     if outcomes is not None:
-        # What was here when it was measured may have gone or changed; then all is measured again.
+        # An engine may have been removed or changed since; then all are measured again.
         with contextlib.suppress(LpnetError):
             engine = _tested(_best(able, outcomes, model), model, settings)
             return Choice(engine, _why(outcomes, model, "measured earlier on this machine"))
@@ -163,10 +163,10 @@ def _fastest(able: list[Candidate], model: ModelFile, settings: DetectorSettings
 
 
 def _tested(candidate: Candidate, model: ModelFile, settings: DetectorSettings) -> Engine:
-    """An engine that has just passed the self-test: what it was built of may lie in a file.
+    """Load an engine and run the self-test: its compiled model may come from a cached file.
 
     Raises:
-        EngineError: It does not pass.
+        EngineError: It fails the self-test.
     """
     engine = _open(candidate, model, settings)
     problem = self_test(engine, model)
@@ -176,10 +176,10 @@ def _tested(candidate: Candidate, model: ModelFile, settings: DetectorSettings) 
 
 
 def _best(able: list[Candidate], outcomes: list[_Outcome], model: ModelFile) -> Candidate:
-    """The fastest of those that passed.
+    """Return the fastest candidate that passed the self-test.
 
     Raises:
-        EngineError: None did.
+        EngineError: None passed.
     """
     timed = {o.candidate: o.best_ms for o in outcomes if o.best_ms is not None}
     best = min((c for c in able if str(c) in timed), key=lambda c: timed[str(c)], default=None)
@@ -196,13 +196,13 @@ def _why(outcomes: list[_Outcome], model: ModelFile, when: str) -> str:
 
 
 def _timed_hw(model: ModelFile) -> tuple[int, int]:
-    """Size of frame that engines are timed at: the file's own, where it takes no other."""
+    """Return the frame size at which engines are timed: the file's own if it is fixed."""
     built = model.card.built
-    return built.usual[1:] if built.usual is not None and built.least == built.most else _TIMED_HW
+    return built.opt_size[1:] if built.opt_size is not None and built.min_size == built.max_size else _TIMED_HW
 
 
 def _try(candidate: Candidate, model: ModelFile, settings: DetectorSettings) -> _Outcome:
-    """Run the self-test, then take the quickest of a few runs: what else the machine does only ever adds."""
+    """Run the self-test, then take the minimum of a few timed runs: other load on the machine only adds time."""
     try:
         engine = _open(candidate, model, settings)
         problem = self_test(engine, model)
@@ -222,7 +222,7 @@ def _try(candidate: Candidate, model: ModelFile, settings: DetectorSettings) -> 
 
 
 def _key(able: list[Candidate], model: ModelFile, settings: DetectorSettings) -> str:
-    """Everything that the outcome of a measurement depends on."""
+    """Hash of everything that the measurement depends on."""
     versions = [f"{name} {_version(name)}" for name in sorted({c.spec.package for c in able})]
     machine = f"{platform.machine()} {_processor()} {processor_count()} {settings.threads} {gpu()}"
     machine += f" {os.environ.get('CUDA_VISIBLE_DEVICES')}"

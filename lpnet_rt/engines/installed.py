@@ -1,4 +1,4 @@
-"""What this machine has: packages, an NVIDIA GPU."""
+"""Which packages and NVIDIA GPUs this machine has."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _GPU_FACTS = Path("/proc/driver/nvidia")
 
 
 def has_gpu() -> bool:
-    """Whether there is an NVIDIA GPU with its driver; asks no library, because that takes seconds."""
+    """Return whether there is an NVIDIA GPU with a driver; without a library, which would take seconds to load."""
     return _GPU_DEVICE.exists()
 
 
 def gpu() -> str:
-    """The GPUs and the driver in words, or nothing: what a measurement depends on."""
+    """Return the names of the GPUs and the driver version, or an empty string; part of a measurement's key."""
     if not has_gpu():
         return ""
     facts = [_GPU_FACTS / "version", *sorted(_GPU_FACTS.glob("gpus/*/information"))]
@@ -29,17 +29,17 @@ def gpu() -> str:
 
 
 def needs_gpu() -> str | None:
-    """None where there is a GPU, else that it takes one."""
+    """Return None if there is a GPU, else that one is needed."""
     return None if has_gpu() else "an NVIDIA GPU"
 
 
 def needs_package(module: str, install: str) -> str | None:
-    """None where a module can be found, else how to install it; does not import it."""
+    """Return None if a module can be found, else how to install it; does not import it."""
     return None if importlib.util.find_spec(module) is not None else install
 
 
 def needs_working_package(module: str, install: str) -> str | None:
-    """None where a module is imported, else how to install it, or why that fails and to install it again."""
+    """Return None if a module can be imported, else how to install it, or why importing it fails."""
     missing = needs_package(module, install)
     if missing is not None:
         return missing
@@ -51,5 +51,5 @@ def needs_working_package(module: str, install: str) -> str | None:
 
 
 def needs_reinstall(module: str, error: Exception) -> str:
-    """What to say of a package that is there and fails."""
+    """Return the advice for a package that is installed but cannot be imported."""
     return f"{module} installed again: pip install --force-reinstall {module} (importing it fails: {reason(error)})"

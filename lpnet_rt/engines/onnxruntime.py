@@ -1,4 +1,4 @@
-"""ONNX Runtime: runs everywhere."""
+"""ONNX Runtime: runs on every machine."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ PROVIDERS = {
 
 
 class OnnxRuntimeEngine:
-    """One session, on the processor or through one of ONNX Runtime's own ways to a GPU; calculates as the file says."""
+    """One session on the CPU or on a GPU provider of ONNX Runtime; computes in the precision of the file."""
 
     def __init__(self, model: ModelFile, threads: int | None, provider: str = "cpu", cache: Path | None = None) -> None:
         """Read the model.
 
         Args:
             model: ONNX model.
-            threads: Processor threads, or None for all.
+            threads: CPU threads, or None for all.
             provider: ``cpu``, ``cuda`` or ``tensorrt``.
             cache: Folder in which the provider ``tensorrt`` keeps the engines it builds.
 
         Raises:
-            EngineError: This ONNX Runtime comes without that provider.
+            EngineError: This build of ONNX Runtime lacks that provider.
             ModelError: ONNX Runtime cannot read the model.
         """
-        import onnxruntime as ort  # a tenth of a second, which a start with another engine saves
+        import onnxruntime as ort  # takes 0.1 s, which other engines need not spend
 
         if PROVIDERS[provider] not in ort.get_available_providers():
             raise EngineError(f"onnxruntime: expected the provider {provider}, found none; pip install onnxruntime-gpu")
@@ -59,7 +59,7 @@ class OnnxRuntimeEngine:
         try:
             if provider != "cpu" and hasattr(ort, "preload_dlls"):
                 ort.preload_dlls()
-            # Left to itself it prints to standard output and goes on with the processor.
+            # With fallback enabled, it prints to standard output and continues on the CPU.
             self._session = ort.InferenceSession(
                 model.content, options, providers=_providers(provider, cache), enable_fallback=0
             )
@@ -73,7 +73,7 @@ class OnnxRuntimeEngine:
 
     def score(self, batch: ModelInput) -> NDArray[np.float32]:
         """See :class:`lpnet_rt.engines.base.Engine`."""
-        self._running = options = self._run_options()  # of this run only: what is stopped stays stopped
+        self._running = options = self._run_options()  # new for each run: terminated options stay terminated
         try:
             (scores,) = self._session.run(None, {self._input: batch}, options)
         except Exception as error:  # onnxruntime's exceptions share no base class of their own
@@ -82,12 +82,12 @@ class OnnxRuntimeEngine:
         return result
 
     def stop(self) -> None:
-        """See :class:`lpnet_rt.engines.base.StoppableEngine`; a run ends after the operator that is at work."""
+        """See :class:`lpnet_rt.engines.base.StoppableEngine`; a run ends after the current operator."""
         self._running.terminate = True
 
 
 def _providers(provider: str, cache: Path | None) -> list[str | tuple[str, dict[str, str]]]:
-    """The provider, and the processor for what it leaves out."""
+    """Return the provider, and the CPU for the operators that it does not support."""
     options: dict[str, str] = {"use_tf32": "0"} if provider == "cuda" else {}
     if provider == "tensorrt" and cache is not None:
         options = {"trt_engine_cache_enable": "True", "trt_engine_cache_path": str(cache)}
@@ -96,12 +96,12 @@ def _providers(provider: str, cache: Path | None) -> list[str | tuple[str, dict[
 
 
 def _needs(_precision: Precision) -> str | None:
-    """Does not import it: opening it says what is broken."""
+    """Return what is missing; does not import it, since opening the engine reports what is broken."""
     return needs_package("onnxruntime", _INSTALL)
 
 
 def _needs_provider(provider: str, _precision: Precision) -> str | None:
-    """A GPU, and an ONNX Runtime that comes with a way to it."""
+    """Return what is missing: a GPU, or a build of ONNX Runtime with that provider."""
     missing = needs_gpu()
     if missing is not None:
         return missing
@@ -115,7 +115,7 @@ def _needs_provider(provider: str, _precision: Precision) -> str | None:
 
 def _open(provider: str, model: ModelFile, _precision: Precision, threads: int | None) -> Engine:
     folder = CacheFolder(cache_folder() / "onnxruntime")
-    # ONNX Runtime believes what lies there without a look.
+    # ONNX Runtime loads cached engines without checking them.
     kept = folder.path if provider == "tensorrt" and folder.make() else None
     return OnnxRuntimeEngine(model, threads, provider, kept)
 

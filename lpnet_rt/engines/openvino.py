@@ -1,4 +1,4 @@
-"""OpenVINO: the fastest way through x86 processors, in bf16 where they have it."""
+"""OpenVINO: the fastest engine on x86 CPUs, in bf16 where they support it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lpnet_rt.cache import cache_folder
 from lpnet_rt.engine_registry import Precision
 from lpnet_rt.engines.base import Engine
-from lpnet_rt.engines.batches import Recent
+from lpnet_rt.engines.batches import LRUCache
 from lpnet_rt.engines.built_cache import BuiltCache, BuiltFor
 from lpnet_rt.engines.installed import has_gpu, needs_reinstall, needs_working_package
 from lpnet_rt.engines.pytorch import needs_torch
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SPECS", "WEIGHTS_KEY", "OpenVINOEngine", "checked_weights", "has_bf16"]
 
-# Where a .xml of this project says what its .bin hashes to.
+# Key under which a .xml of this project stores the hash of its .bin.
 WEIGHTS_KEY = "lpnet_rt_weights_sha256"
 
 _KEPT_SIZES = 4
@@ -42,14 +42,14 @@ _KEPT_SIZES = 4
 
 @functools.cache
 def has_bf16() -> bool:
-    """Whether this processor computes in bf16 by itself."""
+    """Return whether this CPU supports bf16 natively."""
     import openvino as ov
 
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 class OpenVINOEngine:
-    """Compiles the model once for every size of input it meets, and keeps the compiled models on disk."""
+    """Compiles the model once per input size, and caches the compiled models on disk."""
 
     name = "openvino"
 
@@ -58,9 +58,9 @@ class OpenVINOEngine:
 
         Args:
             model: ONNX model, or OpenVINO's own .xml with its .bin beside it.
-            precision: ``f32`` or ``bf16``; ``int8`` for a model that was quantised, whose other layers run in f32.
-            threads: Processor threads, or None for all.
-            cache: Folder for compiled models, or None to keep none; one that cannot be written keeps none either.
+            precision: ``f32`` or ``bf16``; ``int8`` for a quantised model, whose remaining layers run in f32.
+            threads: CPU threads, or None for all.
+            cache: Folder for compiled models; None, or a folder that cannot be written, caches none.
 
         Raises:
             ModelError: OpenVINO cannot read the model, or its .bin is missing or damaged.
@@ -85,13 +85,13 @@ class OpenVINOEngine:
         except RuntimeError as error:
             raise ModelError(f"{model.path}: OpenVINO cannot read this model: {last_line(error)}") from error
         self._running: ov.InferRequest | None = None
-        self._requests: Recent[tuple[int, ...], ov.InferRequest] = Recent(self._compile, _KEPT_SIZES)
+        self._requests: LRUCache[tuple[int, ...], ov.InferRequest] = LRUCache(self._compile, _KEPT_SIZES)
 
     def score(self, batch: ModelInput) -> NDArray[np.float32]:
         """See :class:`lpnet_rt.engines.base.Engine`."""
         try:
             self._running = request = self._requests[batch.shape]
-            # infer() could not be cancelled.
+            # Unlike infer(), this can be cancelled.
             request.start_async([self._tensor(batch, shared_memory=True)], share_inputs=True)
             request.wait()
             scores: NDArray[np.float32] = request.get_output_tensor(0).data
@@ -134,14 +134,14 @@ class OpenVINOEngine:
 
 
 def checked_weights(path: Path, content: bytes) -> bytes:
-    """The .bin beside a .xml, both checked before OpenVINO, which may fail on what is damaged, sees them.
+    """Read the .bin beside a .xml, and check both: OpenVINO may crash on damaged files.
 
     Args:
-        path: Of the .xml.
-        content: Of the .xml.
+        path: Path of the .xml.
+        content: Content of the .xml.
 
     Raises:
-        ModelError: The .bin is missing or not the one that belongs to the .xml, or either is nothing to be opened.
+        ModelError: The .bin is missing or does not belong to the .xml, or either is unsafe to open.
     """
     beside = path.with_suffix(".bin")
     weights = read_limited(beside, MODEL_BYTES, f"file of the weights of {path.name}", ModelError)
@@ -157,15 +157,15 @@ def checked_weights(path: Path, content: bytes) -> bytes:
 
 
 def _needs(precision: Precision) -> str | None:
-    """OpenVINO; for bf16 also a processor that has it."""
+    """Return what is missing: OpenVINO, or for bf16 a CPU that supports it."""
     missing = needs_working_package("openvino", "pip install openvino (x86-64 and Arm Linux)")
     if missing is not None:
         return missing
     try:
-        there = has_bf16()
-    except Exception as error:  # an installation that is incomplete fails in as many ways as it has parts
+        bf16 = has_bf16()
+    except Exception as error:  # an incomplete installation can raise anything
         return needs_reinstall("openvino", error)
-    return "a processor with AVX512-BF16 or AMX" if precision == "bf16" and not there else None
+    return "a processor with AVX512-BF16 or AMX" if precision == "bf16" and not bf16 else None
 
 
 def _needs_for_weights(precision: Precision) -> str | None:
@@ -173,7 +173,7 @@ def _needs_for_weights(precision: Precision) -> str | None:
 
 
 def _suits_weights(config: Mapping[str, object]) -> bool:
-    """It knows running averages only; where there is a GPU, PyTorch is the way."""
+    """Return whether it supports the network: running statistics only, and on a GPU PyTorch is faster."""
     return config.get("statistics", "running") == "running" and not has_gpu()
 
 
@@ -188,7 +188,7 @@ def _open_weights(model: ModelFile, precision: Precision, threads: int | None) -
 
 
 def _open_for_gate(model: ModelFile) -> Engine:
-    """The reference is f32; what was quantised runs in int8 whatever is asked for."""
+    """Open for comparison in f32; a quantised model runs in int8 all the same."""
     return OpenVINOEngine(model, "f32", None, None)
 
 

@@ -1,7 +1,7 @@
-"""LPNetGA's weights files through OpenVINO: the fastest way for the paper's network on x86 processors.
+"""LPNetGA's weights files in OpenVINO: the fastest engine for the paper's network on x86 CPUs.
 
-PyTorch reads and folds the weights; the graph is converted once, when the engine is made. The exact form goes by way of
-strips (:mod:`lpnet_rt.networks.lpnetga.strips`), whose last sums are done here in float32, whatever the graph runs in.
+PyTorch reads and folds the weights; the graph is converted once, when the engine is created. The exact form uses strips
+(:mod:`lpnet_rt.networks.lpnetga.strips`), whose final sums are computed here in float32 in every precision.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Score = NDArray[np.float32]
 
 
 class OpenVINOLPNetGAEngine:
-    """A weights file in OpenVINO; frames or tiles one after the other."""
+    """A weights file in OpenVINO; frames or tiles run one at a time."""
 
     name = "openvino"
 
@@ -40,18 +40,18 @@ class OpenVINOLPNetGAEngine:
         """Read and convert the weights.
 
         Args:
-            model: A ``.safetensors`` file whose batch norm goes by running averages.
+            model: A ``.safetensors`` file whose batch norm uses running statistics.
             precision: ``f32`` or ``bf16``. In bf16 the softmax over a frame moves scores by up to a tenth.
-            threads: Processor threads, or None for all.
+            threads: CPU threads, or None for all.
 
         Raises:
             ModelError: The file is damaged or of another network.
-            SettingsError: Its batch norm goes by each image.
+            SettingsError: Its batch norm uses the statistics of each image.
         """
         card = read_card(model.path)
         if card.statistics != "running":
-            raise SettingsError(f"{model.path}: batch norm by each image runs in the engine torch alone")
-        # What stretches a whole frame does it once the tiles are blended.
+            raise SettingsError(f"{model.path}: batch norm by each image runs only in the engine torch")
+        # Scores are stretched over the whole frame, after the tiles are blended.
         fusing: Fusing = "mean" if model.card.input.stretch else card.fusing
         self.precision = precision
         self._network = ConvertedLPNetGA(load_lpnetga(model.path), card.input_hw, fusing, precision, threads)
@@ -65,7 +65,7 @@ class OpenVINOLPNetGAEngine:
 
 
 class ConvertedLPNetGA:
-    """LPNetGA in OpenVINO for one size of frame."""
+    """LPNetGA in OpenVINO for one frame size."""
 
     def __init__(
         self, model: LPNetGA, size_hw: tuple[int, int], fusing: Fusing, precision: str, threads: int | None
@@ -77,7 +77,7 @@ class ConvertedLPNetGA:
             size_hw: Height and width of a frame, in pixels.
             fusing: How patch scores become a score map.
             precision: ``f32``, ``bf16``, or ``mixed``: the patch net in bf16, everything before it in f32.
-            threads: Processor threads, or None for all.
+            threads: CPU threads, or None for all.
         """
         folded = fold_batch_norm(model)
         self._fusing = fusing
@@ -102,7 +102,7 @@ class ConvertedLPNetGA:
 
 
 class _Gated(nn.Module):
-    """The global view alone: frame to gated features."""
+    """Only the global view: frame to gated features."""
 
     def __init__(self, model: LPNetGA) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class _Gated(nn.Module):
 
 
 class _Parts(nn.Module):
-    """The patch net alone: gated features to the parts of the exact sum, as a tuple."""
+    """Only the patch net: gated features to the parts of the exact sum, as a tuple."""
 
     def __init__(self, strips: Strips) -> None:
         super().__init__()
@@ -129,9 +129,9 @@ class _Parts(nn.Module):
 def _compile(
     module: nn.Module, example: Tensor, precision: str, threads: int | None
 ) -> Callable[[ModelInput], list[Score]]:
-    """A function from an input of the example's shape to the outputs, valid until its next call."""
+    """Return a function from an input of the example's shape to the outputs, valid until its next call."""
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # torch.export's own, about its own tree library
+        warnings.simplefilter("ignore", FutureWarning)  # raised inside torch.export
         graph = ov.convert_model(torch.export.export(module.eval(), (example,)))
     options = {
         "INFERENCE_PRECISION_HINT": precision,

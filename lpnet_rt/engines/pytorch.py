@@ -1,4 +1,4 @@
-"""What PyTorch's engines declare; PyTorch is imported when one of them is opened."""
+"""Specifications of PyTorch's engines; PyTorch is imported when one of them is opened."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _INSTALL = "pip install '.[train]' in a checkout of lpnet-rt"
 
 
 def needs_torch(_precision: Precision = "f32") -> str | None:
-    """None where PyTorch is installed, else how to install it."""
+    """Return None if PyTorch is installed, else how to install it."""
     return needs_package("torch", _INSTALL)
 
 
 def _needs_for_onnx(precision: Precision) -> str | None:
-    """It takes its weights out of the ONNX file; half precision is for GPUs."""
+    """Return what is missing: PyTorch, onnx, which reads the weights, or for f16 a GPU."""
     missing = needs_torch() or needs_package("onnx", _INSTALL)
     return missing or (needs_gpu() if precision == "f16" else None)
 

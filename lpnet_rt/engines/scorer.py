@@ -1,7 +1,7 @@
-"""From frames to the pixels that can be part of a detection: the one way, whatever the engine.
+"""From frames to candidate pixels, for every engine.
 
-Nothing above this module knows which kind of engine it has. On the host a frame is prepared, scored, in tiles where it
-is large, and its scores restored to its size; an engine with a device of its own does all of that there.
+Code above this module does not know the kind of engine. On the host, a frame is prepared, scored (in tiles if it is
+large), and its scores restored to the frame's size; an engine with its own device does all of this there.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ __all__ = ["DeviceScorer", "HostScorer", "Scored", "make_scorer"]
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One frame, scored, and when (nanoseconds of the scorer's monotonic clock).
+    """One scored frame, with times in nanoseconds of the scorer's monotonic clock.
 
     Attributes:
-        candidates: The pixels that score enough.
-        scores: (H, W) float32 in 0..1, every pixel's score; None where they stayed on a device.
-        began_ns: When its turn came.
+        candidates: The candidate pixels.
+        scores: (H, W) float32 in 0..1, every pixel's score; None if they stayed on a device.
+        began_ns: When work on it began.
         prepared_ns: When the model's input was ready; on a device, ``began_ns``.
-        scored_ns: When its scores, or those of its batch, were there.
+        scored_ns: When its scores, or those of its batch, were ready.
     """
 
     candidates: CandidatePixels
@@ -46,23 +46,23 @@ class Scored:
     scored_ns: int
 
     def score_map(self) -> NDArray[np.float32]:
-        """(H, W) float32; from a device, 0 wherever there is no candidate."""
+        """Return (H, W) float32 scores; from a device, 0 wherever there is no candidate."""
         return self.candidates.score_map() if self.scores is None else self.scores
 
 
 def make_scorer(engine: Engine, card: ModelCard, clock: Clock = SYSTEM_CLOCK) -> HostScorer:
-    """The scorer for an engine.
+    """Return the scorer for an engine.
 
     Args:
-        engine: With the model in it.
-        card: The model's.
+        engine: Engine with a loaded model.
+        card: The model's card.
         clock: Source of the times.
     """
     return DeviceScorer(engine, card, clock) if isinstance(engine, DeviceEngine) else HostScorer(engine, card, clock)
 
 
 class HostScorer:
-    """A model in an engine that takes model inputs, which are made here; threads may share one, and take turns.
+    """Scores frames with an engine that takes model inputs; threads may share one and take turns.
 
     Frames are (H, W) uint8 or uint16, raw counts, of any sizes.
     """
@@ -70,35 +70,35 @@ class HostScorer:
     def __init__(self, engine: Engine, card: ModelCard, clock: Clock = SYSTEM_CLOCK) -> None:
         """Keep the engine; see :func:`make_scorer`."""
         self._engine, self._card, self._clock = engine, card, clock
-        # Frames of a network without a reach become small squares, whatever their size.
+        # Without a reach, frames of any size become small squares.
         self._reach_px = card.known_reach_px()
         self._turn = threading.Lock()
 
     @property
     def max_batch(self) -> int:
-        """Frames that are worth giving it at once."""
+        """Number of frames that should be passed at once."""
         return 1
 
     def find(self, frames: Sequence[GreyImage], min_score: float) -> list[CandidatePixels]:
-        """Pick the pixels that score at least ``min_score``.
+        """Return the pixels that score at least ``min_score``.
 
         Returns:
-            One for each frame, in their order.
+            One entry per frame, in the same order.
 
         Raises:
-            EngineError: The engine failed, or the model file takes another size only.
-            ModelError: What the model computes has not the size of its input.
+            EngineError: The engine failed, or the model file takes only another size.
+            ModelError: The model's output differs in size from its input.
         """
-        found = {place: scored.candidates for place, scored in self.score_each(frames, min_score)}
-        return [found[place] for place in range(len(frames))]
+        found = {index: scored.candidates for index, scored in self.score_each(frames, min_score)}
+        return [found[index] for index in range(len(frames))]
 
     def score_each(self, frames: Sequence[GreyImage], min_score: float) -> Iterator[tuple[int, Scored]]:
-        """As :meth:`find`, each frame as soon as it is done, with its place in ``frames`` and its times."""
-        for place, image in enumerate(frames):
-            yield place, self.score_batch([image], min_score)[0]
+        """As :meth:`find`, but yield each frame as soon as it is done, with its index in ``frames`` and its times."""
+        for index, image in enumerate(frames):
+            yield index, self.score_batch([image], min_score)[0]
 
     def score_batch(self, frames: Sequence[GreyImage], min_score: float) -> list[Scored]:
-        """Score frames whose model inputs have one size in one go; each has the times of the whole batch."""
+        """Score frames whose model inputs have one size as a batch; each gets the times of the batch."""
         began_ns = self._clock.monotonic_ns()
         batch = self._prepared(frames)
         prepared_ns = self._clock.monotonic_ns()
@@ -107,16 +107,16 @@ class HostScorer:
         return [Scored(_candidates(found, min_score), found, began_ns, prepared_ns, scored_ns) for found in score_maps]
 
     def score_map(self, image: GreyImage) -> NDArray[np.float32]:
-        """(H, W) float32 in 0..1: the score of every pixel, of the caller's own; raises as :meth:`find`."""
+        """Return the score of every pixel, (H, W) float32 in 0..1, as a copy; raises as :meth:`find`."""
         return self._scores(self._prepared([image]), [image])[0]
 
     def stop(self) -> None:
-        """Make a running call give up soon, with EngineError; harmless where nothing runs or it cannot be stopped."""
+        """Make a running call raise EngineError soon; harmless if nothing runs or it cannot be stopped."""
         if isinstance(self._engine, StoppableEngine):
             self._engine.stop()
 
     def forget(self) -> None:
-        """Let go of what the engine keeps for sizes it has met."""
+        """Release what the engine keeps for each input size."""
         if isinstance(self._engine, ForgetfulEngine):
             self._engine.forget()
 
@@ -129,7 +129,7 @@ class HostScorer:
         return batch
 
     def _scores(self, batch: ModelInput, frames: Sequence[GreyImage]) -> list[NDArray[np.float32]]:
-        """(H, W) scores of each; copied before the next thread's turn, whose scores may lie in the same place."""
+        """Return (H, W) scores per frame, copied before the next thread's turn, which may reuse the memory."""
         expected = (len(batch), 1, *batch.shape[2:])
         with self._turn:
             if self._reach_px is None or math.prod(batch.shape[2:]) <= UNTILED_PX:
@@ -146,7 +146,7 @@ class HostScorer:
 
 
 class DeviceScorer(HostScorer):
-    """An engine with a device of its own: frames of one size and depth go there together, very large ones do not."""
+    """Scores frames with a DeviceEngine: frames of one size and dtype are batched; very large ones go through tiles."""
 
     def __init__(self, engine: DeviceEngine, card: ModelCard, clock: Clock = SYSTEM_CLOCK) -> None:
         """Keep the engine; see :func:`make_scorer`."""
@@ -161,22 +161,22 @@ class DeviceScorer(HostScorer):
     def score_each(self, frames: Sequence[GreyImage], min_score: float) -> Iterator[tuple[int, Scored]]:
         """See :class:`HostScorer`."""
         groups: dict[tuple[object, ...], list[int]] = {}
-        for place, image in enumerate(frames):
+        for index, image in enumerate(frames):
             if image.size > UNTILED_PX:
-                yield place, self.score_batch([image], min_score)[0]
+                yield index, self.score_batch([image], min_score)[0]
             else:
-                groups.setdefault((image.shape, image.dtype), []).append(place)
-        for places in groups.values():
+                groups.setdefault((image.shape, image.dtype), []).append(index)
+        for indices in groups.values():
             began_ns = self._clock.monotonic_ns()
             with self._turn:
-                found = self._device.find([frames[place] for place in places], min_score)
+                found = self._device.find([frames[index] for index in indices], min_score)
             scored_ns = self._clock.monotonic_ns()
-            for place, candidates in zip(places, found, strict=True):
-                yield place, Scored(candidates, None, began_ns, began_ns, scored_ns)
+            for index, candidates in zip(indices, found, strict=True):
+                yield index, Scored(candidates, None, began_ns, began_ns, scored_ns)
 
 
 def _candidates(scores: NDArray[np.float32], min_score: float) -> CandidatePixels:
-    """Of a frame; NaN would be both the highest and the lowest score."""
+    """Return a frame's candidate pixels; with a NaN, both the maximum and the minimum are NaN."""
     if np.isfinite(scores.max()) and np.isfinite(scores.min()):
         return candidate_pixels(scores, min_score)
     return CandidatePixels.failed((scores.shape[0], scores.shape[1]))

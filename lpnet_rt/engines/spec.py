@@ -1,4 +1,4 @@
-"""What an engine declares of itself."""
+"""The specification of an engine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lpnet_rt.models.built import Precision as FilePrecision
 
 __all__ = ["AS_THE_FILE", "EngineSpec"]
 
-# Of an engine that computes as the file says.
+# Of an engine that computes in the precision of the file.
 AS_THE_FILE: Mapping[FilePrecision, tuple[Precision, ...]] = {"f32": ("f32",), "f16": ("f16",), "int8": ("int8",)}
 
 
@@ -22,17 +22,16 @@ class EngineSpec:
 
     Attributes:
         name: As ``--engine`` takes it.
-        package: What it is installed as; a remembered choice depends on its version.
+        package: Its package; a cached choice depends on its version.
         formats: Suffixes of the files it reads, such as ``.onnx``.
-        precisions: What it can compute in, by the precision of the file, in the order of preference.
-        needs: None where it can compute in a precision on this machine, or what to install; imports nothing large
-            without need.
-        open: Loads a model: the file, the precision, and processor threads or None for all. May raise EngineError,
+        precisions: Precisions it can compute in, by the precision of the file, in order of preference.
+        needs: Returns what to install to compute in a precision on this machine, or None; avoids large imports.
+        open: Loads a model: the file, the precision, and CPU threads or None for all. May raise EngineError,
             ModelError, and whatever importing its library raises.
-        on_request: Precisions that ``auto`` leaves out: they are never the fastest, or minutes pass before they run.
-        builds: It builds an engine for every size of frame, which takes minutes.
+        on_request: Precisions that ``auto`` skips: they are never the fastest, or take minutes to start.
+        builds: Whether it builds an engine for every frame size, which takes minutes.
         suits: Whether it runs the network of a model card's ``config``.
-        open_for_gate: Loads a file for the parity gate, and keeps nothing on disk; None takes no part in it.
+        open_for_gate: Loads a file for the parity gate without caching on disk; None: it takes no part in the gate.
     """
 
     name: EngineName

@@ -1,8 +1,8 @@
-"""TensorRT: engine files, and ONNX files for which an engine is built once and kept.
+"""TensorRT: engine files, and ONNX files for which an engine is built once and cached.
 
-An engine belongs to one version of TensorRT and one kind of GPU. Precision is in the graph: networks are strongly
-typed, and nothing here asks the builder for a precision; half precision comes from an ONNX file that was exported
-with it. Written against TensorRT 10's and 11's documented interfaces.
+An engine is tied to one version of TensorRT and one kind of GPU. The graph sets the precision: networks are strongly
+typed, and the builder is not asked for a precision; half precision needs an ONNX file that was exported in it. Written
+for the documented interfaces of TensorRT 10 and 11.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from lpnet_rt.cache import cache_folder
 from lpnet_rt.engine_registry import Precision
 from lpnet_rt.engines.base import Engine
-from lpnet_rt.engines.batches import Recent
+from lpnet_rt.engines.batches import LRUCache
 from lpnet_rt.engines.built_cache import BuiltCache, BuiltFor
 from lpnet_rt.engines.installed import needs_gpu, needs_package
 from lpnet_rt.engines.spec import AS_THE_FILE, EngineSpec
@@ -39,16 +39,16 @@ Profile = Mapping[str, tuple[int, ...]]
 
 
 class TensorRTEngine:
-    """An engine file, or an ONNX file with an engine for every size of input it meets."""
+    """An engine file, or an ONNX file with one engine per input size."""
 
     name = "tensorrt"
 
     def __init__(self, model: ModelFile, cache: Path | None) -> None:
-        """Read the engine, or get ready to build.
+        """Read the engine, or prepare to build.
 
         Args:
             model: ``.engine`` or ``.onnx``.
-            cache: Folder for engines built from an ONNX file, or None to keep none.
+            cache: Folder for engines built from an ONNX file, or None to cache none.
 
         Raises:
             EngineError: TensorRT or a GPU is missing, or the engine was built for another version or GPU.
@@ -71,7 +71,7 @@ class TensorRTEngine:
             if misfit is not None:
                 raise EngineError(f"{model.path}: {misfit}")
             self._fixed = self._context(model.content)
-        self._contexts: Recent[tuple[int, ...], _Context] = Recent(self._built, _KEPT_SIZES)
+        self._contexts: LRUCache[tuple[int, ...], _Context] = LRUCache(self._built, _KEPT_SIZES)
 
     def score(self, batch: ModelInput) -> NDArray[np.float32]:
         """See :class:`lpnet_rt.engines.base.Engine`."""
@@ -79,7 +79,7 @@ class TensorRTEngine:
         return context.score(batch)
 
     def _built(self, shape: tuple[int, ...]) -> _Context:
-        """The engine for a size: out of the cache, or built now, which takes minutes."""
+        """Return the engine for a size, from the cache or built now, which takes minutes."""
         wanted = BuiltFor(
             engine="tensorrt",
             weights_sha256=self._model.card.file_sha256,
@@ -130,10 +130,10 @@ class _Context:
         return result
 
     def _buffers_for(self, shape: tuple[int, ...]) -> tuple[Any, Any, Any]:
-        """Pinned memory, input and output; made again where the size is another."""
+        """Return pinned memory, input and output; reallocated when the size changes."""
         torch = self._torch
         if self._buffers is None or tuple(self._buffers[1].shape) != shape:
-            self._buffers = None  # whatever fails below, no later call runs with buffers of another size
+            self._buffers = None  # if anything below fails, no later call uses buffers of the wrong size
             if not self._context.set_input_shape(self._image, shape):
                 raise EngineError(f"tensorrt: {self._path.name} takes no input of {shape}; export it for that size")
             given = torch.empty(shape, device="cuda")
@@ -145,10 +145,10 @@ class _Context:
 
 
 def build_from_onnx(content: bytes, profile: Profile) -> bytes:
-    """Build an engine from an ONNX file with TensorRT alone.
+    """Build an engine from an ONNX file using only TensorRT.
 
     Args:
-        content: The ONNX file, half precision in its graph where it is wanted.
+        content: The ONNX file; half precision must be in its graph.
         profile: Sizes (B, C, H, W): one ``shape``, or ``min_shape``, ``opt_shape`` and ``max_shape``.
 
     Returns:
@@ -168,7 +168,7 @@ def build_from_onnx(content: bytes, profile: Profile) -> bytes:
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, _WORKSPACE_BYTES)
     config.clear_flag(trt.BuilderFlag.TF32)
-    # A file of any size needs a profile even where one size is wanted: the least, usual and largest size are then one.
+    # A file with dynamic sizes needs a profile even for one size: then the min, opt and max shapes are equal.
     sizes = builder.create_optimization_profile()
     names = ("min_shape", "opt_shape", "max_shape")
     sizes.set_shape("image", *(profile[name] if name in profile else profile["shape"] for name in names))
@@ -180,14 +180,14 @@ def build_from_onnx(content: bytes, profile: Profile) -> bytes:
 
 
 def _logger(trt: ModuleType) -> Any:
-    """A logger; registers TensorRT's own plugins, one of which scatters with addition, before anything is read."""
+    """Return a logger; also registers TensorRT's plugins (ScatterElements is one), which must precede parsing."""
     logger = trt.Logger(trt.Logger.WARNING)
     trt.init_libnvinfer_plugins(logger, "")
     return logger
 
 
 def gpu_name() -> str:
-    """Name and compute capability of the GPU: an engine runs on no other kind.
+    """Return the name and compute capability of the GPU; an engine runs only on that kind.
 
     Raises:
         EngineError: There is none.
@@ -201,7 +201,7 @@ def gpu_name() -> str:
 
 
 def tied_versions() -> dict[str, str]:
-    """The versions an engine is tied to: TensorRT's, under whichever name it was installed."""
+    """Return the versions that an engine is tied to: TensorRT's, under the name of its installed package."""
     for name in _DISTRIBUTIONS:
         try:
             return {"tensorrt": importlib.metadata.version(name)}
@@ -211,7 +211,7 @@ def tied_versions() -> dict[str, str]:
 
 
 def _bindings(trt: ModuleType, engine: Any) -> tuple[str, str]:
-    """Names of the input and of the output; the two ways to an engine name them differently."""
+    """Return the names of the input and the output; they depend on how the engine was built."""
     names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
     inputs = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
     outputs = [name for name in names if name not in inputs]
@@ -221,13 +221,13 @@ def _bindings(trt: ModuleType, engine: Any) -> tuple[str, str]:
 
 
 def _strongly_typed(trt: ModuleType) -> int:
-    """The flag that makes the graph decide on precision; where it is gone, every network is so."""
+    """Return the flag for strong typing; versions without it always type strongly."""
     flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     return 0 if flag is None else 1 << int(flag)
 
 
 def _needs(_precision: Precision) -> str | None:
-    """TensorRT, a GPU, and PyTorch, which holds its buffers."""
+    """Return what is missing: TensorRT, a GPU, or PyTorch, which holds the buffers."""
     install = "pip install '.[tensorrt]' in a checkout of lpnet-rt"
     return needs_package("tensorrt", install) or needs_gpu() or needs_package("torch", install)
 

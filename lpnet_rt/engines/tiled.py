@@ -1,9 +1,9 @@
-"""Frames too large to score at once, in overlapping tiles at native resolution.
+"""Scoring of frames that are too large for one pass, in overlapping tiles at native resolution.
 
-A frame is standardised whole, so tiles share its scale. They start at multiples of 16 pixels, so that the network's
-grids of 4, 8 and 16 pixels lie in a tile as they lie in the frame, and overlap by twice what the global view sees: the
-scores that are kept of a tile are those that the whole frame would have had, to rounding, and no seam can show. One
-thing differs: the local view looks at its K cells in every tile, and so at more cells of a tiled frame.
+The whole frame is standardised first, so tiles share its scale. Tiles start at multiples of 16 pixels, so that the
+network's grids of 4, 8 and 16 pixels have the same phase as in the frame, and overlap by twice the reach of the global
+view: the scores kept of a tile equal those of the whole frame up to rounding, without seams. There is one difference:
+the local view looks at K cells per tile, and so at more cells of a tiled frame.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from lpnet_rt.preprocessing.tiles import aligned_spans, fuse, split
 
 __all__ = ["TILE_PX", "UNTILED_PX", "score_in_tiles"]
 
-# A tile of 3072 pixels keeps 2432 of its side with the packaged network: three fifths more arithmetic than needed.
+# With the packaged network, 2432 of 3072 pixels of a side are kept: three fifths more arithmetic than one pass.
 TILE_PX = 3072
-# Larger frames are tiled: 8192x8192 at once takes 4.7 GiB and 7.8 s in OpenVINO f32 on two processors, in tiles 1.5 GiB
+# Larger frames are tiled: 8192x8192 at once takes 4.7 GiB and 7.8 s in OpenVINO f32 on two cores; in tiles, 1.5 GiB
 # and 4.9 s.
 UNTILED_PX = 4096 * 4096
 
@@ -35,7 +35,7 @@ def score_in_tiles(
     """Score large inputs.
 
     Args:
-        score: Of an engine; gets tiles of one size, one after the other: memory is what they are for.
+        score: An engine's ``score``; gets tiles of one size, one at a time to bound memory.
         batch: (B, C, H, W) float32; sides are multiples of the grid.
         reach_px: How far from a pixel its score depends on the frame; a multiple of the grid.
         grid_px: Tiles start at multiples of this many pixels.
@@ -45,7 +45,7 @@ def score_in_tiles(
         (B, 1, H, W) float32 in 0..1.
 
     Raises:
-        ValueError: Of a tile nothing is kept, or a size is no multiple of the grid.
+        ValueError: Nothing of a tile would be kept, or a size is not a multiple of the grid.
     """
     if tile_px % grid_px or reach_px % grid_px or tile_px <= 2 * reach_px:
         raise ValueError(f"tiles: expected multiples of {grid_px} and tile > 2 * reach, found {tile_px} and {reach_px}")

@@ -1,4 +1,4 @@
-"""CUDA graphs: a network's hundred small kernels, launched as one."""
+"""CUDA graphs: launch a network's hundred small kernels as one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+
+from lpnet_rt.errors import reason
 
 __all__ = ["Function", "captured"]
 
@@ -18,38 +20,36 @@ Function = Callable[[Tensor], Tensor]
 
 
 def captured(function: Function, example: Tensor) -> Function:
-    """Record what a function does on the GPU, for inputs of one shape.
+    """Capture a function as a CUDA graph, for inputs of one shape.
 
     Args:
-        function: Tensor to tensor, without a look at values on the host. Whatever else it reads must stay alive and
-            where it is.
-        example: An input of that shape and dtype. On the processor, which has no graphs, the function itself is
-            returned.
+        function: Tensor to tensor, without host synchronisation. Other tensors that it reads must stay alive and must
+            not move.
+        example: An input of that shape and dtype. On the CPU, the function itself is returned.
 
     Returns:
-        The same function; its result is valid until its next call.
+        An equivalent function; its result is valid until its next call.
     """
     if example.device.type != "cuda":
         return function
     given = example.clone()
     aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     aside.wait_stream(torch.cuda.current_stream())
-    # Libraries choose their kernels and take their memory at the first calls, which a graph must not record.
+    # The first calls select kernels and allocate memory, which a graph must not record.
     with torch.cuda.stream(aside):
         for _ in range(_WARM_UPS):
             function(given)
     torch.cuda.current_stream().wait_stream(aside)
     graph = torch.cuda.CUDAGraph()
     try:
-        # The stream outside is put back even where the end of a broken capture raises; other threads go on.
+        # Restores the outer stream even if ending a failed capture raises; other threads are not affected.
         here = torch.cuda.stream(torch.cuda.current_stream())
         with here, torch.cuda.graph(graph, capture_error_mode="thread_local"):
             result = function(given)
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
-        _logger.warning("no CUDA graph for %s: %s; running without", tuple(example.shape), reason)
+        _logger.warning("no CUDA graph for %s: %s; running without", tuple(example.shape), reason(error))
         return function
 
     def replay(x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Weights files of the paper's network in PyTorch; imported only where such a model is asked for."""
+"""Weights files of the paper's network in PyTorch; imported only when such a model is loaded."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from lpnet_rt.preprocessing.frame_and_local import ModelInput
 
 __all__ = ["TorchLPNetGAEngine"]
 
-# Bounds memory: about 60 MB a frame of 120x120 in the exact form.
+# Bounds memory: about 60 MB per frame of 120x120 in the exact form.
 _FRAMES_AT_ONCE = 8
 
 
 class TorchLPNetGAEngine:
-    """LPNetGA on CUDA where there is one, else on the processor."""
+    """LPNetGA on CUDA if available, else on the CPU."""
 
     name = "torch"
 
@@ -32,7 +32,7 @@ class TorchLPNetGAEngine:
         Args:
             model: A ``.safetensors`` file.
             precision: ``f32`` or ``bf16`` (autocast).
-            threads: Processor threads of this whole process's PyTorch, or None to leave them as they are.
+            threads: CPU threads of PyTorch in this process, or None to leave them unchanged.
 
         Raises:
             ModelError: The file is damaged or of another network.
@@ -42,7 +42,7 @@ class TorchLPNetGAEngine:
             torch.set_num_threads(threads)
         card = read_card(model.path)
         network = load_lpnetga(model.path)
-        # What stretches a whole frame does it once the tiles are blended.
+        # Scores are stretched over the whole frame, after the tiles are blended.
         self._fusing: Fusing = "mean" if model.card.input.stretch else card.fusing
         self._statistics: Statistics = card.statistics
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -74,5 +74,5 @@ class TorchLPNetGAEngine:
             return [self._network(part, self._fusing) for part in parts]
 
     def _by_strips(self, frames: torch.Tensor, strips: Strips) -> torch.Tensor:
-        """The exact sum without running every patch."""
+        """Compute the exact sum without running every patch."""
         return fused(strips(self._network.global_view(frames)[2]), strips.coverage, self._fusing)

@@ -1,4 +1,4 @@
-"""A PyTorch function as an engine: what training validates and what exported files are held to."""
+"""A PyTorch function as an engine: used for validation and as the reference for exported files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["TorchModuleEngine"]
 
 
 class TorchModuleEngine:
-    """A network as it stands in memory, on any device."""
+    """A network in memory, on any device."""
 
     def __init__(
         self,
@@ -26,14 +26,14 @@ class TorchModuleEngine:
         name: str = "torch",
         autocast: bool = True,
     ) -> None:
-        """Keep the function.
+        """Wrap the function.
 
         Args:
             forward: (B, C, H, W) float32 on the device to scores, (B, 1, H, W), in evaluation mode.
-            precision: What it computes in.
-            device: Where it computes; None is the processor.
-            name: Of the engine, in messages.
-            autocast: Whether ``bf16`` and ``f16`` are to be had by autocast; not where the function casts by itself.
+            precision: Precision of the arithmetic.
+            device: Device of the network; None is the CPU.
+            name: Name of the engine in messages.
+            autocast: Whether ``bf16`` and ``f16`` use autocast; False if the function casts by itself.
         """
         self.name, self.precision = name, precision
         self._forward, self._device = forward, device or torch.device("cpu")

@@ -1,4 +1,4 @@
-"""One frame through an engine: the self-test of a model, which says whether the engine finds what it should."""
+"""The self-test of a model: one frame, in which an engine must find the expected detections."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ __all__ = ["self_test"]
 def self_test(engine: Engine, model: ModelFile) -> str | None:
     """Run the self-test's frame through an engine.
 
-    A file of another fixed size gets a frame of noise of its own size, and a card without a self-test expects nothing:
-    then only whether scores are finite is looked at.
+    A file of another fixed size gets a frame of noise of that size, and a card without a self-test expects nothing:
+    then only finite scores are required.
 
     Args:
-        engine: With the model in it.
-        model: With its card.
+        engine: Engine with the loaded model.
+        model: Model with its card.
 
     Returns:
-        None where the engine agrees with the card, else what differs, in a few words.
+        None if the engine agrees with the card, else the difference in a few words.
 
     Raises:
         EngineError: The engine fails.
     """
     image, card = self_test_frame(), model.card
     fits = card.built.wrong_size(prepare(image, card.input).shape) is None
-    if not fits and card.built.most is not None:
-        image = np.random.default_rng(0).integers(80, 120, card.built.most[1:], np.uint8)
+    if not fits and card.built.max_size is not None:
+        image = np.random.default_rng(0).integers(80, 120, card.built.max_size[1:], np.uint8)
     scorer = make_scorer(engine, card)
     (candidates,) = scorer.find([image], candidate_score(SELF_TEST_THRESHOLD))
-    scorer.forget()  # no frame has this size
+    scorer.forget()  # frames have other sizes
     if not candidates.finite:
         return "expected finite scores, found NaN or infinity"
     if not fits or not card.self_test.score:

@@ -1,4 +1,4 @@
-"""Packaged ONNX models, each with a model card (JSON) beside it; how a model is found and what its card says."""
+"""Packaged ONNX models, each with a model card (JSON) beside it; finding and checking models."""
 
 from lpnet_rt.models.card import InputRule, ModelCard, ModelFile, SelfTest, write_card
 from lpnet_rt.models.loading import find_model, packaged_models

@@ -1,4 +1,4 @@
-"""Model cards: what a model file needs to be run, and to be trusted."""
+"""Model cards: what is needed to run a model file, and to trust it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from lpnet_rt.models.built import Built
 
@@ -17,7 +17,7 @@ __all__ = ["InputRule", "ModelCard", "ModelFile", "SelfTest", "write_card"]
 MODEL_BYTES = 1 << 30
 CARD_BYTES = 4 << 20
 
-# Wide enough for any sensible network; a card beyond them would end in a traceback or take all memory.
+# Wide enough for any sensible network; beyond these limits a card could exhaust memory or crash the loader.
 _Name = Annotated[str, Meta(min_length=1, max_length=200)]
 _Width = Annotated[int, Meta(ge=1, le=1024)]
 _Blocks = Annotated[int, Meta(ge=0, le=16)]
@@ -31,33 +31,33 @@ class InputRule(Struct, frozen=True, kw_only=True):
     Attributes:
         normalisation: ``frame-and-local``, ``paper-resize`` or ``paper-tiles``: see ``lpnet_rt.preprocessing.rules``.
         multiple: Both sides are padded to a multiple of this many pixels (``frame-and-local``).
-        least: And to at least this many.
-        side_px: Side of the square that a frame is resized to or cut into (the other two).
+        min_side_px: Both sides are padded to at least this many pixels (``frame-and-local``); ``least`` in files.
+        side_px: Side of the square that a frame is resized to or cut into (the other two normalisations).
         stretch: Stretch the scores of every frame to 0..1, as the paper does.
     """
 
     normalisation: Literal["frame-and-local", "paper-resize", "paper-tiles"] = "frame-and-local"
     multiple: Annotated[int, Meta(ge=16, le=1024, multiple_of=16)] = 16
-    least: Annotated[int, Meta(ge=16, le=4096)] = 64
+    min_side_px: Annotated[int, Meta(ge=16, le=4096)] = field(default=64, name="least")
     side_px: Annotated[int, Meta(ge=8, le=4096)] = 120
     stretch: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a least side that padding to the multiple would not keep to.
+        """Refuse a minimum side that is not a multiple of ``multiple``.
 
         Raises:
-            ValueError: ``least`` is no multiple of ``multiple``.
+            ValueError: It is not.
         """
-        if self.least % self.multiple:
-            raise ValueError(f"expected least to be a multiple of {self.multiple}, found {self.least}")
+        if self.min_side_px % self.multiple:
+            raise ValueError(f"expected least to be a multiple of {self.multiple}, found {self.min_side_px}")
 
     def padded_px(self, side_px: int) -> int:
-        """A side of the model's input for a side of the frame (``frame-and-local``)."""
-        return max(-(-side_px // self.multiple) * self.multiple, self.least)
+        """Return a side of the model's input, in pixels, for a side of the frame (``frame-and-local``)."""
+        return max(-(-side_px // self.multiple) * self.multiple, self.min_side_px)
 
 
 class LPNetRTShape(Struct, frozen=True, kw_only=True):
-    """What a card of LPNet-RT says of the network; ``lpnet_rt.networks.lpnet_rt.network`` explains it."""
+    """The network's shape in a card of LPNet-RT; see ``lpnet_rt.networks.lpnet_rt.network``."""
 
     channels: tuple[_Width, _Width, _Width]
     blocks: tuple[_Blocks, _Blocks, _Blocks]
@@ -73,7 +73,7 @@ class LPNetRTShape(Struct, frozen=True, kw_only=True):
         """How far the global view sees to every side, in pixels, rounded up to the grid of 16 (320 as packaged).
 
         A 3x3 convolution sees one step of its grid of 4, 8 or 16 pixels further, the mean over the scene 7 of 16; where
-        one grid is read on another, its cells reach over by one step at most.
+        one grid is read on another, its cells overlap by at most one step.
         """
         at4, at8, at16 = self.blocks
         convolutions = 4 * (1 + 2 * at4 + 1 + 2) + 8 * (2 * at8 + 1 + 2) + 16 * 2 * at16
@@ -82,7 +82,7 @@ class LPNetRTShape(Struct, frozen=True, kw_only=True):
 
 
 class SelfTest(Struct, frozen=True, kw_only=True):
-    """What PyTorch in fp32 finds in ``lpnet_rt.selftest``'s frame; every engine must find the same.
+    """What PyTorch in fp32 detects in the frame of ``lpnet_rt.selftest``; every engine must detect the same.
 
     Attributes:
         centroid_xy: Detections, strongest first.
@@ -106,24 +106,24 @@ class ModelCard(Struct, frozen=True, kw_only=True):
     """Everything that travels with a model.
 
     Attributes:
-        name: As it stands in messages.
+        name: The model's name in messages.
         network: Class of the network.
-        config: Its shape.
+        config: Shape of the network.
         parameters: Number of trained values.
-        input: How a frame becomes its input.
+        input: How a frame becomes the model's input.
         threshold: Score from which a pixel is a detection.
         weights_sha256: Hash of the PyTorch weights.
         file_sha256: Hash of the model file.
-        self_test: What every engine must reproduce.
-        trained_on: Data, with what was held back.
+        self_test: Detections that every engine must reproduce.
+        trained_on: Training data, and what was held back.
         measured: Figures on validation data, by name.
-        licences: Of the data it was trained on.
+        licences: Licences of the training data.
         notes: Anything a user should know.
         built: Format, precision and sizes of the file.
         reach_px: How far from a pixel its score depends on the frame, in pixels, a multiple of ``grid_px``: tiles of
-            large frames overlap by twice as much. None: what ``config`` says; a network without either is never tiled.
-        grid_px: Tiles start at multiples of this many pixels, so that the network's grids lie in a tile as they lie in
-            the frame.
+            large frames overlap by twice as much. None: derived from ``config``; without either, no frame is tiled.
+        grid_px: Tiles start at multiples of this many pixels, so that the network's grids have the same phase in a tile
+            as in the whole frame.
     """
 
     name: _Name
@@ -147,7 +147,7 @@ class ModelCard(Struct, frozen=True, kw_only=True):
         """Refuse a reach or an input that does not keep to the grid.
 
         Raises:
-            ValueError: ``reach_px``, or the input's ``multiple`` where there is a reach, is no multiple of the grid.
+            ValueError: ``reach_px``, or the input's ``multiple`` where there is a reach, is not a multiple of the grid.
         """
         if self.reach_px is None:
             return
@@ -156,7 +156,7 @@ class ModelCard(Struct, frozen=True, kw_only=True):
                 raise ValueError(f"expected {name} to be a multiple of grid_px, {self.grid_px}, found {value}")
 
     def known_reach_px(self) -> int | None:
-        """``reach_px``, or what ``config`` says in cards that were written before they had a field for it."""
+        """Return ``reach_px``; for older cards, which lack that field, derive it from ``config``."""
         if self.reach_px is not None or "blocks" not in self.config:
             return self.reach_px
         return msgspec.convert(self.config, LPNetRTShape).reach_px
@@ -164,7 +164,7 @@ class ModelCard(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A model file, whole in memory, with its card."""
+    """A model file, read into memory, and its card."""
 
     path: Path
     content: bytes

@@ -1,4 +1,4 @@
-"""How a model is found: by the name of a packaged one, or by the path of a file with its card beside it."""
+"""Find a model: by the name of a packaged one, or by the path of a file with its card beside it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from lpnet_rt.models.weights import find_weights
 __all__ = ["find_model", "packaged_models"]
 
 _SUFFIXES = (".onnx", ".xml", ".engine", ".safetensors")
-_NO_PICKLE = {".pt2", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"}
+_PICKLES = {".pt2", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"}
 
 
 def packaged_models() -> list[str]:
-    """Names of the models that come with the package."""
+    """Return the names of the packaged models."""
     return sorted(path.stem for path in Path(__file__).parent.glob("*.onnx"))
 
 
@@ -28,7 +28,7 @@ def find_model(spec: str) -> ModelFile:
     """Find a packaged model by name or a model file by path, and check it against its card.
 
     Raises:
-        ModelError: There is no such model, or the file or its card is damaged.
+        ModelError: The model does not exist, or the file or its card is damaged.
     """
     if spec.endswith(".safetensors"):
         return find_weights(Path(spec))
@@ -41,7 +41,7 @@ def find_model(spec: str) -> ModelFile:
     card = _read_card(path, content)
     if hashlib.sha256(content).hexdigest() != card.file_sha256:
         raise ModelError(f"{path}: the file is not the one its card describes (damaged?); export it again")
-    # The engine of an .xml checks it together with its weights.
+    # OpenVINO's engine checks an .xml together with its weights.
     problem = onnx_problem(content) if path.suffix == ".onnx" else None
     if problem is not None:
         raise ModelError(f"{path}: expected an ONNX file of finite weights and plain operators, found {problem}")
@@ -49,10 +49,10 @@ def find_model(spec: str) -> ModelFile:
 
 
 def _check_suffix(path: Path) -> None:
-    """Only formats that cannot run code of their own by being read are opened."""
+    """Refuse formats that can run code when they are read."""
     if path.suffix in _SUFFIXES:
         return
-    if path.suffix in _NO_PICKLE:
+    if path.suffix in _PICKLES:
         raise ModelError(
             f"{path}: expected one of {', '.join(_SUFFIXES)}, found {path.suffix}, which can run code when it is read; "
             "export the model to ONNX ('lpnet-rt export --format onnx')"

@@ -1,4 +1,4 @@
-"""The card of a weights file of the paper's network: what is in it, and how the network is to be used."""
+"""The card of a weights file of the paper's network: what the file holds, and how to run it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Fusing = Literal["sum_minmax", "mean", "dense"]
 Statistics = Literal["running", "image"]
 Fitting = Literal["resize", "tile"]
 
-# The network has 0.1 million values; a header of the format says little more than their names.
+# The network has 0.1 million values; the header holds little more than their names.
 _WEIGHTS_BYTES = 256 << 20
 _HEADER_BYTES = 1 << 20
 
@@ -43,22 +43,22 @@ _INPUT_RULE = "grey frame resized to input_hw, 8-bit counts divided by 255"
 
 
 class LPNetGACard(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What stands beside the weights: FILE.json beside FILE.safetensors.
+    """Card of a weights file: FILE.json beside FILE.safetensors.
 
     Attributes:
         name: Name of the model.
         network: ``LPNetGA``.
-        input: How counts become input, in words.
+        input: How counts become the input, in words.
         input_hw: Height and width of the input, in pixels.
         patch_px: Side of a patch.
-        stride_px: Distance of patches.
+        stride_px: Distance between the starts of adjacent patches.
         padding_px: Zeros around the map that is cut into patches.
-        statistics: ``running`` or ``image``: what batch norm goes by.
+        statistics: Statistics that batch norm uses: ``running``, or those of each ``image``.
         fusing: How patch scores become a score map.
         fitting: ``resize``: a frame is resized to the input. ``tile``: it is cut into tiles of the input's size.
         parameters: Number of trained values.
-        threshold: Score over which a pixel is a detection.
-        sha256: Of the weights file, in hexadecimal.
+        threshold: Score above which a pixel is a detection.
+        sha256: SHA-256 of the weights file, in hexadecimal.
         licence: What is known about the licence of the weights.
     """
 
@@ -98,7 +98,7 @@ def read_weights(path: Path) -> bytes:
     """Read a ``.safetensors`` file under limits; its values are checked by ``load_lpnetga``.
 
     Raises:
-        ModelError: It is missing, no regular file, too large or damaged.
+        ModelError: It is missing, not a regular file, too large or damaged.
     """
     content = read_limited(path, _WEIGHTS_BYTES, "weights file", ModelError)
     header_bytes = int.from_bytes(content[:8], "little")
@@ -108,5 +108,5 @@ def read_weights(path: Path) -> bytes:
 
 
 def card_path(path: Path) -> Path:
-    """Where the card of a weights file stands."""
+    """Return the path of a weights file's card."""
     return path.with_suffix(".json")

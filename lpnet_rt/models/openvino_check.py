@@ -1,4 +1,4 @@
-"""What a model in OpenVINO's own format must be before OpenVINO sees it: see :mod:`lpnet_rt.models.onnx_check`."""
+"""Checks of a model in OpenVINO's own format before OpenVINO reads it: see :mod:`lpnet_rt.models.onnx_check`."""
 
 from __future__ import annotations
 
@@ -7,29 +7,25 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from xml.parsers import expat
 
-from lpnet_rt.models.values import ITEM_BYTES, all_finite
+from lpnet_rt.models.values import ITEM_BYTES, RefusedError, all_finite
 
 __all__ = ["openvino_problem"]
 
-_MOST_ELEMENTS = 2_000_000
-_MOST_DEPTH = 32
-_LONGEST_NUMBER = 18
-
-
-class _RefusedError(Exception):
-    """Why a file is refused."""
+_MAX_ELEMENTS = 2_000_000
+_MAX_DEPTH = 32
+_MAX_DIGITS = 18
 
 
 def openvino_problem(content: bytes, weights: bytes) -> str | None:
-    """Look for what must not reach OpenVINO.
+    """Return why a model must not reach OpenVINO, or None.
 
     Args:
-        content: Of the .xml.
-        weights: Of the .bin.
+        content: Content of the .xml.
+        weights: Content of the .bin.
 
     Returns:
-        None where the graph has no cycle, no control flow and no operators of other libraries, and every constant lies
-        in the weights and is finite; else what was found instead, for a message after "expected ..., found".
+        None if the graph has no cycle, control flow or operators of other libraries, and every constant lies in the
+        weights and is finite; else what was found instead, to follow "expected ..., found" in a message.
     """
     reader = _Reader()
     try:
@@ -37,14 +33,14 @@ def openvino_problem(content: bytes, weights: bytes) -> str | None:
         reader.graph.check(weights)
     except expat.ExpatError as error:
         return f"a damaged file ({str(error)[:80]})"
-    except (_RefusedError, UnicodeDecodeError) as error:
+    except (RefusedError, UnicodeDecodeError) as error:
         return str(error)[:160]
     return None
 
 
 @dataclass(slots=True)
 class _Graph:
-    """Layers by id, what each is fed by, and where constants lie."""
+    """Layer ids, the inputs of each layer, and the location of constants."""
 
     layers: set[int] = field(default_factory=set)
     feeds: dict[int, set[int]] = field(default_factory=dict)
@@ -52,21 +48,21 @@ class _Graph:
 
     def check(self, weights: bytes) -> None:
         if not self.layers:
-            raise _RefusedError("no layers")
+            raise RefusedError("no layers")
         for to, sources in self.feeds.items():
             if to not in self.layers or not sources <= self.layers:
-                raise _RefusedError("an edge to a layer that is not there")
+                raise RefusedError("an edge to a layer that is not there")
         try:
             TopologicalSorter(self.feeds).prepare()
         except CycleError as error:
-            raise _RefusedError("a cycle in its graph") from error
+            raise RefusedError("a cycle in its graph") from error
         view = memoryview(weights)
         for constant in self.constants:
             _check_constant(constant, view)
 
 
 class _Reader:
-    """Reads the .xml from start to end, and keeps what is checked."""
+    """Parses the .xml as a stream, and keeps only what is checked."""
 
     def __init__(self) -> None:
         self.graph = _Graph()
@@ -86,12 +82,12 @@ class _Reader:
     def _start(self, name: str, values: dict[str, str]) -> None:
         self._elements += 1
         self._path.append(name)
-        if self._elements > _MOST_ELEMENTS or len(self._path) > _MOST_DEPTH:
-            raise _RefusedError(f"over {_MOST_ELEMENTS:,} elements, or over {_MOST_DEPTH} inside one another")
+        if self._elements > _MAX_ELEMENTS or len(self._path) > _MAX_DEPTH:
+            raise RefusedError(f"over {_MAX_ELEMENTS:,} elements, or over {_MAX_DEPTH} inside one another")
         if self._path[1:2] == ["rt_info"]:
             return
         if name == "body" or name.endswith("_body"):
-            raise _RefusedError("control flow (a graph inside a layer); export it without")
+            raise RefusedError("control flow (a graph inside a layer); export it without")
         if self._path == ["net", "layers", "layer"]:
             self._add_layer(values)
         elif self._path == ["net", "edges", "edge"]:
@@ -100,44 +96,44 @@ class _Reader:
         elif self._path == ["net", "layers", "layer", "data"] and self._type == "Const":
             self.graph.constants.append(values)
         elif name in ("layer", "edge"):
-            raise _RefusedError(f"a {name} in another place")
+            raise RefusedError(f"a {name} in another place")
 
     def _add_layer(self, values: dict[str, str]) -> None:
         number, self._type = _number(values.get("id")), values.get("type", "")
         if number in self.graph.layers:
-            raise _RefusedError(f"two layers {number}")
+            raise RefusedError(f"two layers {number}")
         self.graph.layers.add(number)
         version = values.get("version", "")
         if not (version.startswith("opset") and version[5:].isdigit()):
-            raise _RefusedError(f"operators of {version[:60]!r}; export it with OpenVINO's own only")
+            raise RefusedError(f"operators of {version[:60]!r}; export it with OpenVINO's own only")
 
     def _end(self, name: str) -> None:
         self._path.pop()
 
 
 def _refuse_doctype(*_: object) -> None:
-    raise _RefusedError("a document type or entities")
+    raise RefusedError("a document type or entities")
 
 
 def _check_encoding(_version: str, encoding: str | None, _standalone: int) -> None:
     if encoding is not None and encoding.lower() != "utf-8":
-        raise _RefusedError(f"the encoding {encoding[:40]!r}; write it in UTF-8")
+        raise RefusedError(f"the encoding {encoding[:40]!r}; write it in UTF-8")
 
 
 def _number(text: str | None) -> int:
-    if text is None or not (text.isascii() and text.isdigit()) or len(text) > _LONGEST_NUMBER:
-        raise _RefusedError(f"{(text or 'nothing')[:40]!r} where a number belongs")
+    if text is None or not (text.isascii() and text.isdigit()) or len(text) > _MAX_DIGITS:
+        raise RefusedError(f"{(text or 'nothing')[:40]!r} where a number belongs")
     return int(text)
 
 
 def _check_constant(values: dict[str, str], weights: memoryview) -> None:
-    """A constant's values lie in the weights, are as many as its shape asks for, and are finite."""
+    """Check that a constant lies in the weights, matches its shape and is finite."""
     kind = values.get("element_type", "")
     if kind not in ITEM_BYTES:
-        raise _RefusedError(f"a constant of type {kind[:40]!r}")
+        raise RefusedError(f"a constant of type {kind[:40]!r}")
     offset, size = _number(values.get("offset")), _number(values.get("size"))
     shape = [_number(side.strip()) for side in values.get("shape", "").split(",") if side.strip()]
     if offset + size > len(weights) or size != math.prod(shape) * ITEM_BYTES[kind]:
-        raise _RefusedError("a constant that does not fit its shape or lies beyond the end of the .bin")
+        raise RefusedError("a constant that does not fit its shape or lies beyond the end of the .bin")
     if not all_finite(weights[offset : offset + size], kind):
-        raise _RefusedError("NaN or infinity in a constant")
+        raise RefusedError("NaN or infinity in a constant")

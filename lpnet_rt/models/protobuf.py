@@ -1,8 +1,8 @@
-"""Protocol buffers, as they lie in a file: a strict reader without recursion that stops at a limit.
+"""A strict, non-recursive reader of Protocol Buffers with a limit on fields.
 
-It reads less than the format allows on purpose. A field that readers may take in two ways (a number written with more
-bytes than it needs, a single field given twice, a known field of another type) is refused, because what was checked
-would not be what an engine sees.
+It deliberately accepts less than the format allows. A field that readers may interpret differently (a number with more
+bytes than needed, a singular field given twice, a known field of another type) is refused: the engine might otherwise
+read something else than was checked.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ __all__ = ["Field", "Kind", "ProtobufError", "Reader"]
 
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 _FIXED_BYTES = {_FIXED64: 8, _FIXED32: 4}
-_LONGEST_VARINT = 10
+_MAX_VARINT_BYTES = 10
 
 
 class ProtobufError(ValueError):
-    """The bytes are no message that this reader accepts; the text says why."""
+    """The bytes are not a message that this reader accepts; the text says why."""
 
 
 class Kind(IntEnum):
-    """What a field holds; of a repeated number field both the packed and the plain form are taken."""
+    """Type of a field; repeated number fields may be packed or plain."""
 
     NUMBER = 0
     BYTES = 1
@@ -44,27 +44,27 @@ _WIRES = {
 }
 _SINGLE = {Kind.NUMBER, Kind.BYTES, Kind.FLOAT}
 
-# Number of the field, and its value: an integer, or the bytes of what is fixed in size or has a length.
+# Number of the field, and its value: an integer, or the bytes of a fixed-size or length-delimited field.
 Field = tuple[int, int | memoryview]
 
 
 class Reader:
-    """Reads messages of one file and counts their fields."""
+    """Reads the messages of one file and counts their fields."""
 
-    def __init__(self, most_fields: int) -> None:
-        """Start to count.
+    def __init__(self, max_fields: int) -> None:
+        """Create a reader.
 
         Args:
-            most_fields: Fields that are read in all messages together; this bounds the time.
+            max_fields: Limit on the fields of all messages together; bounds the time.
         """
-        self._left = most_fields
+        self._left = max_fields
 
     def fields(self, message: memoryview, known: Mapping[int, Kind]) -> Iterator[Field]:
-        """Read the fields of one message, one after the other.
+        """Read the fields of one message in order.
 
         Args:
             message: Its bytes.
-            known: Fields by number. Others are passed over, as every reader does.
+            known: Fields by number; others are skipped.
 
         Yields:
             Known fields only.
@@ -94,23 +94,23 @@ class Reader:
 
 
 def varint(message: memoryview, at: int) -> tuple[int, int]:
-    """Read one number of variable length.
+    """Read a varint.
 
     Returns:
-        The number, unsigned, and the place after it.
+        The unsigned number, and the offset after it.
 
     Raises:
-        ProtobufError: It is cut off, has over 64 bits or is written with more bytes than it needs.
+        ProtobufError: It is truncated, exceeds 64 bits or has more bytes than needed.
     """
     result = shift = 0
-    for place in range(at, min(at + _LONGEST_VARINT, len(message))):
-        byte = message[place]
+    for offset in range(at, min(at + _MAX_VARINT_BYTES, len(message))):
+        byte = message[offset]
         result |= (byte & 0x7F) << shift
         shift += 7
         if byte < 0x80:
-            if (byte == 0 and place > at) or result >= 1 << 64:
+            if (byte == 0 and offset > at) or result >= 1 << 64:
                 raise ProtobufError("a number written with more bytes than it needs")
-            return result, place + 1
+            return result, offset + 1
     raise ProtobufError("a number that does not end")
 
 

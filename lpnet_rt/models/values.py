@@ -1,10 +1,10 @@
-"""Weights as they lie in a file: how many bytes a value has, and whether every value is a finite number."""
+"""Weights in a model file: bytes per value, and whether every value is finite."""
 
 from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["ITEM_BYTES", "all_finite"]
+__all__ = ["ITEM_BYTES", "RefusedError", "all_finite"]
 
 ITEM_BYTES = {
     "f16": 2,
@@ -26,18 +26,22 @@ _BITS = {"f16": ("<u2", 0x7C00), "bf16": ("<u2", 0x7F80), "f32": ("<u4", 0x7F800
 _AT_ONCE_BYTES = 1 << 22
 
 
+class RefusedError(Exception):
+    """A model file must not reach an engine; the text says what was found."""
+
+
 def all_finite(values: memoryview | bytes, kind: str) -> bool:
-    """Whether values hold no NaN and no infinity.
+    """Return whether values contain neither NaN nor infinity.
 
     Args:
         values: Little-endian, a whole number of values.
-        kind: A key of ``ITEM_BYTES``; whole numbers are finite.
+        kind: A key of ``ITEM_BYTES``; integers are always finite.
     """
     if kind not in _BITS:
         return True
     dtype, exponent = _BITS[kind]
     mask = np.array(exponent, dtype)
-    # Piece by piece: a comparison of everything would take as much memory again as the model.
+    # In chunks: comparing everything at once would double the memory of the model.
     for start in range(0, len(values), _AT_ONCE_BYTES):
         bits = np.frombuffer(values[start : start + _AT_ONCE_BYTES], dtype)
         if ((bits & mask) == mask).any():

@@ -1,4 +1,4 @@
-"""Weights files of the paper's network as models: what their cards say, in the terms of every other model."""
+"""Weights files of the paper's network as models: their cards as model cards."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def find_weights(path: Path) -> ModelFile:
 
 
 def model_card(card: LPNetGACard) -> ModelCard:
-    """What a weights file's card says, in the terms of every other model."""
+    """Convert a weights file's card to a model card."""
     rule: Literal["paper-tiles", "paper-resize"] = "paper-tiles" if card.fitting == "tile" else "paper-resize"
     stretch = card.fusing == "sum_minmax" and card.fitting == "tile"
     return ModelCard(

@@ -1,1 +1,1 @@
-"""PyTorch modules; importing this package needs torch, and nothing a deployed machine runs imports it."""
+"""PyTorch modules; this package needs torch, and nothing that runs on a deployed machine imports it."""

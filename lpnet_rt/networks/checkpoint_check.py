@@ -1,8 +1,8 @@
-"""What a PyTorch checkpoint must be before PyTorch reads it.
+"""Checks of a PyTorch checkpoint before PyTorch reads it.
 
-``torch.load(weights_only=True)`` runs no code, but it inflates whatever a zip file declares and makes a byte array of
-whatever size a pickle asks for: files of kilobytes take gigabytes. Here the names in the pickle are compared with a
-list and the sizes with the file's own, without unpickling anything.
+``torch.load(weights_only=True)`` runs no code, but it inflates everything in a zip file and allocates byte arrays of
+any size that a pickle requests: a file of kilobytes can take gigabytes. Here the names in the pickle are compared with
+an allowlist and the sizes with the file size, without unpickling anything.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ __all__ = ["CHECKPOINT_BYTES", "check_checkpoint"]
 
 CHECKPOINT_BYTES = 4 << 30
 _PICKLE_BYTES = 64 << 20
-_MOST_ENTRIES = 100_000
-# The form before zip: magic number, protocol, machine, content and names of the storages, a pickle each.
+_MAX_ENTRIES = 100_000
+# The format before zip: magic number, protocol, machine, content and names of the storages, one pickle each.
 _LEGACY_PICKLES = 5
-# What tensors, their names and the plain values of a run's state are made of.
+# Names needed for tensors and the plain values of a training state.
 _NAMES = re.compile(
     r"collections OrderedDict|torch\._utils _rebuild_(tensor|tensor_v2|parameter)|torch \w+Storage|torch (Size|device)"
     r"|torch\.storage (Typed|Untyped)Storage|torch\.serialization _get_layout|torch b?(float|int|uint)\d+|torch bool"
@@ -32,13 +32,14 @@ _NAMES = re.compile(
 
 
 def check_checkpoint(path: Path) -> None:
-    """Refuse a checkpoint that would run code, or take far more memory than the file is large.
+    """Refuse a checkpoint that would run code, or take far more memory than its file size.
 
     Args:
-        path: As ``torch.save`` writes it, in the form of today or in the one before it.
+        path: Checkpoint written by ``torch.save``, in the zip format or the older one.
 
     Raises:
-        ModelError: It is missing, no regular file, too large or damaged, or holds more than tensors and plain values.
+        ModelError: It is missing, not a regular file, too large or damaged, or holds more than tensors and plain
+            values.
     """
     try:
         status = path.stat()
@@ -59,17 +60,17 @@ def check_checkpoint(path: Path) -> None:
         raise ModelError(f"{path}: expected a checkpoint, found no such file") from error
     except ModelError:
         raise
-    except Exception as error:  # pickletools and zipfile raise whatever their parts raise on a damaged file
+    except Exception as error:  # pickletools and zipfile can raise anything on a damaged file
         raise ModelError(
             f"{path}: expected a checkpoint, found a damaged or truncated file: {reason(error)}"
         ) from error
 
 
 def _check_zip(path: Path, archive: zipfile.ZipFile, size_bytes: int) -> None:
-    """PyTorch stores its entries as they are: what is packed, or larger than the file, is none of its own."""
+    """Refuse compressed entries and entries larger than the file: PyTorch writes neither."""
     entries = archive.infolist()
     packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
-    if packed or len(entries) > _MOST_ENTRIES or sum(entry.file_size for entry in entries) > size_bytes:
+    if packed or len(entries) > _MAX_ENTRIES or sum(entry.file_size for entry in entries) > size_bytes:
         raise ModelError(
             f"{path}: expected entries that are stored as torch.save writes them, found packed or overlapping ones; "
             "save it again with torch.save"
@@ -83,7 +84,7 @@ def _check_zip(path: Path, archive: zipfile.ZipFile, size_bytes: int) -> None:
 
 
 def _check_pickle(path: Path, file: IO[bytes]) -> None:
-    """Compare the names that one pickle asks for; nothing is looked up."""
+    """Compare the names that one pickle refers to with the allowlist; nothing is imported."""
     asked = _asked_for(pickletools.genops(file))
     strange = next((name for name in asked if not _NAMES.fullmatch(name)), None)
     if strange is not None:

@@ -1,4 +1,4 @@
-"""From sources over the detector to the sinks."""
+"""The pipeline from sources through the detector to the sinks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Watch the pictures of a source for what a shutter calibration, or a camera that hangs, does to them."""
+"""Check the pictures of a source for shutter calibration and for a hanging camera."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ _REASONS: dict[Verdict, str | None] = {
 
 
 class PictureGuard:
-    """A stage of a session: judges every picture, and says so to the source or to the log of its states.
+    """A stage of a session: checks every picture, and notifies the source or its state log.
 
     Attributes:
-        verdict: On the last picture: ``live``, ``calibrating`` or ``frozen``.
+        verdict: State of the last picture: ``live``, ``calibrating`` or ``frozen``.
     """
 
     def __init__(self, source: Source, log: StateLog, frozen_after_s: float, clock: Clock) -> None:
         """Start without a picture.
 
         Args:
-            source: A :class:`ReconnectingSource` is told, and connects again where a picture is frozen.
-            log: Takes the states of any other source.
-            frozen_after_s: How long a picture may stand still before it is frozen, seconds.
-            clock: Tells since when a state lasts.
+            source: A :class:`ReconnectingSource` is notified, and reconnects if the picture is frozen.
+            log: State log for any other source.
+            frozen_after_s: Time after which a still picture is frozen, seconds.
+            clock: Clock for the start of each state.
         """
         self.verdict: Verdict = "live"
         self._source, self._log, self._clock = source, log, clock
         self._guard = FreezeGuard(frozen_after_s)
 
     def check(self, report: Report) -> Report:
-        """Judge the picture of a report, and return the report as it is.
+        """Check the picture of a report, and return the report unchanged.
 
-        Single images and damaged pictures are passed over: they have no time, or do not show what the camera saw.
+        Single images and damaged pictures are skipped: they have no time, or do not show what the camera saw.
         """
         frame = report.frame
         if frame.damage is not None or frame.file is not None:

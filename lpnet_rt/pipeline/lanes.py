@@ -1,8 +1,8 @@
-"""Lanes: the bounded queues of several sources through one worker, each with a named policy for when it is full.
+"""Lanes: bounded queues of several sources to one worker, each with a policy for when it is full.
 
-A lane holds what waits for the worker and the results that wait for whoever hands them out. The worker takes from all
-lanes in turn, so that no lane starves another, and only from those that have room for the results: a lane whose
-results are not collected stands still and holds nobody else.
+A lane holds items that wait for the worker and results that wait for the receiver. The worker takes from all lanes in
+turn, so that no lane starves another, and only from lanes with room for results: a lane whose results are not collected
+stops without blocking the others.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ class FullPolicy(enum.Enum):
     """What ``put`` does when its lane is full."""
 
     WAIT = "wait"
-    """The sender waits: nothing is lost, order is kept (files)."""
+    """The sender waits: nothing is lost (files)."""
 
     DROP_OLDEST = "drop-oldest"
-    """The oldest item is dropped and counted: the worker always gets the newest (cameras)."""
+    """The oldest item is dropped and counted: the worker gets the newest items (cameras)."""
 
 
 class LaneClosed(Exception):  # noqa: N818 - an end, not an error
-    """Nothing goes in or comes out any more."""
+    """The lane has ended: nothing goes in or comes out any more."""
 
 
 class _Lane(Generic[Item, Result]):
@@ -52,11 +52,11 @@ class Lanes(Generic[Item, Result]):
     """Thread-safe; one sender per lane, one worker, one receiver of all results."""
 
     def __init__(self, lanes: Sequence[tuple[int, FullPolicy]], max_results: int) -> None:
-        """Make empty lanes.
+        """Create empty lanes.
 
         Args:
-            lanes: How many items each lane holds, and what it does when it is full; lanes are named by their number.
-            max_results: Results that a lane holds, those at work included.
+            lanes: Capacity and policy of each lane; lanes are referred to by index.
+            max_results: Maximum number of results per lane, including items in work.
         """
         self._changed = threading.Condition()
         self._lanes: list[_Lane[Item, Result]] = [_Lane(capacity, policy) for capacity, policy in lanes]
@@ -65,10 +65,10 @@ class Lanes(Generic[Item, Result]):
         self._failure: BaseException | None = None
 
     def put(self, number: int, item: Item) -> None:
-        """Hand an item to the worker.
+        """Pass an item to the worker.
 
         Raises:
-            LaneClosed: No more is wanted.
+            LaneClosed: No more items are wanted.
         """
         lane = self._lanes[number]
         with self._changed:
@@ -83,7 +83,7 @@ class Lanes(Generic[Item, Result]):
             self._changed.notify_all()
 
     def finish(self, number: int, error: BaseException | None = None) -> None:
-        """Say as the sender that no further item will come, and what ended the lane, if an error did."""
+        """As the sender: announce that no item will follow, with the error that ended the lane, if any."""
         lane = self._lanes[number]
         with self._changed:
             lane.is_finished = True
@@ -91,13 +91,13 @@ class Lanes(Generic[Item, Result]):
             self._changed.notify_all()
 
     def take(self, max_items: int) -> list[tuple[int, Item, int]]:
-        """Take items as the worker, from all lanes in turn; wait for the first only.
+        """As the worker: take items from all lanes in turn; waits only for the first.
 
         Returns:
             The lane's number, the item, and how many items its lane has dropped so far.
 
         Raises:
-            LaneClosed: No lane will have another.
+            LaneClosed: No lane will have another item.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._next_lane() is not None or self._is_over())
@@ -113,7 +113,7 @@ class Lanes(Generic[Item, Result]):
             return taken
 
     def deliver(self, number: int, result: Result) -> None:
-        """Hand over as the worker what became of an item; there is room for it."""
+        """As the worker: deliver the result of an item; there is room for it."""
         lane = self._lanes[number]
         with self._changed:
             lane.in_work -= 1
@@ -122,7 +122,7 @@ class Lanes(Generic[Item, Result]):
             self._changed.notify_all()
 
     def fail(self, error: BaseException) -> None:
-        """Say as the worker that it gives up: results that are there can be collected, and then every lane is over."""
+        """As the worker: give up; existing results can still be collected, then every lane has ended."""
         with self._changed:
             self._failure = error
             for lane in self._lanes:
@@ -130,11 +130,11 @@ class Lanes(Generic[Item, Result]):
             self._changed.notify_all()
 
     def collect(self, timeout_s: float, without: Collection[int] = ()) -> list[tuple[int, Result]]:
-        """Take one result of every lane that has one; wait until there is one, a lane is over, or the time is up.
+        """Take one result from every lane that has one; waits for a result, the end of a lane, or the timeout.
 
         Args:
-            timeout_s: How long to wait.
-            without: Lanes to leave alone.
+            timeout_s: Maximum wait, seconds.
+            without: Lanes to skip.
 
         Returns:
             The lane's number and the result.
@@ -151,17 +151,17 @@ class Lanes(Generic[Item, Result]):
             return collected
 
     def has_ended(self, number: int) -> bool:
-        """Tell whether everything in a lane was collected and nothing more will come."""
+        """Return whether everything in a lane was collected and nothing will follow."""
         with self._changed:
             return self._has_ended(number)
 
     def error_of(self, number: int) -> BaseException | None:
-        """Return what ended a lane: its sender's error, or the worker's."""
+        """Return the error that ended a lane: its sender's or the worker's, or None."""
         with self._changed:
             return self._lanes[number].error or self._failure
 
     def close(self, *numbers: int) -> None:
-        """Say as the receiver that no more is wanted: drop what waits and wake the sender."""
+        """As the receiver: close lanes, drop waiting items and wake the senders."""
         with self._changed:
             for number in numbers:
                 self._lanes[number].close()
@@ -181,7 +181,7 @@ class Lanes(Generic[Item, Result]):
         return self._failure is not None or all(ended)
 
     def _next_lane(self) -> int | None:
-        """Number of the next lane, in turn, that has an item and room for its result."""
+        """Return the next lane, in turn, that has an item and room for its result."""
         count = len(self._lanes)
         for step in range(count):
             number = (self._next + step) % count

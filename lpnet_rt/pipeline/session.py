@@ -1,4 +1,4 @@
-"""Session: what belongs to one source for longer than a frame."""
+"""Session: one source with its stages and outputs."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ Stage = Callable[[Report], Report]
 
 
 class Session:
-    """One source, what every report of it goes through in order, and the outputs it goes to.
+    """One source, the stages that its reports pass through, and its outputs.
 
-    Used from one thread. An output that is full holds only this session: the report waits here, and the outputs that
-    have taken it are not offered it again.
+    Used from one thread. A full output blocks only this session: the report waits, and is not offered again to outputs
+    that have taken it.
 
     Attributes:
-        source: Where the frames come from.
-        sinks: The outputs, still to be closed; the first is closed last.
-        max_frames: End after so many reports, or None.
+        source: Source of the frames.
+        sinks: The outputs; the first is closed last.
+        max_frames: End after this many reports, or None.
         handled: Reports that every output has taken.
         outcome: How the session ended, or None before its end; see :meth:`end`.
-        error: What ended it, if an error did.
+        error: The error that ended it, or None.
     """
 
     def __init__(
@@ -35,13 +35,13 @@ class Session:
         stages: Sequence[Stage] = (),
         max_frames: int | None = None,
     ) -> None:
-        """Open nothing: source and outputs are open.
+        """Create a session of an open source and open outputs.
 
         Args:
-            source: Where the frames come from.
-            sinks: Where reports go.
-            stages: What each report goes through before the outputs get it, in order: a tracker, a counter.
-            max_frames: End after so many reports; frames that were dropped do not count.
+            source: Source of the frames.
+            sinks: The outputs.
+            stages: Functions that process each report before the outputs, in order: a tracker, a counter.
+            max_frames: End after this many reports; dropped frames do not count.
         """
         self.source, self.sinks, self.max_frames = source, tuple(sinks), max_frames
         self.handled = 0
@@ -53,7 +53,7 @@ class Session:
 
     @property
     def is_held(self) -> bool:
-        """True while an output has yet to take the last report; no other can be accepted."""
+        """True while an output has yet to take the last report; no new one can be accepted."""
         return self._report is not None
 
     @property
@@ -65,7 +65,7 @@ class Session:
 
     @property
     def wants_stop(self) -> bool:
-        """True once somebody at an output asks for the end of the run."""
+        """True once an output asks to end the run."""
         return any(sink.wants_stop for sink in self.sinks)
 
     def accept(self, report: Report) -> None:
@@ -85,25 +85,25 @@ class Session:
             self.handled += 1
 
     def tick(self) -> None:
-        """Do what is due while no frames come."""
+        """Do the outputs' periodic work."""
         for sink in self.sinks:
             sink.tick()
 
     def end(self, outcome: str, error: BaseException | None = None) -> None:
-        """Say how the session ended; a report that is held is dropped.
+        """Record how the session ended; a waiting report is dropped.
 
         Args:
             outcome: ``end``, ``interrupted`` or ``error: ...``.
-            error: What ended it, if an error did.
+            error: The error that ended it, or None.
         """
         self.outcome, self.error = outcome, error
         self._report = None
 
     def try_close(self, in_haste: bool) -> bool:
-        """Go on closing the outputs after :meth:`end`; never waits.
+        """Continue to close the outputs after :meth:`end`; never waits.
 
-        The first output, the publisher where there is one, is closed last: its last message says that everything else
-        is done.
+        The first output, the publisher if there is one, is closed last: its end message implies that the others are
+        complete.
 
         Args:
             in_haste: Give an output little time to finish.

@@ -1,14 +1,13 @@
-"""The stages and how they run side by side: sources -> lanes -> detector -> sessions -> sinks.
+"""The stages and their threads: sources -> lanes -> detector -> sessions -> sinks.
 
-Every source is read in a thread of its own, and one thread detects for all of them; reports are handed out in the
-thread that calls ``run``. A live source drops its oldest frame when the detector is behind; a file waits. The detector
-takes frames from the sources in turn, as many as are waiting where its engine has a device of its own, and never waits
-for a batch to fill.
+Each source has a reading thread, and one thread detects for all; reports are passed on in the thread that calls
+``run``. A live source drops its oldest frame when the detector is behind; a file waits. The detector takes frames from
+the sources in turn (all that are waiting, if its engine has its own device) and never waits for a batch to fill.
 
-Sources fail apart: an error in one ends its session, after the frames that came before it, and the others go on. An
-engine that fails is opened again, at most three times a minute; then, and after any other error in the detector, the
-run ends. A sink that fails is given up, and its session goes on without it; a session ends
-when none of its sinks is left. The first error is raised from ``run``.
+Sources fail independently: an error in one ends its session, after the frames before it, and the others continue. A
+failed engine is reopened at most three times per minute; after that, and after any other error in the detector, the run
+ends. A sink that fails is given up, and its session continues without it; a session ends when no sink is left. The
+first error is raised from ``run``.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _logger = logging.getLogger(__name__)
 _QUEUED_FRAMES = 2
 _QUEUED_REPORTS = 2
 _IDLE_S = 0.05
-# An engine that fails more often than this is not worth opening again.
+# An engine that fails more often is not reopened.
 _MAX_FAILURES, _FAILURES_S = 3, 60.0
 _HELD_S = 0.005
 _JOIN_S = 0.5
@@ -46,12 +45,12 @@ class Pipeline:
     """Any number of sessions and one detector; runs once."""
 
     def __init__(self, sessions: Sequence[Session], detector: Detector, clock: Clock = SYSTEM_CLOCK) -> None:
-        """Start nothing yet.
+        """Create the pipeline without starting it.
 
         Args:
             sessions: Sources with their outputs, at least one.
             detector: Turns frames into reports, for all of them.
-            clock: Tells when the sinks are due for a tick.
+            clock: Clock for the sinks' ticks.
         """
         self._sessions, self._detector, self._clock = sessions, detector, clock
         batch = detector.max_batch
@@ -63,16 +62,16 @@ class Pipeline:
         self._failed_ns: list[int] = []
 
     def stop(self) -> None:
-        """End soon; may be called from a signal handler or another thread."""
+        """Ask the run to end; may be called from a signal handler or another thread."""
         self._stopped.set()
 
     def run(self) -> None:
         """Run until every source has ended, ``stop`` is called, a sink asks for it or the detector fails.
 
-        The sinks are closed then; the sources are not, unless others went on without them.
+        The sinks are closed then; a source is closed only if it ended before others.
 
         Raises:
-            LpnetError: What the detector or the first source that failed raised.
+            LpnetError: The error of the detector, or of the first source that failed.
         """
         threads = [threading.Thread(target=self._detect, name="lpnet-detector", daemon=True)]
         for number, session in self._open.items():
@@ -96,7 +95,7 @@ class Pipeline:
                 raise session.error
 
     def _step(self) -> None:
-        """Collect what is ready, hand it out, and end the sessions that are through."""
+        """Pass on reports that are ready, and end finished sessions."""
         held = [number for number, session in self._open.items() if session.is_held or session.outcome is not None]
         for number, report in self._lanes.collect(_HELD_S if held else _IDLE_S, without=held):
             self._open[number].accept(report)
@@ -127,7 +126,7 @@ class Pipeline:
             session.source.close()
 
     def _end_rest(self, outcome: str, error: BaseException | None) -> None:
-        """End and close what is open; returns when everything is closed."""
+        """End and close all open sessions; returns when everything is closed."""
         for session in self._open.values():
             if session.outcome is None:
                 session.end(outcome, error)
@@ -144,9 +143,9 @@ class Pipeline:
         return self._stopped.is_set() or any(session.wants_stop for session in self._sessions)
 
     def _join(self, threads: Sequence[threading.Thread]) -> None:
-        """Wait a moment for the stages; one that is left behind in a native call is a daemon."""
+        """Wait briefly for the threads; one that is stuck in a native call is a daemon."""
         for _ in range(_JOIN_TRIES):
-            # Again and again: a stop that comes just before a run of the engine starts has no effect on it.
+            # Repeated: a stop just before the engine starts a run has no effect on that run.
             self._detector.stop()
             for thread in threads:
                 thread.join(_JOIN_S / _JOIN_TRIES / len(threads))
@@ -160,7 +159,7 @@ class Pipeline:
                     break
                 self._lanes.put(number, frame)
         except LaneClosed:
-            pass  # nobody wants more
+            pass  # no more frames are wanted
         except BaseException as error:
             self._lanes.finish(number, error)
         else:
@@ -182,7 +181,7 @@ class Pipeline:
             self._lanes.fail(error)
 
     def _reports(self, frames: Sequence[Frame]) -> list[Report]:
-        """Do frames; where the engine fails, they fail with it, and it is opened again, if not for the fourth time."""
+        """Process frames; if the engine fails, report them as failed and reopen it, within the limit."""
         try:
             return self._detector.reports(frames)
         except EngineError as error:
@@ -199,7 +198,7 @@ class Pipeline:
 
 
 def _lane(source: Source, batch: int) -> tuple[int, FullPolicy]:
-    # A file may fill a batch while the one before it is at work; of a live source the newest frames count.
+    # A file may fill the next batch while one is processed; of a live source only the newest frames matter.
     if source.live:
         return _QUEUED_FRAMES, FullPolicy.DROP_OLDEST
     return max(_QUEUED_FRAMES, batch), FullPolicy.WAIT

@@ -24,20 +24,20 @@ _SAVE_NS = 60_000_000_000
 
 
 class TrackStage:
-    """Tracks what a source shows, and says where its pictures cannot be relied on.
+    """Tracks a source's detections, and tells the tracker when pictures are unreliable.
 
-    A source that was connected again, that delivers other pictures, or whose time jumps back begins a new epoch: its
-    tracks end, and no number comes back. Damaged frames and single images are passed over.
+    After a reconnection, a change of the picture format or a jump back in time, all tracks end, and their numbers are
+    not reused. Damaged frames and single images are skipped.
     """
 
     def __init__(self, tracker: Tracker, guard: PictureGuard, clock: Clock, min_state: MinState = "none") -> None:
-        """Begin without tracks.
+        """Create the stage without tracks.
 
         Args:
-            tracker: Of this source only.
-            guard: Has judged each picture before.
-            clock: Tells when what is remembered is written again.
-            min_state: ``tentative`` or ``confirmed`` leaves detections out that belong to no such track.
+            tracker: Tracker of this source only.
+            guard: Guard that has checked each picture.
+            clock: Clock for the periodic save.
+            min_state: ``tentative`` or ``confirmed`` drops detections without a track of at least that state.
         """
         self._tracker, self._guard, self._clock, self._min_state = tracker, guard, clock, min_state
         self._saved_ns = clock.monotonic_ns()
@@ -63,19 +63,19 @@ class TrackStage:
         update = self._tracker.update(frame.image, joined(report.detections, report.weak), t_s)
         update = dataclasses.replace(update, events=(*ended, *update.events))
         report = dataclasses.replace(report, tracks=update)
-        self._remember()
+        self._save_periodically()
         return report if self._min_state == "none" else self._only_tracked(report)
 
     def close(self) -> None:
-        """Keep what the next run is to know.
+        """Save the clutter map for the next run.
 
         Raises:
             SinkError: It cannot be written.
         """
         self._tracker.save_clutter()
 
-    def _remember(self) -> None:
-        """Write down once a minute what never moves: a program that is killed is to know it again."""
+    def _save_periodically(self) -> None:
+        """Save the clutter map once per minute, so that a killed program keeps it."""
         now_ns = self._clock.monotonic_ns()
         if now_ns - self._saved_ns >= _SAVE_NS:
             self._saved_ns = now_ns
@@ -88,7 +88,7 @@ class TrackStage:
         return frame.t_read_ns / 1e9 if frame.pts_s is None else frame.pts_s
 
     def _only_tracked(self, report: Report) -> Report:
-        """Leave out detections without a track of the wanted state, and what the tracker says of them."""
+        """Drop detections without a track of the wanted state."""
         update, count = report.tracks, len(report.detections)
         assert update is not None
         state = update.detection_state[:count]

@@ -1,1 +1,1 @@
-"""From a frame to what a model is given, and from its scores to a score map: one module for each input rule."""
+"""From a frame to the model's input, and from its scores to a score map: one module per input rule."""

@@ -27,7 +27,7 @@ def restore(scores: NDArray[np.float32], size_hw: tuple[int, int], rule: InputRu
 
 
 def resized(image: GreyImage, size_hw: tuple[int, int]) -> NDArray[np.float32]:
-    """Resize counts bilinearly and bring them to 0..1.
+    """Resize counts bilinearly and scale them to 0..1.
 
     The paper resizes the 8-bit picture, rounding included; deeper counts are never rounded.
 
@@ -45,7 +45,7 @@ def resized(image: GreyImage, size_hw: tuple[int, int]) -> NDArray[np.float32]:
 
 
 def _sampling(inputs: int, outputs: int) -> NDArray[np.float32]:
-    """(outputs, inputs): the published evaluation's bilinear weights, sampled at i * inputs / outputs, 0 beyond."""
-    place = np.arange(outputs)[:, None] * (inputs / outputs)
-    weights: NDArray[np.float32] = np.maximum(1 - np.abs(place - np.arange(inputs)[None, :]), 0).astype(np.float32)
+    """Return the published evaluation's bilinear weights, (outputs, inputs), sampled at i * inputs / outputs."""
+    position = np.arange(outputs)[:, None] * (inputs / outputs)
+    weights: NDArray[np.float32] = np.maximum(1 - np.abs(position - np.arange(inputs)[None, :]), 0).astype(np.float32)
     return weights

@@ -1,13 +1,13 @@
-"""Input rules: how a frame becomes what a model wants, and how its scores become a score map of the frame.
+"""Input rules: how a frame becomes the model's input, and how its scores become a score map of the frame.
 
-| rule | the model is given | its scores |
+| rule | model input | scores |
 | --- | --- | --- |
 | ``frame-and-local`` | the frame at native resolution, on two scales, padded | cropped |
 | ``paper-resize`` | the whole frame resized to one small square, 0..1 | resized back |
-| ``paper-tiles`` | overlapping squares of the frame at native resolution, 0..1 | blended without a seam |
+| ``paper-tiles`` | overlapping squares of the frame at native resolution, 0..1 | blended without seams |
 
 The last two are those of the paper's network (Chen et al., TAES 2022) and of its extension to large frames. To add a
-rule, write a module with ``prepare`` and ``restore``, and name it here and in :class:`lpnet_rt.models.InputRule`.
+rule, write a module with ``prepare`` and ``restore``, and list it here and in :class:`lpnet_rt.models.InputRule`.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _RESTORE: dict[str, Callable[[NDArray[np.float32], tuple[int, int], InputRule], 
 
 
 def prepare(image: GreyImage, rule: InputRule) -> ModelInput:
-    """Make a model's input of a frame.
+    """Compute the model's input from a frame.
 
     Args:
         image: (H, W) uint8 or uint16, raw counts.
-        rule: Of the model's card.
+        rule: Input rule of the model's card.
 
     Returns:
         (B, C, h, w) float32, contiguous; B is the number of tiles, else 1.
@@ -50,12 +50,12 @@ def prepare(image: GreyImage, rule: InputRule) -> ModelInput:
 
 
 def restore(scores: NDArray[np.float32], size_hw: tuple[int, int], rule: InputRule) -> NDArray[np.float32]:
-    """Make a frame's score map of a model's scores.
+    """Compute a frame's score map from the model's scores.
 
     Args:
-        scores: (B, 1, h, w) float32 in 0..1, for what :func:`prepare` made.
+        scores: (B, 1, h, w) float32 in 0..1, for the output of :func:`prepare`.
         size_hw: H and W of the frame.
-        rule: Of the model's card.
+        rule: Input rule of the model's card.
 
     Returns:
         (H, W) float32 in 0..1; may share memory with ``scores``.

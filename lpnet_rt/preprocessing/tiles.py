@@ -1,8 +1,8 @@
-"""Tiles: squares of one size that cover a frame and overlap, cut out of it and put together again.
+"""Tiles: overlapping squares of one size that cover a frame; cut them and fuse their results.
 
-Tiles lie in rows and columns, so each axis is laid out by itself. There are two layouts. Where a network looks over the
-whole tile, tiles are blended (:func:`spread_spans`, :func:`blending_weights`). Where it is known how far it sees, every
-pixel is taken from the one tile that has all of that around it (:func:`aligned_spans`): the whole frame's result.
+Tiles lie in rows and columns, so each axis has its own layout. There are two layouts. If a network's receptive field is
+the whole tile, tiles are blended (:func:`spread_spans`, :func:`blending_weights`). If its reach is known, every pixel
+is taken from one tile that has the full reach around it (:func:`aligned_spans`), which gives the whole frame's result.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class Span:
 
     Attributes:
         start: First pixel of the tile.
-        end: The one after its last; beyond the frame where that is smaller than a tile.
+        end: One past its last pixel; beyond the frame if the frame is smaller than a tile.
         first: First pixel that is taken from the tile.
-        last: The one after the last that is.
+        last: One past the last pixel that is taken.
     """
 
     start: int
@@ -37,12 +37,12 @@ class Span:
 
 
 def spread_spans(size_px: int, tile_px: int, overlap_px: int) -> list[Span]:
-    """Tiles of a given side, evenly spread, the first and the last flush with the frame's edges; all of each is taken.
+    """Spread tiles evenly, the first and last flush with the frame's edges; all of each is used.
 
     Args:
-        size_px: Of the frame, along this axis.
+        size_px: Size of the frame along this axis.
         tile_px: Side of a tile.
-        overlap_px: Smallest overlap of neighbours.
+        overlap_px: Minimum overlap of neighbours.
     """
     number = _number(size_px, tile_px, overlap_px)
     starts = [round(i * (size_px - tile_px) / (number - 1)) for i in range(number)] if number > 1 else [0]
@@ -50,13 +50,12 @@ def spread_spans(size_px: int, tile_px: int, overlap_px: int) -> list[Span]:
 
 
 def aligned_spans(size_px: int, max_tile_px: int, margin_px: int, grid_px: int) -> list[Span]:
-    """Tiles as small as so few of them can be, that start on a grid; every pixel is taken from one of them.
+    """Lay out the fewest tiles, as small as possible, that start on a grid; every pixel is taken from one of them.
 
     Args:
-        size_px: Of the frame, along this axis; a multiple of the grid.
+        size_px: Size of the frame along this axis; a multiple of the grid.
         max_tile_px: Largest side of a tile; a multiple of the grid.
-        margin_px: What a pixel that is taken must have around it in its tile, where the frame does not end before; a
-            multiple of the grid.
+        margin_px: Margin around every pixel taken from a tile, except at the frame's edges; a multiple of the grid.
         grid_px: Tiles start at multiples of this many pixels.
     """
     number = _number(size_px, max_tile_px, 2 * margin_px)
@@ -73,13 +72,13 @@ def blending_weights(spans: Sequence[Span], size_px: int, ramp_px: int, margin_p
     """Weights of tiles along one axis: a raised cosine where they overlap, 1 elsewhere and at the frame's edges.
 
     Args:
-        spans: Of :func:`spread_spans`.
-        size_px: Of the frame, along this axis.
+        spans: Result of :func:`spread_spans`.
+        size_px: Size of the frame along this axis.
         ramp_px: Pixels over which a weight rises from 0 to 1.
-        margin_px: Outermost pixels of a tile that count for nothing where a neighbour has them further inside.
+        margin_px: Outermost pixels of a tile with weight 0 where a neighbour covers them.
 
     Returns:
-        (tiles, side) float32; over every pixel they add up to 1.
+        (tiles, side) float32; they sum to 1 at every pixel.
     """
     side = spans[0].end - spans[0].start
     inward = np.arange(side) + 0.5 - margin_px
@@ -87,15 +86,15 @@ def blending_weights(spans: Sequence[Span], size_px: int, ramp_px: int, margin_p
     weights = np.ones((len(spans), side))
     weights[1:] *= rise
     weights[:-1] *= rise[::-1]
-    places = np.asarray([span.start for span in spans])[:, None] + np.arange(side)
-    total = np.bincount(places.ravel(), weights.ravel(), minlength=max(size_px, side))
-    return (weights / total[places]).astype(np.float32)
+    pixels = np.asarray([span.start for span in spans])[:, None] + np.arange(side)
+    total = np.bincount(pixels.ravel(), weights.ravel(), minlength=max(size_px, side))
+    return (weights / total[pixels]).astype(np.float32)
 
 
 def split(image: NDArray[Any], rows: Sequence[Span], columns: Sequence[Span]) -> Iterator[NDArray[Any]]:
-    """Cut (..., H, W) into tiles (..., side, side), row by row; views, not to be changed.
+    """Cut (..., H, W) into tiles (..., side, side), row by row; read-only views.
 
-    Where the frame is smaller than a tile, its last row or column is repeated.
+    If the frame is smaller than a tile, its last row or column is repeated.
     """
     below, right = max(rows[-1].end - image.shape[-2], 0), max(columns[-1].end - image.shape[-1], 0)
     if below or right:
@@ -110,17 +109,17 @@ def fuse(
     spans: tuple[Sequence[Span], Sequence[Span]],
     weights: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
 ) -> None:
-    """Add up what is taken of every tile where it belongs.
+    """Sum the used part of every tile at its position.
 
     Args:
-        tiles: (..., side, side) each, in the order of :func:`split`; taken one after the other.
-        out: (..., H, W), zeros, at least as large as the last tile reaches; gets the sum.
-        spans: Of the rows and of the columns.
-        weights: (tiles, side) of each axis, where all of a tile is taken and must be weighted.
+        tiles: (..., side, side) each, in the order of :func:`split`; consumed one at a time.
+        out: (..., H, W), zeros, covering the last tile; receives the sum.
+        spans: Spans of the rows and of the columns.
+        weights: (tiles, side) per axis, where whole tiles are blended.
     """
     rows, columns = spans
-    places = product(enumerate(rows), enumerate(columns))
-    for ((i, row), (j, column)), tile in zip(places, tiles, strict=True):
+    cells = product(enumerate(rows), enumerate(columns))
+    for ((i, row), (j, column)), tile in zip(cells, tiles, strict=True):
         part = tile[
             ...,
             row.first - row.start : row.last - row.start,
@@ -132,5 +131,5 @@ def fuse(
 
 
 def _number(size_px: int, tile_px: int, overlap_px: int) -> int:
-    """How few tiles of a side cover a frame with at least so much overlap."""
+    """Return the fewest tiles that cover the frame with at least the given overlap."""
     return -(-(size_px - overlap_px) // (tile_px - overlap_px)) if size_px > tile_px else 1

@@ -1,4 +1,4 @@
-"""Counts and scores stretched to 0..1."""
+"""Counts and scores scaled to 0..1."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from lpnet_rt.frames import GreyImage
 
 __all__ = ["stretched", "unit_range"]
 
-# Counts a raw frame must span before it is stretched to the whole range, so that the noise of an empty frame is not;
-# and the percentiles it is stretched between: wide enough that a target of a few pixels is not clipped away.
+# Minimum span in counts, so that the noise of an empty frame is not stretched to the full range; and the percentiles
+# between which a raw frame is stretched: wide enough that a target of a few pixels is not clipped.
 _SPAN_FLOOR_COUNTS = 64.0
 _PERCENTILES = (0.01, 99.99)
 
 
 def unit_range(image: GreyImage) -> NDArray[np.float32]:
-    """Bring counts to 0..1.
+    """Scale counts to 0..1.
 
-    8-bit counts are divided by 255, as the paper does. Deeper ones, which the paper does not know, are stretched
-    between their 0.01 and 99.99 percentiles, at least 64 counts apart, and never rounded to 8 bits.
+    8-bit counts are divided by 255, as the paper does. Deeper ones, which the paper does not cover, are
+    stretched between their 0.01 and 99.99 percentiles, at least 64 counts apart, and never rounded to 8 bits.
 
     Args:
         image: (H, W) uint8 or uint16.

@@ -1,1 +1,1 @@
-"""Where reports go."""
+"""Sinks: outputs of reports."""

@@ -1,4 +1,4 @@
-"""What a sink is."""
+"""The interfaces of a sink."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["Controls", "Sink", "SinkRunner"]
 
 
 class Sink(Protocol):
-    """Takes reports in order, one for every frame.
+    """Takes reports in order, one per frame.
 
-    A sink opens its outputs in its constructor, so that a port in use or a folder that cannot be written is known
-    before the first frame. It is used from one thread, not always the one that opened it.
+    A sink opens its outputs in its constructor, so that a port in use or a read-only folder is reported before the
+    first frame. It is used from one thread, not necessarily the one that opened it.
     """
 
     def write(self, report: Report) -> None:
@@ -25,7 +25,7 @@ class Sink(Protocol):
         ...
 
     def tick(self) -> None:
-        """Do what is due while no frames come; called some twenty times a second.
+        """Do periodic work; called about twenty times per second.
 
         Raises:
             SinkError: If the output fails.
@@ -36,20 +36,20 @@ class Sink(Protocol):
         """Finish and release the output; harmless when called twice.
 
         Args:
-            outcome: ``end``, ``interrupted`` or ``error: ...``: how the run ended.
+            outcome: ``end``, ``interrupted`` or ``error: ...``.
 
         Raises:
-            SinkError: What was written cannot be finished.
+            SinkError: The output cannot be finished.
         """
         ...
 
 
 @runtime_checkable
 class Controls(Protocol):
-    """What a sink that a person sits at may also have.
+    """Optional interface of an interactive sink.
 
     Attributes:
-        wants_stop: True once the person has asked for the end of the run; may be read from any thread.
+        wants_stop: True once the user has asked to end the run; may be read from any thread.
     """
 
     @property
@@ -60,10 +60,10 @@ class SinkRunner(Protocol):
     """Drives one sink; its methods are called from one thread and never raise. Only ``close`` waits.
 
     Attributes:
-        name: Of the output, for messages.
-        failure: None, or why the output was given up, in one line.
-        missed: Frames that the output was too slow for.
-        wants_stop: True once the output asks for the end of the run.
+        name: Name of the output, for messages.
+        failure: Why the output was given up, in one line, or None.
+        missed: Number of frames that the output was too slow for.
+        wants_stop: True once the output asks to end the run.
     """
 
     @property
@@ -79,15 +79,15 @@ class SinkRunner(Protocol):
     def wants_stop(self) -> bool: ...
 
     def offer(self, report: Report) -> bool:
-        """Hand a report over; False where the sink is full: offer it again later."""
+        """Hand over a report; False if the sink is full: offer it again later."""
         ...
 
     def tick(self) -> None:
-        """Do what is due while no frames come."""
+        """Do periodic work."""
         ...
 
     def try_close(self, outcome: str, in_haste: bool = False) -> bool:
-        """Begin to finish the output, or go on with it; True once it is released. Never waits."""
+        """Start or continue to finish the output; True once it is released. Never waits."""
         ...
 
     def close(self, outcome: str, in_haste: bool = False) -> None:
@@ -95,6 +95,6 @@ class SinkRunner(Protocol):
 
         Args:
             outcome: ``end``, ``interrupted`` or ``error: ...``.
-            in_haste: Wait for a sink only as long as it takes frames quickly.
+            in_haste: Wait for a sink only while it takes frames quickly.
         """
         ...

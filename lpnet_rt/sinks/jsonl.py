@@ -19,10 +19,10 @@ __all__ = ["JsonlSink", "LineFile"]
 
 
 class LineFile:
-    """A file of lines that sinks in several threads share; each line is in it before the next is taken.
+    """A file of lines shared by sinks in several threads; each line is written before the next is accepted.
 
     Attributes:
-        path: As it was given.
+        path: The path as given.
         is_reader_gone: True once the reader of standard output, or of a pipe, has gone.
     """
 
@@ -30,8 +30,8 @@ class LineFile:
         """Open the file.
 
         Args:
-            path: File to write; ``-`` is standard output, and a pipe or a device is written as it is.
-            overwrite: Replace a file that exists, from the first line on; else it is refused.
+            path: File to write; ``-`` is standard output; pipes and devices are written to directly.
+            overwrite: Replace an existing file when the first line is written; else it is refused.
 
         Raises:
             SinkError: The file exists, cannot be written, or is being written by another process.
@@ -40,7 +40,7 @@ class LineFile:
         self.is_reader_gone = False
         self._users = 0
         self._lock = threading.Lock()
-        # Unbuffered: nothing is left in this process that a kill, or a second failure at closing, could lose.
+        # Unbuffered: nothing in this process could be lost when it is killed or closing fails.
         if path == "-":
             self._file = FileIO(sys.stdout.fileno(), "w", closefd=False)
         elif _is_special(path):
@@ -50,12 +50,12 @@ class LineFile:
         self._is_empty = path == "-" or not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
 
     def join(self) -> None:
-        """Use the file: it stays open until everybody who joined has closed it."""
+        """Add a user: the file stays open until every user has closed it."""
         with self._lock:
             self._users += 1
 
     def write(self, line: bytes) -> None:
-        """Write one line, whole; nothing where the reader has gone.
+        """Write one whole line; nothing if the reader has gone.
 
         Raises:
             SinkError: The disk is full or the file is closed.
@@ -78,10 +78,10 @@ class LineFile:
                 raise SinkError(f"jsonl: {self.path}: cannot write: {reason(error)}") from error
 
     def close(self) -> None:
-        """Close the file, where nobody else uses it.
+        """Close the file if it has no other user.
 
         Raises:
-            SinkError: What was written cannot be kept.
+            SinkError: The written data could not be saved.
         """
         with self._lock:
             self._users -= 1
@@ -94,14 +94,14 @@ class LineFile:
 
 
 class JsonlSink:
-    """Writes JSON Lines; each line is in the file before the next frame, so that a kill loses at most one."""
+    """Writes JSON Lines; each line is written before the next frame, so that a kill loses at most one."""
 
     def __init__(self, file: LineFile, stamper: FrameStamper) -> None:
         """Write to an open file.
 
         Args:
-            file: The sinks of several sources may share it.
-            stamper: Shared with the other outputs of the source, so that all write the same message for a frame.
+            file: May be shared by the sinks of several sources.
+            stamper: Shared by all outputs of the source, so that all write the same message for a frame.
         """
         file.join()
         self._file, self._stamper = file, stamper
@@ -109,7 +109,7 @@ class JsonlSink:
 
     @property
     def wants_stop(self) -> bool:
-        """True once the reader of standard output, or of a pipe, has gone: nobody is left to write for."""
+        """True once the reader of standard output, or of a pipe, has gone."""
         return self._file.is_reader_gone
 
     def write(self, report: Report) -> None:
@@ -121,13 +121,13 @@ class JsonlSink:
         self._file.write(encode(self._stamper.stamp(report)))
 
     def tick(self) -> None:
-        """Nothing is due while no frames come."""
+        """Do nothing."""
 
     def close(self, outcome: str = "end") -> None:
-        """Let go of the file; harmless when called twice.
+        """Release the file; harmless when called twice.
 
         Raises:
-            SinkError: What was written cannot be kept.
+            SinkError: The written data could not be saved.
         """
         if not self._is_closed:
             self._is_closed = True
@@ -135,7 +135,7 @@ class JsonlSink:
 
 
 def _is_special(path: str) -> bool:
-    """Tell whether a path is a pipe or a device, which hold nothing that could be overwritten."""
+    """Return whether a path is a pipe or a device, which have no content to overwrite."""
     try:
         mode = os.stat(path).st_mode
     except OSError:

@@ -1,4 +1,4 @@
-"""Write one black and white mask for every image."""
+"""Write one black and white mask per image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lpnet_rt.sinks.naming import ImageNames
 
 __all__ = ["MaskSink"]
 
-# A text chunk after the header says who wrote a mask: what has none is somebody's picture, and is not replaced.
+# A text chunk after the header marks our masks; a PNG without it is the user's own and is not replaced.
 _IHDR_END = 33
 _NOTE = b"tEXtSoftware\0lpnet-rt mask"
 _CHUNK = (len(_NOTE) - 4).to_bytes(4) + _NOTE + zlib.crc32(_NOTE).to_bytes(4)
@@ -29,22 +29,22 @@ _CHUNK = (len(_NOTE) - 4).to_bytes(4) + _NOTE + zlib.crc32(_NOTE).to_bytes(4)
 class MaskSink:
     """Writes ``<stem>.png`` of the image's size: 255 where a pixel is part of a detection, 0 elsewhere.
 
-    A frame that could not be judged gets no mask, since an empty one would say that nothing is there. Masks of an
-    earlier run are replaced; any other file is refused.
+    A failed frame gets no mask, since an empty mask would mean that there is no target. Masks of an earlier run are
+    replaced; any other file is refused.
     """
 
     def __init__(self, folder: str, threshold: float, files: Iterable[str] = (), overwrite: bool = False) -> None:
-        """Make the folder where it is missing.
+        """Create the folder if it is missing.
 
         Args:
-            folder: Where the masks go.
-            threshold: The score from which on a pixel is part of a detection.
-            files: Names of the images to come; what stands in the way of their masks is refused now.
+            folder: Folder for the masks.
+            threshold: Detection threshold, 0..1.
+            files: Names of the expected images; files in the way of their masks are refused now.
             overwrite: Replace any file, not only masks.
 
         Raises:
-            SinkError: The folder cannot be made or written, two images have the same stem, or a file that is no mask
-                stands where a mask is to be written.
+            SinkError: The folder cannot be made or written, two images have the same stem, or a file that is not a mask
+                is in the way of one.
         """
         self._folder = Path(folder)
         self._threshold = threshold
@@ -68,8 +68,8 @@ class MaskSink:
         """Write one mask.
 
         Raises:
-            SinkError: The source is no set of images, two images have the same stem, a file that is no mask stands in
-                the way, or the disk is full.
+            SinkError: The source is not a set of images, two images have the same stem, a file that is not a mask is
+                in the way, or the disk is full.
         """
         name = self._names.name_of(report.frame)
         if report.error is not None:
@@ -81,10 +81,10 @@ class MaskSink:
         write_whole(path, png[:_IHDR_END] + _CHUNK + png[_IHDR_END:], "masks")
 
     def tick(self) -> None:
-        """Nothing is due while no frames come."""
+        """Do nothing."""
 
     def close(self, outcome: str = "end") -> None:
-        """Nothing is left to do; every mask is complete when ``write`` returns."""
+        """Do nothing; every mask is complete when ``write`` returns."""
 
     def _refuse_foreign(self, path: Path) -> None:
         if not self._overwrite and not _is_mask_of_ours(path):
@@ -104,7 +104,7 @@ def _of_detections(mask: NDArray[np.bool_], report: Report) -> NDArray[np.bool_]
 
 
 def _is_mask_of_ours(path: Path) -> bool:
-    """Tell whether a file is a mask that this program wrote."""
+    """Return whether a file is a mask that this program wrote."""
     try:
         number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(number, "rb") as file:

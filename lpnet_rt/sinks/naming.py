@@ -1,4 +1,4 @@
-"""What the files are called that sinks write."""
+"""Names of the files that sinks write."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ class ImageNames:
     """Names images after their files, without the suffix; further pages of a TIFF get ``-2``, ``-3`` and so on."""
 
     def __init__(self, sink: str) -> None:
-        """Remember the sink's name, for messages."""
+        """Store the sink's name, for messages."""
         self._sink = sink
         self._pages: dict[str, tuple[str, int]] = {}
 
     def name_of(self, frame: Frame) -> str:
-        """Return the name of what is written for a frame.
+        """Return the name of a frame's output file.
 
         Raises:
-            SinkError: The source is no set of images, or two image files have the same stem.
+            SinkError: The source is not a set of images, or two image files have the same stem.
         """
         if frame.file is None or frame.stem is None:
             raise SinkError(
@@ -40,10 +40,10 @@ class ImageNames:
 
 
 def free_name(path: str, unix_us: int) -> str:
-    """Return a path where nothing stands: this one, or one with the time (UTC) in its name."""
+    """Return a path that does not exist: this one, or one with the time (UTC) in its name."""
     given = Path(path)
     if not given.exists():
         return path
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(unix_us / 1e6))
     names = (f"{given.stem}-{stamp}{tail}{given.suffix}" for tail in ("", *(f"-{n}" for n in range(2, 1000))))
-    return str(next(place for name in names if not (place := given.with_name(name)).exists()))
+    return str(next(candidate for name in names if not (candidate := given.with_name(name)).exists()))

@@ -1,4 +1,4 @@
-"""Open every output that the settings ask for, or none: a taken port or name is known before the first frame."""
+"""Open every output in the settings, or none: conflicts are reported before the first frame."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ __all__ = ["Outputs", "open_outputs"]
 
 @dataclass(slots=True)
 class Outputs:
-    """What was opened for one source.
+    """The open outputs of one source.
 
     Attributes:
-        runners: Every output, the one that publishes first.
-        published: The output that publishes, or None.
-        stamper: Numbers the frames for the outputs that write messages; None where none does.
+        runners: All outputs; the publishing one first.
+        published: The publishing output, or None.
+        stamper: Numbers the frames for outputs that write messages; None if there are none.
     """
 
     runners: list[SinkRunner] = field(default_factory=list)
@@ -57,24 +57,22 @@ def open_outputs(
     publisher: Publisher | None,
     clock: Clock,
 ) -> list[Outputs]:
-    """Open the outputs of every source; what was opened is closed again if one fails.
+    """Open the outputs of every source; if one fails, the others are closed again.
 
-    Several sources share the publisher, the file of JSON Lines and the window; each has pictures, a video and masks of
-    its own.
+    Several sources share the publisher, the JSON Lines file and the window; pictures, video and masks are separate.
 
     Args:
-        settings: What to open.
-        logged_sources: The sources with their states. Names, rates and files matter: no output may be one of these
-            files.
-        detector: Its model, engine and threshold are written.
+        settings: Settings of the run.
+        logged_sources: The sources with their state logs. No output may be a file of a source.
+        detector: Provides the names of model and engine, and the threshold.
         publisher: The socket that every source publishes on, or None; it stays open.
-        clock: Tells the time.
+        clock: Clock of the run.
 
     Returns:
-        What was opened, for each source in order.
+        The open outputs of each source, in order.
 
     Raises:
-        SinkError: An output cannot be opened, is there already, is a file of a source or of another output.
+        SinkError: An output cannot be opened, already exists, or is a file of a source or of another output.
     """
     sources = [source for source, _ in logged_sources]
     wanted = [_of_source(settings.output, source, len(sources) > 1, clock) for source in sources]
@@ -106,7 +104,7 @@ class _Shared:
 
 
 def _open(outputs: Outputs, output: OutputSettings, source: Source, log: StateLog, shared: _Shared) -> None:
-    """Open the outputs of one source, all but the window."""
+    """Open the outputs of one source, except the window."""
     detector = shared.detector
     stamper = FrameStamper(detector.card.name, shared.clock)
 
@@ -137,7 +135,7 @@ def _open_window(opened: Sequence[Outputs], sources: Sequence[Source], shared: _
 
 
 def _painter(source: Source, shared: _Shared) -> Painter:
-    """One for each sink: each draws in a thread of its own."""
+    """Return a new painter; each sink draws in its own thread."""
     from lpnet_rt.view.overlay import Painter
     from lpnet_rt.view.zone_marks import ZoneMarks
 
@@ -146,9 +144,9 @@ def _painter(source: Source, shared: _Shared) -> Painter:
 
 
 def _of_source(output: OutputSettings, source: Source, is_one_of_several: bool, clock: Clock) -> OutputSettings:
-    """The outputs of one source: with its name in theirs where there are several, and under free names.
+    """Return the outputs of one source; with several sources, its name is added to file names.
 
-    A service that watches a camera is started again by itself: it goes on in a new file.
+    For live sources, names of existing files are changed, so that a restarted service continues in a new file.
     """
     if is_one_of_several:
         save, masks = output.save, output.masks
@@ -168,7 +166,7 @@ def _of_source(output: OutputSettings, source: Source, is_one_of_several: bool, 
 
 
 def _picture_sink(output: OutputSettings, source: Source, painter: Painter, clock: Clock) -> Sink:
-    """A folder gets a picture for each image, any other name a video; FFmpeg is only imported for the latter."""
+    """Return a sink for pictures (a folder) or a video (any other name); only the latter imports FFmpeg."""
     assert output.save is not None
     if _is_folder(output.save):
         from lpnet_rt.sinks.pictures import PictureSink
@@ -189,7 +187,7 @@ def _is_folder(save: str) -> bool:
 
 
 def _refuse_shared(outputs: Sequence[OutputSettings], sources: Sequence[Source]) -> None:
-    """Refuse an output that is a file of a source or of another output, whatever may be overwritten."""
+    """Refuse an output that is a file of a source or of another output, even with ``overwrite``."""
     files = [path for source in sources for path in source.files]
     taken = {identity: f"the source's {path}" for path in files for identity in _identities(path)}
     folders = {os.path.realpath(path.parent) for path in files}
@@ -207,7 +205,7 @@ def _refuse_shared(outputs: Sequence[OutputSettings], sources: Sequence[Source])
 
 
 def _written(output: OutputSettings, source: Source) -> list[tuple[str, Path]]:
-    """The pictures, video and masks that a source writes, with their flags."""
+    """Return the paths of a source's pictures, video and masks, with their flags."""
     paths = [("--save", Path(output.save))] if output.save and not _is_folder(output.save) else []
     for flag, folder in (("--masks", output.masks), ("--save", output.save)):
         if folder and (flag == "--masks" or _is_folder(folder)):
@@ -216,7 +214,7 @@ def _written(output: OutputSettings, source: Source) -> list[tuple[str, Path]]:
 
 
 def _identities(path: Path) -> Iterator[tuple[object, ...]]:
-    """What makes two paths the same file: the resolved name, and device and inode where it is there."""
+    """Yield what identifies a file: its resolved name, and device and inode if it exists."""
     yield (os.path.realpath(path),)
     with contextlib.suppress(OSError):
         status = path.stat()

@@ -1,9 +1,9 @@
-"""Limits on what the peers of a publishing socket may do to it.
+"""Limits on the peers of a publishing socket.
 
-A subscriber sends next to nothing: a greeting, its subscriptions and, now and then, a heartbeat. libzmq keeps every
-subscription for as long as the peer is connected, files it in the thread that publishes, and searches all of them there
-when a peer goes: peers that send them without end take the memory and stop the publishing. libzmq has no limit for
-this, so a thread of our own watches the connections and cuts those that go too far.
+A subscriber sends little: a greeting, its subscriptions and occasional heartbeats. libzmq stores every subscription
+while the peer is connected, and processes subscriptions and disconnections in the publishing thread: a peer that sends
+endless subscriptions exhausts the memory and stalls the publisher. libzmq has no limit on this, so a separate thread
+monitors the connections and cuts those over the limits.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from zmq.utils.monitor import recv_monitor_message
 __all__ = ["MAX_PEERS", "MAX_REQUEST_BYTES", "PeerGuard"]
 
 MAX_PEERS = 100
-"""Connections at a time; further ones are closed."""
+"""Simultaneous connections; further ones are closed."""
 
 MAX_REQUEST_BYTES = 512
 """Largest message that a peer may send. Topics need 100 bytes, the longest greeting some 350."""
 
 _BURST_BYTES = 4096
-_BYTES_A_SECOND = 64
+_BYTES_PER_SECOND = 64
 _BURST_CONNECTIONS = 20
-_CONNECTIONS_A_SECOND = 10
+_CONNECTIONS_PER_SECOND = 10
 _SWEEP_S = 0.02
 _EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED | zmq.EVENT_MONITOR_STOPPED
 _JOIN_S = 2.0
-# Linux: eight single bytes and 24 words of four bytes come first, then the pacing rates and the bytes acknowledged.
+# Offset in Linux's struct tcp_info: 8 single bytes, 24 words of 4 bytes, then pacing rates and bytes acknowledged.
 _TCP_INFO = getattr(socket, "TCP_INFO", None)
 _RECEIVED = struct.Struct("=Q")
 _RECEIVED_AT = 128
@@ -43,26 +43,26 @@ _RECEIVED_AT = 128
 
 @dataclass(frozen=True, slots=True)
 class _Peer:
-    """A connection: a duplicate of its handle, so that the number cannot come to mean another file, and its start."""
+    """A connection: a duplicate of its handle, so that its file number is not reused, and its start."""
 
     handle: socket.socket
     accepted_s: float
 
 
 class PeerGuard:
-    """Watches the TCP connections of a socket and cuts those over the limits, in a thread of its own.
+    """Monitors the TCP connections of a socket in a separate thread and cuts those over the limits.
 
-    A peer may send 4 KiB at once, which is some 45 subscriptions of the longest topic, and 64 bytes a second after
-    that. 20 peers may connect at once and 10 a second after that; libzmq's subscribers try again by themselves. What
-    the peers of a Unix socket (``ipc://``) send is not counted: its file says who may connect.
+    A peer may send 4 KiB at once, which is about 45 subscriptions of the longest topic, then 64 bytes per second. 20
+    peers may connect at once, then 10 per second; libzmq's subscribers retry automatically. Data from peers of a Unix
+    socket (``ipc://``) is not limited: file permissions decide who may connect.
     """
 
     def __init__(self, publisher: zmq.Socket[bytes], max_peers: int = MAX_PEERS) -> None:
-        """Start watching; call it before the socket is bound, so that no connection is missed.
+        """Start monitoring; call it before the socket is bound, so that no connection is missed.
 
         Args:
             publisher: Socket that peers connect to; used in the calling thread only.
-            max_peers: Connections at a time.
+            max_peers: Simultaneous connections.
         """
         self._publisher = publisher
         self._max_peers = max_peers
@@ -77,15 +77,15 @@ class PeerGuard:
         self._thread.start()
 
     def cut(self, number: int) -> None:
-        """Have a peer cut within some 20 milliseconds; may be called from any thread.
+        """Cut a peer within about 20 ms; may be called from any thread.
 
         Args:
-            number: The file number of its connection.
+            number: File descriptor of its connection.
         """
         self._condemned.append(number)
 
     def close(self) -> None:
-        """Stop watching; call it in the socket's thread, before the socket is closed."""
+        """Stop monitoring; call it in the socket's thread, before the socket is closed."""
         self._publisher.disable_monitor()
         self._thread.join(_JOIN_S)
 
@@ -114,15 +114,15 @@ class PeerGuard:
         try:
             handle = socket.socket(fileno=os.dup(number))
         except OSError:
-            return  # gone already
+            return  # already gone
         self._peers[number] = _Peer(handle, time.monotonic())
         if len(self._peers) > self._max_peers or not self._is_admitted():
             self._cut(number)
 
     def _is_admitted(self) -> bool:
-        """Count a new connection; False if too many came lately."""
+        """Count a new connection; False if there were too many recently."""
         now_s = time.monotonic()
-        self._admitted = max(0.0, self._admitted - _CONNECTIONS_A_SECOND * (now_s - self._admitted_s))
+        self._admitted = max(0.0, self._admitted - _CONNECTIONS_PER_SECOND * (now_s - self._admitted_s))
         self._admitted_s = now_s
         if self._admitted >= _BURST_CONNECTIONS:
             return False
@@ -133,14 +133,14 @@ class PeerGuard:
         while self._condemned:
             self._cut(self._condemned.popleft())
         for number, peer in list(self._peers.items()):
-            if _received_bytes(peer.handle) > _BURST_BYTES + _BYTES_A_SECOND * (now_s - peer.accepted_s):
+            if _received_bytes(peer.handle) > _BURST_BYTES + _BYTES_PER_SECOND * (now_s - peer.accepted_s):
                 self._cut(number)
 
     def _cut(self, number: int) -> None:
-        """End a connection; libzmq then finds it closed by the peer, and drops what it keeps for it."""
+        """Shut down a connection; libzmq then treats it as closed by the peer and frees its state."""
         peer = self._peers.get(number)
         if peer is not None:
-            with contextlib.suppress(OSError):  # gone already
+            with contextlib.suppress(OSError):  # already gone
                 peer.handle.shutdown(socket.SHUT_RDWR)
         self._forget(number)
 
@@ -151,7 +151,7 @@ class PeerGuard:
 
 
 def _received_bytes(handle: socket.socket) -> int:
-    """Bytes that came over a TCP connection so far; 0 where the system does not say."""
+    """Return the bytes received over a TCP connection so far; 0 if unknown."""
     if _TCP_INFO is None or handle.family not in (socket.AF_INET, socket.AF_INET6):
         return 0
     try:

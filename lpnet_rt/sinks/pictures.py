@@ -1,4 +1,4 @@
-"""Save the overlay of every image as a picture of its own."""
+"""Save the overlay of every image as a picture."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ __all__ = ["PictureSink"]
 class PictureSink:
     """Writes ``<stem>.png``: the image with its detections marked, and a status line.
 
-    Small images are enlarged, so that labels are legible. An image that could not be judged gets a picture too, whose
-    status line says why.
+    Small images are enlarged, so that labels are legible. A failed image also gets a picture, with the reason in its
+    status line.
     """
 
     def __init__(self, folder: str, painter: Painter, overwrite: bool = False) -> None:
-        """Make the folder where it is missing.
+        """Create the folder if it is missing.
 
         Args:
-            folder: Where the pictures go.
+            folder: Folder for the pictures.
             painter: Draws the overlay.
             overwrite: Whether pictures of the same names are replaced.
 
@@ -49,17 +49,17 @@ class PictureSink:
         """Write one picture.
 
         Raises:
-            SinkError: The source is no set of images, two images have the same stem, a file of that name is there
+            SinkError: The source is not a set of images, two images have the same stem, a file of that name is there
                 already, or the disk is full.
         """
         path = self._folder / f"{self._names.name_of(report.frame)}.png"
         refuse_existing(path, "pictures", self._overwrite)
-        # Level 1 takes a third of the time for a tenth more bytes.
+        # Level 1 takes a third of the time, for a tenth more bytes.
         encoded = cv2.imencode(".png", self._painter.paint(report), [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
         write_whole(path, encoded.tobytes(), "pictures", overwrite=self._overwrite)
 
     def tick(self) -> None:
-        """Nothing is due while no frames come."""
+        """Do nothing."""
 
     def close(self, outcome: str = "end") -> None:
-        """Nothing is left to do; every picture is complete when ``write`` returns."""
+        """Do nothing; every picture is complete when ``write`` returns."""

@@ -1,4 +1,4 @@
-"""What a run has done so far: a progress bar on a terminal, and the summary at the end."""
+"""Progress of a run: progress bars on a terminal, and the summary at the end."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _JOIN_S = 0.3
 
 
 class Tally:
-    """Counts every report of a source.
+    """Counts the reports of a source.
 
     Attributes:
         source: Name of the source.
-        frame_count: Frames to come, or None where that is not known.
+        frame_count: Expected number of frames, or None if unknown.
         frames: Reports counted so far.
     """
 
@@ -35,7 +35,7 @@ class Tally:
         self._began_ns = self._last_ns = clock.monotonic_ns()
 
     def start(self) -> None:
-        """Count time from here: everything is loaded."""
+        """Start the time measurement, once everything is loaded."""
         self._began_ns = self._last_ns = self._clock.monotonic_ns()
 
     def count(self, report: Report) -> Report:
@@ -50,7 +50,7 @@ class Tally:
         return report
 
     def describe(self) -> str:
-        """What was done so far, in a few words."""
+        """Return the progress in a few words."""
         return f"{self.frames} frames  {self._rate_hz():.0f} fps  {self._detections} detections"
 
     def print_summary(self, engine: str, out: TextIO) -> None:
@@ -77,17 +77,17 @@ class Tally:
 
 
 class ProgressBars:
-    """A bar for each source on standard error, where that is a terminal, drawn by a thread of its own.
+    """One bar per source on standard error if it is a terminal, drawn by a separate thread.
 
-    A terminal that is held (Ctrl-S) holds that thread and nothing else.
+    A paused terminal (Ctrl-S) blocks only that thread.
     """
 
     def __init__(self, tallies: Sequence[Tally], enabled: bool = True) -> None:
         """Start the bars.
 
         Args:
-            tallies: What they show.
-            enabled: False draws none, terminal or not.
+            tallies: The counts to show.
+            enabled: False draws no bars.
         """
         self._tallies = tallies
         self._closed = threading.Event()
@@ -97,14 +97,14 @@ class ProgressBars:
             self._drawer.start()
 
     def close(self) -> None:
-        """Take the bars away."""
+        """Remove the bars."""
         self._closed.set()
         if self._drawer is not None:
             self._drawer.join(_JOIN_S)
             self._drawer = None
 
     def _draw(self) -> None:
-        # Imported here, because it takes as long as opening a video, and most runs draw no bar.
+        # Imported here: it is as slow as opening a video, and many runs draw no bar.
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 

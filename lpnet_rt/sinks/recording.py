@@ -1,4 +1,4 @@
-"""Record the overlay in files that follow each other: by time, and where the pictures change their size."""
+"""Record the overlay in consecutive files, split by time and by changes of the picture size."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _PRUNE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long a file of a recording is, and how much is kept.
+    """Length of a recording's files, and how much is kept.
 
     Attributes:
-        segment_s: Begin a new file after so many seconds; None keeps one file, and then nothing is ever deleted.
-        keep_s: Delete files whose end is older than so many seconds; None keeps them.
-        keep_bytes: Delete the oldest files where all together are larger; None keeps them.
+        segment_s: Start a new file after this many seconds; None writes one file and deletes nothing.
+        keep_s: Delete files that ended more than this many seconds ago; None keeps them.
+        keep_bytes: Delete the oldest files when the total is larger; None keeps them.
     """
 
     segment_s: float | None = None
@@ -38,24 +38,24 @@ class Retention:
 
 
 class RecordingSink:
-    """Writes the overlay of every frame into the file of its time.
+    """Writes the overlay of every frame into the current segment.
 
-    A segment has the time of its first frame (UTC) in its name, ``NAME-20260131T235959Z.mkv``. Only files of such
-    names, in the same folder, are ever deleted, and never the one that is written.
+    A segment has the time of its first frame (UTC) in its name, ``NAME-20260131T235959Z.mkv``. Only files with such
+    names in the same folder are deleted, and never the current one.
     """
 
     def __init__(
         self, path: str, rate_hz: float | None, painter: Painter, clock: Clock, retention: Retention, overwrite: bool
     ) -> None:
-        """Open the first file; with segments, the folder is only tried when the first frame comes.
+        """Open the first file.
 
         Args:
-            path: File to write, ending in .mp4 or .mkv; segments have their time in the name.
-            rate_hz: Nominal frames a second of the source; None takes 25.
+            path: File to write, ending in .mp4 or .mkv; segments have their time in their names.
+            rate_hz: Nominal frames per second of the source; None: 25.
             painter: Draws the overlay.
-            clock: Tells the time.
-            retention: When a new file begins, and what is deleted.
-            overwrite: Replace a file that exists; segments never do.
+            clock: Clock of the run.
+            retention: When to start a new file, and what to delete.
+            overwrite: Replace an existing file; segments never do.
 
         Raises:
             SinkError: The file exists or cannot be written.
@@ -84,7 +84,7 @@ class RecordingSink:
         self._sink.write(report)
 
     def tick(self) -> None:
-        """Delete what is too old, once a minute."""
+        """Delete old segments, once per minute."""
         if self._clock.monotonic_ns() - self._pruned_ns >= _PRUNE_S * 1e9:
             self._prune()
 
@@ -106,10 +106,10 @@ class RecordingSink:
     def _segment(self) -> Path:
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._clock.unix_us() / 1e6))
         names = (f"{self._path.stem}-{stamp}{tail}" for tail in ("", *(f"-{n}" for n in range(2, 10_000))))
-        return next(place for name in names if not (place := self._path.with_stem(name)).exists())
+        return next(candidate for name in names if not (candidate := self._path.with_stem(name)).exists())
 
     def _prune(self) -> None:
-        """Delete segments that are too old or too many; one that cannot be deleted is left."""
+        """Delete segments over the limits; ones that cannot be deleted are skipped."""
         self._pruned_ns = self._clock.monotonic_ns()
         keep_s, keep_bytes = self._retention.keep_s, self._retention.keep_bytes
         if self._retention.segment_s is None or (keep_s is None and keep_bytes is None):

@@ -1,8 +1,7 @@
-"""How sinks run: each fails alone, and none that waits for a disk, a pipe or a screen holds the others.
+"""Runners of sinks: each sink fails independently, and a slow disk, pipe or screen does not block the others.
 
-A sink that never waits (the publisher) is called directly. Every other one has a thread and a bounded queue. One whose
-output fails, or takes no frame for five seconds, is given up: it is closed, its failure is kept for whoever drives the
-run, and the frames that it would have had are counted.
+A sink that never waits (the publisher) is called directly. Every other sink has a thread and a bounded queue. A sink
+that fails, or takes no frame for five seconds, is given up: it is closed and its failure is kept for the run.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _HASTE_S = 0.4
 
 
 class DirectSink:
-    """A sink that never waits, called in the thread that offers."""
+    """A sink that never waits, called in the caller's thread."""
 
     missed = 0
 
@@ -46,7 +45,7 @@ class DirectSink:
         if self.failure is None:
             try:
                 self._sink.write(report)
-            except Exception as error:  # whatever one output fails of, the others go on
+            except Exception as error:  # a failure of one output must not stop the others
                 self._give_up(error)
         return True
 
@@ -79,16 +78,16 @@ class DirectSink:
 
 
 class QueuedSink:
-    """A sink with a thread and a bounded queue: 16 reports, or fewer where they hold over 64 MiB."""
+    """A sink with a thread and a bounded queue: 16 reports, or fewer if they exceed 64 MiB."""
 
     def __init__(self, sink: Sink, name: str, clock: Clock, *, lossy: bool) -> None:
         """Start the thread.
 
         Args:
-            sink: Used from the thread only, from now on.
-            name: Of the output, for messages.
-            clock: Tells how long the sink has been busy.
-            lossy: Leave frames out where the queue is full (a live source, a window) instead of waiting.
+            sink: From now on used only by the thread.
+            name: Name of the output, for messages.
+            clock: Clock for detecting stalls.
+            lossy: Drop frames when the queue is full (a live source, a window) instead of waiting.
         """
         self.name = name
         self.missed = 0
@@ -134,20 +133,20 @@ class QueuedSink:
         return True
 
     def tick(self) -> None:
-        """Notice a stall; the sink's own tick is called in its thread."""
+        """Check for a stall; the sink's own tick runs in its thread."""
         with self._changed:
             self._notice_stall()
 
     def try_close(self, outcome: str, in_haste: bool = False) -> bool:
-        """Let the sink write what is queued, as long as it goes on, and close it; never waits."""
+        """Let the sink write its queue while it makes progress, and close it; never waits."""
         patience_s = _HASTE_S if in_haste else STALL_S
         with self._changed:
             self._outcome = self._outcome or outcome
             self._notice_stall(patience_s)
             self._changed.notify_all()
-            is_left_behind = self._failure is not None and self._is_stuck(patience_s)
-        # A thread that is left behind is in a call that does not return.
-        return is_left_behind or not self._thread.is_alive()
+            is_abandoned = self._failure is not None and self._is_stuck(patience_s)
+        # The thread of an abandoned sink is in a call that does not return.
+        return is_abandoned or not self._thread.is_alive()
 
     def close(self, outcome: str, in_haste: bool = False) -> None:
         """See :class:`SinkRunner`."""
@@ -159,7 +158,7 @@ class QueuedSink:
         return since is not None and self._clock.monotonic_ns() - since > patience_s * 1e9
 
     def _notice_stall(self, patience_s: float = STALL_S) -> None:
-        """Give a sink up that has been busy with one frame for too long; called with the lock held."""
+        """Give up a sink that has been busy with one frame for too long; called with the lock held."""
         if self._failure is None and self._is_stuck(patience_s):
             self._fail(f"{self.name}: took no frame for {patience_s:g} s; the output is given up")
 
@@ -188,7 +187,7 @@ class QueuedSink:
                 return
 
     def _step(self, report: Report | None, outcome: str | None) -> None:
-        """One call of the sink: write, close or tick."""
+        """Call the sink once: write, close or tick."""
         try:
             if report is not None:
                 self._sink.write(report)
@@ -196,14 +195,14 @@ class QueuedSink:
                 self._sink.close(outcome)
             else:
                 self._sink.tick()
-        except Exception as error:  # whatever one output fails of, the others go on
+        except Exception as error:  # a failure of one output must not stop the others
             with self._changed:
                 if self._failure is None:
                     self._fail(failure_of(error, self.name))
 
 
 def failure_of(error: Exception, name: str) -> str:
-    """Return in one line why an output failed; a fault of its own code names its type."""
+    """Return in one line why an output failed, with the type of an unexpected exception."""
     return str(error) if isinstance(error, LpnetError) else f"{name}: {type(error).__name__}: {reason(error)}"
 
 

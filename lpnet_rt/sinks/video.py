@@ -1,4 +1,4 @@
-"""Save the overlay as an H.264 video that can be played even if the program is killed."""
+"""Save the overlay as an H.264 video that stays playable if the program is killed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RATE_HZ = 25.0
 _TIME_BASE = Fraction(1, 90_000)
 _FRAGMENT_S = 1.0
 _LONGEST_STEP_S = 10.0
-# Fragments (.mp4) and clusters (.mkv) that go to the disk as they are made: a kill loses the last one.
+# Fragments (.mp4) and clusters (.mkv) are flushed to disk when complete: a kill loses only the last one.
 _CONTAINER_OPTIONS = {
     ".mp4": {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"},
     ".mkv": {"cluster_time_limit": "1000", "flush_packets": "1"},
@@ -39,8 +39,8 @@ _ENCODER_OPTIONS = {
 class VideoSink:
     """Writes the overlay of every frame.
 
-    The first frame sets the size of the picture; a frame of another size is fitted into it, with bars, before it is
-    drawn upon. Frames stand in the video at their own times.
+    The first frame sets the picture size; frames of another size are fitted into it with bars before drawing. Frames
+    keep their own times in the video.
     """
 
     def __init__(self, path: str, rate_hz: float | None, painter: Painter, overwrite: bool = False) -> None:
@@ -48,9 +48,9 @@ class VideoSink:
 
         Args:
             path: File to write, ending in .mp4 or .mkv.
-            rate_hz: Nominal frames a second of the source; None takes 25.
+            rate_hz: Nominal frames per second of the source; None: 25.
             painter: Draws the overlay.
-            overwrite: Replace a file that exists, from the first frame on; else it is refused.
+            overwrite: Replace an existing file when the first frame is written; else it is refused.
 
         Raises:
             SinkError: The name has another ending, or the file exists, cannot be written or is being written by another
@@ -67,7 +67,7 @@ class VideoSink:
         self._last_pts = -1
         self._is_closed = False
         self._was_there = self._path.exists()
-        # Held until the end: its lock keeps a second run off the file, whose content stays until the first frame.
+        # Held until the end: the lock keeps a second run off the file; its content stays until the first frame.
         self._lock = create_file(self._path, "video", overwrite)
 
     def write(self, report: Report) -> None:
@@ -89,7 +89,7 @@ class VideoSink:
             raise SinkError(f"video: {self._path}: cannot be written: {reason(error)}") from error
 
     def tick(self) -> None:
-        """Nothing is due while no frames come."""
+        """Do nothing."""
 
     def close(self, outcome: str = "end") -> None:
         """Finish the file; a new one without any frame is removed. Harmless when called twice.
@@ -114,7 +114,7 @@ class VideoSink:
             os.close(self._lock)
 
     def _open(self, picture: Picture) -> tuple[OutputContainer, VideoStream]:
-        """Open the encoder at the size of the first picture, made even, as H.264 wants it."""
+        """Open the encoder at the size of the first picture, rounded up to even sides for H.264."""
         height, width = (side + side % 2 for side in picture.shape[:2])
         name = _installed_encoder()
         options = _CONTAINER_OPTIONS[self._path.suffix.lower()]
@@ -129,7 +129,7 @@ class VideoSink:
         return self._opened
 
     def _pts_of(self, frame: Frame) -> int:
-        """Time of the frame in the video, in units of the time base; always later than the frame before."""
+        """Return the frame's time in the video, in units of the time base; strictly increasing."""
         nominal_s = 1.0 / self._rate_hz
         last, self._last = self._last, frame
         if last is not None:
@@ -137,17 +137,17 @@ class VideoSink:
                 step_s = frame.pts_s - last.pts_s
             else:
                 step_s = (frame.index - last.index) * nominal_s
-            # A stream that was opened anew starts its clock anew; a long outage would be a frozen picture.
+            # A reopened stream restarts its clock; a long outage would become a frozen picture.
             self._time_s += step_s if 0.0 < step_s <= _LONGEST_STEP_S else nominal_s
         self._last_pts = max(self._last_pts + 1, round(self._time_s / _TIME_BASE))
         return self._last_pts
 
 
 def _installed_encoder() -> str:
-    """The first of our encoders that this build of FFmpeg has.
+    """Return the first of our encoders in this build of FFmpeg.
 
     Raises:
-        SinkError: It has none.
+        SinkError: It has none of them.
     """
     for name in _ENCODERS:
         if name in av.codecs_available:

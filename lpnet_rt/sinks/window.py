@@ -1,6 +1,6 @@
 """Show the overlay in a window, several sources side by side: q quits, space pauses, s saves the pictures.
 
-The window belongs to a process of its own (``window_process.py``), so that a display that stalls or goes away can
+The window belongs to a separate process (``window_process.py``), so that a display that stalls or disappears can
 neither stall nor end the run.
 """
 
@@ -27,28 +27,28 @@ __all__ = ["WindowSink", "open_windows"]
 _logger = logging.getLogger(__name__)
 
 _REDRAW_NS = 1_000_000_000 // 60
-_MOST_NUMBERED = 10_000
+_MAX_NUMBERED = 10_000
 _QUIT_KEYS = (ord("q"), ord("Q"))
 _SAVE_KEYS = (ord("s"), ord("S"))
 _PAUSE_KEY = ord(" ")
 
 
 class WindowSink:
-    """A window that shows the newest frame, at most 60 times a second.
+    """A window that shows the newest frame, at most 60 times per second.
 
-    Where the window or its display is slower, frames are left out; nothing waits for it. While it is paused the picture
-    stands still, and all else goes on. It opens no larger than the screen, and pictures are drawn at the size it has.
+    If the window or its display is slower, frames are skipped; nothing waits for it. Pausing freezes only the picture.
+    The window opens no larger than the screen, and pictures are drawn at its size.
     """
 
     def __init__(self, link: WindowLink | Tile, title: str, painter: Painter, clock: Clock, folder: str = ".") -> None:
         """Show pictures in an open window; :func:`open_windows` opens one.
 
         Args:
-            link: The window, or the part of it that is this source's; closed with the sink.
-            title: The start of the names of saved pictures.
+            link: The window, or this source's tile of it; closed with the sink.
+            title: Prefix of the names of saved pictures.
             painter: Draws the overlay.
-            clock: Paces the redrawing.
-            folder: Where ``s`` saves pictures.
+            clock: Clock that limits the redraw rate.
+            folder: Folder in which ``s`` saves pictures.
         """
         self._title = title
         self._link = link
@@ -57,7 +57,7 @@ class WindowSink:
         self._folder = Path(folder)
         self._newest: Report | None = None
         self._shown: Report | None = None
-        # One value, for the thread that saves: a picture and its own frame's number.
+        # One value, so that the saving thread gets a picture with the index of its frame.
         self._on_show: tuple[Picture, int] | None = None
         self._drawn_as: tuple[Report, bool, tuple[int, int] | None] | None = None
         self._sent_ns: int | None = None
@@ -72,24 +72,24 @@ class WindowSink:
 
     @property
     def paused(self) -> bool:
-        """True while the picture stands still; detection goes on."""
+        """True while the picture is paused; detection continues."""
         return self._paused
 
     def write(self, report: Report) -> None:
-        """Show a frame, as soon as the one before is on the screen and 1/60 s old; a newer one takes its place.
+        """Show a frame once the previous one is on the screen and 1/60 s old; a newer frame replaces a waiting one.
 
         Raises:
-            SinkError: The window is gone, and the person did not close it.
+            SinkError: The window is gone, and the user did not close it.
         """
         self._painter.note(report)
         self._newest = report
         self._refresh()
 
     def tick(self) -> None:
-        """Show what is due while no frames come.
+        """Show the waiting frame.
 
         Raises:
-            SinkError: The window is gone, and the person did not close it.
+            SinkError: The window is gone, and the user did not close it.
         """
         self._refresh()
 
@@ -120,7 +120,7 @@ class WindowSink:
         self._on_show = picture, report.frame.index
 
     def answer(self, key: int) -> None:
-        """Act on a key that was pressed; called in the thread that listens to the window."""
+        """Handle a key press; called in the thread that reads the window's messages."""
         if key in _QUIT_KEYS:
             self._quits = True
         elif key == _PAUSE_KEY:
@@ -129,9 +129,9 @@ class WindowSink:
             self._save(*self._on_show)
 
     def _save(self, picture: Picture, index: int) -> None:
-        """Save the picture on show under a free name; a folder that cannot be written is no reason to stop watching."""
+        """Save the current picture under a free name; a failure is only logged."""
         stem = f"{self._title}_{index:06d}"
-        names = [f"{stem}.png", *(f"{stem}_{number}.png" for number in range(2, _MOST_NUMBERED))]
+        names = [f"{stem}.png", *(f"{stem}_{number}.png" for number in range(2, _MAX_NUMBERED))]
         path = next((self._folder / name for name in names if not os.path.lexists(self._folder / name)), None)
         try:
             if path is None:
@@ -144,16 +144,16 @@ class WindowSink:
 
 
 def open_windows(title: str, painters: Mapping[str, Painter], clock: Clock, folder: str = ".") -> list[WindowSink]:
-    """Open one window for all sources, or warn in one line why there is none.
+    """Open one window for all sources, or log in one line why there is none.
 
     Args:
-        title: Title of the window, and the start of the names of saved pictures.
-        painters: Draw the overlays, by the name of the source; several sources have a tile each.
-        clock: Paces the redrawing.
-        folder: Where ``s`` saves pictures.
+        title: Title of the window, and prefix of the names of saved pictures.
+        painters: Painters by source name; with several sources, each has a tile.
+        clock: Clock that limits the redraw rate.
+        folder: Folder in which ``s`` saves pictures.
 
     Returns:
-        A sink for each source, in order; none on a machine without a display or without pygame.
+        One sink per source, in order; empty on a machine without a display or pygame.
     """
     windows: list[WindowSink] = []
 
@@ -166,7 +166,7 @@ def open_windows(title: str, painters: Mapping[str, Painter], clock: Clock, fold
             raise NoWindowError("expected a display, found neither DISPLAY nor WAYLAND_DISPLAY set")
         link = WindowLink(title, answer)
     except (NoWindowError, OSError) as error:
-        _logger.warning("no window: %s; going on without it", error)
+        _logger.warning("no window: %s; continuing without it", error)
         return windows
     parts: Sequence[WindowLink | Tile] = [link] if len(painters) == 1 else make_tiles(link, len(painters))
     for part, (name, painter) in zip(parts, painters.items(), strict=True):

@@ -1,4 +1,4 @@
-"""The program that owns the window, seen from this side: it is started, given pictures, listened to and ended."""
+"""The link to the process that owns the window: starts it, sends pictures, reads its messages and ends it."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ __all__ = ["NoWindowError", "WindowLink"]
 _PROGRAM = Path(__file__).with_name("window_process.py")
 _START_TIMEOUT_S = 15.0
 _END_TIMEOUT_S = 0.5
-_LEAST_SHOWN_PX = 64
+_MIN_SHOWN_PX = 64
 
 
 class NoWindowError(Exception):
-    """There is no window; the message says why."""
+    """No window can be opened; the message says why."""
 
 
 class WindowLink:
-    """One window in a process of its own.
+    """One window in a separate process.
 
-    A thread writes pictures, at most one on its way; another reads the answers. Nothing here waits for the window
-    but the constructor, and ``close`` for half a second.
+    One thread writes pictures, at most one at a time; another reads the answers. Only the constructor waits for the
+    window, and ``close`` for up to 0.5 s.
     """
 
     def __init__(self, title: str, on_key: Callable[[int], None]) -> None:
-        """Start the program and wait until its window is there.
+        """Start the process and wait until its window can be opened.
 
         Args:
             title: Title of the window.
-            on_key: Called in a thread of the link with the code of a key that was pressed.
+            on_key: Called in a thread of the link with the code of each key press.
 
         Raises:
-            NoWindowError: There is no display, it does not answer, or pygame is missing.
+            NoWindowError: The display is missing or does not respond, or pygame is missing.
         """
         self._on_key = on_key
         self._room_hw: tuple[int, int] | None = None
@@ -50,10 +50,9 @@ class WindowLink:
         self._is_ready = threading.Event()
         self._wake = threading.Condition()
         self._outgoing: Picture | None = None
-        self._is_on_its_way = False
+        self._is_in_flight = False
         self._is_closing = False
-        # Not in the terminal's process group, where Ctrl-C would reach it; -P, because its folder is no place to import
-        # from.
+        # Not in the terminal's process group, where Ctrl-C would reach it; -P keeps its folder off the import path.
         self._process = subprocess.Popen(
             [sys.executable, "-P", str(_PROGRAM), title],
             stdin=subprocess.PIPE,
@@ -72,38 +71,38 @@ class WindowLink:
 
     @property
     def room_hw(self) -> tuple[int, int] | None:
-        """Height and width, pixels, that a window should not exceed on this screen."""
+        """Maximum height and width of a window on this screen, pixels."""
         return self._room_hw
 
     @property
     def shown_hw(self) -> tuple[int, int] | None:
-        """Height and width, pixels, of the window's inside, or None before the first picture."""
+        """Height and width of the window's client area, pixels, or None before the first picture."""
         return self._shown_hw
 
     @property
     def is_free(self) -> bool:
-        """Whether the picture before is on the screen, so that another may be sent."""
-        return not self._is_on_its_way
+        """Whether the last picture is on the screen, so that the next may be sent."""
+        return not self._is_in_flight
 
     @property
     def was_closed(self) -> bool:
-        """Whether the person closed the window."""
+        """Whether the user closed the window."""
         return self._was_closed
 
     @property
     def has_ended(self) -> bool:
-        """Whether the program is gone."""
+        """Whether the process has ended."""
         return self._has_ended.is_set()
 
     def send(self, picture: Picture) -> None:
-        """Send a picture: (H, W, 3) uint8, BGR, not to be changed. It replaces one that is still waiting."""
+        """Send a picture: (H, W, 3) uint8, BGR, must not change. It replaces one that is still waiting."""
         with self._wake:
             self._outgoing = picture
-            self._is_on_its_way = True
+            self._is_in_flight = True
             self._wake.notify()
 
     def close(self) -> None:
-        """End the program; harmless when called twice. Waits half a second at most before it is killed."""
+        """End the process; harmless when called twice. Waits up to 0.5 s before killing it."""
         with self._wake:
             self._is_closing = True
             self._wake.notify()
@@ -142,7 +141,7 @@ class WindowLink:
                 _write_all(pipe.fileno(), HEADER.pack(*picture.shape[:2]))
                 _write_all(pipe.fileno(), picture.data.cast("B"))
         except OSError:
-            pass  # the program is gone, which the other thread notices
+            pass  # the process has ended, which the other thread notices
         finally:
             pipe.close()
 
@@ -162,10 +161,10 @@ class WindowLink:
                 self._room_hw = int(height), int(width)
                 self._is_ready.set()
             case ["size", width, height]:
-                # A window that was shrunk to nothing is no reason to draw nothing.
-                self._shown_hw = max(int(height), _LEAST_SHOWN_PX), max(int(width), _LEAST_SHOWN_PX)
+                # Keep drawing even if the window was shrunk to nothing.
+                self._shown_hw = max(int(height), _MIN_SHOWN_PX), max(int(width), _MIN_SHOWN_PX)
             case ["shown"]:
-                self._is_on_its_way = False
+                self._is_in_flight = False
             case ["key", code]:
                 self._on_key(int(code))
             case ["closed"]:

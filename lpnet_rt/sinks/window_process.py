@@ -1,17 +1,17 @@
-"""The program that owns the window: pictures come in on standard input, keys and closing go out on standard output.
+"""The process that owns the window: reads pictures from standard input, writes key presses to standard output.
 
-``lpnet_rt.sinks.window`` starts it. It is a program of its own, and imports nothing of lpnet-rt, because what happens
-to a window must not happen to the detector: where the display goes away or a library of it is at fault, Xlib and SDL
-end the process, and a display that stalls stalls it. It ends by itself when its standard input does.
+``lpnet_rt.sinks.window`` starts it. It is a separate program that imports nothing of lpnet-rt, so that window problems
+cannot affect the detector: if the display disappears or one of its libraries fails, Xlib and SDL end the process, and a
+display that stalls blocks it. It ends when its standard input does.
 
-In: ``HEADER`` (height, width) and the picture, (height, width, 3) uint8, BGR. Out: lines of a word and numbers.
+Input: ``HEADER`` (height, width) and the picture, (height, width, 3) uint8, BGR. Output: lines of a word and numbers.
 
-    ready W H     the display is there; H and W are the most pixels that a picture should open with
-    size W H      the inside of the window is this large now
-    shown         a picture is on the screen; the next one may come
-    key N         a key was pressed: its character, of ASCII
-    closed        the person closed the window
-    failed WHY    there is no window
+    ready W H     the display is available; W and H are the maximum size of a new window
+    size W H      the client area of the window now has this size
+    shown         a picture is on the screen; the next one may be sent
+    key N         a key was pressed: its ASCII code
+    closed        the user closed the window
+    failed WHY    no window can be opened
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 __all__ = ["HEADER", "main"]
 
 HEADER = struct.Struct("<II")
-# What the title bar and the desktop's panels take of a screen.
+# Share of the screen without the title bar and the desktop's panels.
 _USABLE_W, _USABLE_H = 0.95, 0.88
 _POLL_MS = 8
 _ASCII_KEYS = range(1, 128)
-# What SDL and pygame do unless they are asked not to.
+# Overrides of the defaults of SDL and pygame.
 _SDL_SETTINGS = {
     "PYGAME_HIDE_SUPPORT_PROMPT": "1",
     "SDL_VIDEO_X11_WMCLASS": "lpnet-rt",
     "SDL_VIDEO_WAYLAND_WMCLASS": "lpnet-rt",
-    "SDL_NO_SIGNAL_HANDLERS": "1",  # SIGTERM would look like a person who closes the window
+    "SDL_NO_SIGNAL_HANDLERS": "1",  # SIGTERM would look like the user closing the window
     "SDL_FRAMEBUFFER_ACCELERATION": "0",  # no graphics driver for one picture
     "SDL_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR": "0",
     "SDL_VIDEO_ALLOW_SCREENSAVER": "1",
@@ -46,7 +46,7 @@ _SDL_SETTINGS = {
 
 
 class _Inbox:
-    """Reads pictures in a thread of its own, one ahead; ends the process where there are no more."""
+    """Reads pictures in a separate thread, one ahead; ends the process at the end of the input."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -55,7 +55,7 @@ class _Inbox:
         threading.Thread(target=self._read, name="pictures", daemon=True).start()
 
     def take(self) -> tuple[bytes, tuple[int, int]] | None:
-        """Return the next picture's bytes and its width and height, or None where none has come."""
+        """Return the next picture's bytes and its width and height, or None if there is none yet."""
         picture = self._picture
         if picture is not None:
             self._picture = None
@@ -73,16 +73,16 @@ class _Inbox:
                 self._picture = content, (width, height)
         except (OSError, struct.error):
             pass  # the end of the input
-        # The main thread may hang in a display that does not answer.
+        # The main thread may hang in a display that does not respond.
         os._exit(0)
 
 
 def main() -> int:
     """Show pictures until the window is closed or the input ends."""
-    # Ctrl-C is for the program that started this one.
+    # Ctrl-C is for the parent process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
-    # Libraries write what they like to standard output; it must not pass as an answer.
+    # Output of libraries on standard output must not be taken for an answer.
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, sys.stdout.fileno())
     os.environ.update({name: value for name, value in _SDL_SETTINGS.items() if name not in os.environ})
@@ -102,7 +102,7 @@ def _show_all(title: str, inbox: _Inbox, answers: TextIO) -> int:
     except (ImportError, RuntimeError) as error:  # pygame.error is a RuntimeError
         print("failed", " ".join(str(error).split()), file=answers)
         return 1
-    # Over several monitors: the most that each of them has.
+    # With several monitors: the size that fits each of them.
     widths, heights = zip(*pygame.display.get_desktop_sizes(), strict=True)
     print("ready", int(min(widths) * _USABLE_W), int(min(heights) * _USABLE_H), file=answers)
     picture: Surface | None = None
@@ -133,12 +133,12 @@ def _open(title: str, size_wh: tuple[int, int]) -> None:
     import pygame
 
     pygame.display.set_caption(title)
-    pygame.display.set_icon(pygame.Surface((32, 32)))  # plain, in the place of pygame's own
+    pygame.display.set_icon(pygame.Surface((32, 32)))  # a blank icon instead of pygame's
     pygame.display.set_mode(size_wh, pygame.RESIZABLE)
 
 
 def _draw(picture: Surface) -> None:
-    """Draw a picture as large as the window holds it, in its own proportions, in the middle."""
+    """Draw a picture centred, as large as fits the window at its aspect ratio."""
     import pygame
 
     window = pygame.display.get_surface()

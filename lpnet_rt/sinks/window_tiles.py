@@ -16,7 +16,7 @@ _FALLBACK_HW = (720, 1280)
 
 
 class _Wall:
-    """The picture that the tiles make together; used by the threads of their sinks."""
+    """The picture that the tiles form; used by the threads of their sinks."""
 
     def __init__(self, link: WindowLink, count: int) -> None:
         self.link = link
@@ -33,14 +33,14 @@ class _Wall:
         return max(height // self.rows, 1), max(width // self.columns, 1)
 
     def put(self, number: int, picture: Picture) -> None:
-        """Hang a picture up; it is shown with the others as soon as the window is free."""
+        """Set a tile's picture; it is shown with the others once the window is free."""
         with self._lock:
             self._pictures[number] = picture
             self._unsent.add(number)
         self.show()
 
     def show(self) -> None:
-        """Send the wall if it has changed and the one before is on the screen."""
+        """Send the wall if it has changed and the last one is on the screen."""
         with self._lock:
             if not self._unsent or not self.link.is_free:
                 return
@@ -48,7 +48,7 @@ class _Wall:
             wall = np.zeros((height * self.rows, width * self.columns, 3), np.uint8)
             for number, picture in self._pictures.items():
                 row, column = divmod(number, self.columns)
-                # A picture that was drawn before the window changed its size is cut, until the next one comes.
+                # A picture drawn before the window was resized is cropped until the next one.
                 part = picture[:height, :width]
                 top, left = row * height, column * width
                 wall[top : top + part.shape[0], left : left + part.shape[1]] = part
@@ -56,12 +56,12 @@ class _Wall:
             self._unsent.clear()
 
     def is_sent(self, number: int) -> bool:
-        """Tell whether the last picture of a tile is on its way or on the screen."""
+        """Return whether the last picture of a tile was sent."""
         self.show()
         return number not in self._unsent
 
     def close(self, number: int) -> None:
-        """Take a tile out of use; the window is closed with the last one."""
+        """Close a tile; the window is closed with the last one."""
         with self._lock:
             self._open.discard(number)
             is_last = not self._open
@@ -70,7 +70,7 @@ class _Wall:
 
 
 class Tile:
-    """One source's part of the window; to its sink, a window of its own."""
+    """One source's part of the window; its sink uses it like a window."""
 
     def __init__(self, wall: _Wall, number: int) -> None:
         self._wall, self._number = wall, number
@@ -82,30 +82,30 @@ class Tile:
 
     @property
     def shown_hw(self) -> tuple[int, int] | None:
-        """As :attr:`room_hw`: a picture fills its tile, with bars where its aspect is another."""
+        """As :attr:`room_hw`: a picture fills its tile, with bars if the aspect ratios differ."""
         return self._wall.tile_hw
 
     @property
     def is_free(self) -> bool:
-        """Whether the last picture is on its way, so that another may be sent: every tile has its turn."""
+        """Whether the last picture was sent, so that the next may be sent."""
         return self._wall.is_sent(self._number)
 
     @property
     def was_closed(self) -> bool:
-        """Whether the person closed the window."""
+        """Whether the user closed the window."""
         return self._wall.link.was_closed
 
     @property
     def has_ended(self) -> bool:
-        """Whether the window's program is gone."""
+        """Whether the window's process has ended."""
         return self._wall.link.has_ended
 
     def send(self, picture: Picture) -> None:
-        """Show a picture, (H, W, 3) uint8, BGR, of the tile's size and not to be changed."""
+        """Show a picture, (H, W, 3) uint8, BGR, of the tile's size; must not change."""
         self._wall.put(self._number, picture)
 
     def close(self) -> None:
-        """Let go of the window; harmless when called twice."""
+        """Release the window; harmless when called twice."""
         self._wall.close(self._number)
 
 
@@ -114,7 +114,7 @@ def make_tiles(link: WindowLink, count: int) -> list[Tile]:
 
     Args:
         link: The window; it is closed with the last tile.
-        count: How many, at least one.
+        count: Number of tiles, at least 1.
     """
     wall = _Wall(link, count)
     return [Tile(wall, number) for number in range(count)]

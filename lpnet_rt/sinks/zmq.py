@@ -1,8 +1,8 @@
 """Publish frames, status, welcomes and end of stream on a ZeroMQ socket.
 
-The socket is an XPUB: to subscribers it is a PUB, and it lets the publisher see that somebody has subscribed. Sending
-never blocks. A subscriber that does not read has up to ``high_water`` messages kept for it; what comes after that is
-dropped for this subscriber only, which sees a gap in ``seq``. What peers may send is limited, see ``peers.py``.
+The socket is an XPUB: a PUB for subscribers that also shows the publisher their subscriptions. Sending never blocks. Up
+to ``high_water`` messages are queued for a slow subscriber; further ones are dropped for this subscriber only, which
+sees a gap in ``seq``. The input from peers is limited, see ``peers.py``.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Publisher:
     """The socket, for any number of sources; used from one thread.
 
     Attributes:
-        endpoint: Where it is bound; the real port where ``*`` was asked for.
+        endpoint: Endpoint that it is bound to, with the actual port for ``*``.
     """
 
     def __init__(self, settings: PublishSettings, high_water: int = 1_000) -> None:
@@ -68,7 +68,7 @@ class Publisher:
 
         Args:
             settings: Endpoint and high-water mark.
-            high_water: Messages kept for a slow subscriber where the settings leave it open.
+            high_water: Messages queued for a slow subscriber if the settings do not say.
 
         Raises:
             SinkError: The endpoint is malformed, in use or not permitted.
@@ -93,7 +93,7 @@ class Publisher:
         return bool(self._socket.closed)
 
     def add_source(self, name: str) -> None:
-        """Announce a source: subscriptions to its topics are remembered."""
+        """Add a source: subscriptions to its topics are tracked."""
         self._topics += tuple(topics(name).values())
 
     def send(self, message: Message) -> None:
@@ -110,25 +110,25 @@ class Publisher:
             raise SinkError(f"publish: {self.endpoint}: cannot send: {error.strerror}") from error
 
     def has_subscriber(self, topic: bytes) -> bool:
-        """Tell whether somebody is subscribed to a topic."""
+        """Return whether a topic has a subscriber."""
         return any(topic.startswith(prefix) for prefix in self._subscribed)
 
     def has_newcomer(self, topic: bytes) -> bool:
-        """Tell whether somebody has subscribed to a topic since this was last asked."""
+        """Return whether a topic has a new subscriber since the last call."""
         is_new = topic in self._newcomers
         self._newcomers.discard(topic)
         return is_new
 
     def read_requests(self) -> None:
-        """Read what subscribers have sent, so that it does not pile up.
+        """Read the subscribers' requests, so that they do not accumulate.
 
-        Prefixes of our own topics are remembered: there are some hundred of them, whatever is sent. Of others only the
-        size is, and a peer that adds to them when there are too many is cut.
+        Stores prefixes of our own topics, of which there are about a hundred, and only the total size of others; a
+        peer that adds to them over the limit is cut.
         """
         until_ns = time.monotonic_ns() + _REQUESTS_NS
         while time.monotonic_ns() < until_ns:
             try:
-                # Not asked for by EVENTS: that holds the interpreter's lock while libzmq files what came.
+                # Not polled by EVENTS, which would hold the GIL while libzmq processes the input.
                 frame = self._socket.recv(zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 break
@@ -151,7 +151,7 @@ class Publisher:
         """Release the port; harmless when called twice.
 
         Args:
-            linger_ms: How long subscribers may take to be sent what was published.
+            linger_ms: Time to finish sending, milliseconds.
         """
         if not self._socket.closed:
             self._guard.close()
@@ -160,7 +160,7 @@ class Publisher:
 
 
 class ZmqSink:
-    """Publishes every report of a source, a status once a second and at every change of its state, and its end.
+    """Publishes every report of a source, a status once per second and at every change of its state, and its end.
 
     Used from the publisher's thread.
     """
@@ -179,10 +179,10 @@ class ZmqSink:
         Args:
             publisher: The socket; sinks of several sources share it, and it stays open.
             source: Name of the source, as in its frames.
-            engine: What runs the model.
-            clock: Tells the time.
-            stamper: Shared with other outputs of the source, so that all write the same message for a frame.
-            log: Its states and counts; None for a source that has none.
+            engine: Name of the engine that runs the model.
+            clock: Clock of the run.
+            stamper: Shared by all outputs of the source, so that all write the same message for a frame.
+            log: The source's states and counts, or None.
         """
         self._publisher = publisher
         self._source, self._engine = source, one_line(engine)
@@ -198,11 +198,11 @@ class ZmqSink:
         self._frames_at_status = 0
 
     def wait_for_subscriber(self, wait_s: float, should_stop: Callable[[], bool] = lambda: False) -> bool:
-        """Wait for somebody to subscribe to the frames of this source.
+        """Wait for a subscriber to the frames of this source.
 
         Args:
             wait_s: Wait up to this long, seconds.
-            should_stop: Asked every few milliseconds; True ends the waiting.
+            should_stop: Called every few milliseconds; True ends the wait.
 
         Returns:
             True if there is a subscriber.
@@ -235,9 +235,9 @@ class ZmqSink:
         self.tick()
 
     def tick(self) -> None:
-        """Read what subscribers asked for, welcome new ones, and publish the status where it is due.
+        """Read subscribers' requests, welcome new ones, and publish the status when due.
 
-        Call it now and then while no frames come.
+        Call it regularly while no frames come.
 
         Raises:
             SinkError: The socket fails.
@@ -320,7 +320,7 @@ class ZmqSink:
 
 
 def _fields(state: SourceState | None) -> dict[str, Any]:
-    """What a status says of a state."""
+    """Return a state's fields in a status message."""
     if state is None:
         return {}
     return {
@@ -337,18 +337,18 @@ def _line(text: str | None) -> str | None:
 
 
 def _socket(context: zmq.Context[zmq.Socket[bytes]], settings: PublishSettings, high_water: int) -> zmq.Socket[bytes]:
-    """Make the socket, with limits on what it keeps for peers and takes from them."""
+    """Create the socket, with limits on its queues for peers and on their input."""
     xpub = context.socket(zmq.XPUB)
     xpub.setsockopt(zmq.SNDHWM, high_water)
-    # Every subscription is seen, also one that somebody else has already: each newcomer is welcomed.
+    # Report duplicate subscriptions as well, so that each new subscriber is welcomed.
     xpub.setsockopt(zmq.XPUB_VERBOSE, 1)
-    # The system's own buffers would keep some megabytes more for a peer that does not read.
+    # Larger system buffers would queue megabytes more for a peer that does not read.
     xpub.setsockopt(zmq.SNDBUF, _SEND_BUFFER_BYTES)
-    # Little of what a peer sends is taken in before the guard has seen how much it is.
+    # Read little of a peer's input before the guard has measured it.
     xpub.setsockopt(zmq.RCVBUF, _RECEIVE_BUFFER_BYTES)
     xpub.setsockopt(zmq.RCVHWM, _REQUESTS_KEPT)
     xpub.setsockopt(zmq.MAXMSGSIZE, MAX_REQUEST_BYTES)
-    # A peer that has gone without a word (a cable, a sleeping laptop) is noticed and let go.
+    # Detect and drop a peer that disappeared (unplugged cable, sleeping laptop).
     xpub.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
     xpub.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * _HEARTBEAT_MS)
     xpub.setsockopt(zmq.TCP_KEEPALIVE, 1)
@@ -364,7 +364,7 @@ def _bind(xpub: zmq.Socket[bytes], endpoint: str) -> None:
         _refuse_bad_port(endpoint)
     if is_ipc:
         _refuse_taken_path(Path(endpoint.removeprefix("ipc://")), endpoint)
-    # Owner and group may connect to a Unix socket: whoever may write to its file.
+    # Owner and group may connect to a Unix socket: write permission on its file decides.
     mask = os.umask(_NOT_FOR_OTHERS) if is_ipc else None
     try:
         xpub.bind(endpoint)
@@ -397,7 +397,7 @@ def _refuse_bad_port(endpoint: str) -> None:
 
 
 def _refuse_taken_path(path: Path, endpoint: str) -> None:
-    """Refuse an ipc path that is a file or that somebody listens on: ZeroMQ would delete either without a word."""
+    """Refuse an ipc path that is a file or in use: ZeroMQ would silently delete either."""
     try:
         mode = path.stat().st_mode
     except OSError:

@@ -1,4 +1,4 @@
-"""Where frames come from."""
+"""Sources of frames."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ __all__ = ["ReconnectingSource", "Source", "SourceState", "open_source"]
 
 
 def open_source(settings: SourceSettings, clock: Clock = SYSTEM_CLOCK, on_state: OnState | None = None) -> Source:
-    """Open what ``settings.spec`` names.
+    """Open the source that ``settings.spec`` names.
 
     ``demo`` is the built-in scene; digits or ``/dev/videoN`` a camera; a URL a video stream; a folder or a glob its
-    images in natural order; a file with the suffix of an image that image; any other file a video.
+    images in natural order; a file with an image suffix an image; any other file a video.
 
     Args:
         settings: What to open and how.
-        clock: Tells the time and waits; an argument so that no test has to.
+        clock: Clock for times and waits.
         on_state: Called with every change of state of a :class:`ReconnectingSource`.
 
     Returns:
-        The open source; the caller closes it. A camera or a stream, unless ``reconnect`` is ``never``, is a
-        :class:`ReconnectingSource`: one attempt to connect has been made, and the others follow when it is read.
+        The open source; the caller closes it. Unless ``reconnect`` is ``never``, a camera or a stream is a
+        :class:`ReconnectingSource`: one connection attempt has been made; more follow when it is read.
 
     Raises:
-        SourceError: It is not there or cannot be read; a camera or a stream only where ``reconnect`` is ``never``.
-        SettingsError: ``realtime`` is asked of images, which have no times.
+        SourceError: It is missing or cannot be read; for a camera or a stream only if ``reconnect`` is ``never``.
+        SettingsError: ``realtime`` is set for images, which have no times.
     """
     spec = settings.spec
     if spec == "demo":
@@ -51,7 +51,7 @@ def open_source(settings: SourceSettings, clock: Clock = SYSTEM_CLOCK, on_state:
         return _open_stream(settings, scheme, clock, on_state)
     path = Path(spec)
     if path.is_file() and path.suffix.lower() not in IMAGE_SUFFIXES:
-        # PyAV and FFmpeg take a while to load, and neither images nor the demo scene need them.
+        # PyAV and FFmpeg are slow to load; images and the demo scene do not need them.
         from lpnet_rt.sources.video import VideoSource
 
         return VideoSource(path, settings, clock)

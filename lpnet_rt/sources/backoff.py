@@ -1,4 +1,4 @@
-"""Backoff: how long to wait before a lost source is tried again."""
+"""Backoff: pauses between attempts to reconnect to a lost source."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from dataclasses import dataclass, field
 __all__ = ["Backoff"]
 
 _EARLY_S = 600.0
-_JITTER = 0.5  # share of a pause that is drawn by chance, so that many readers of one server do not come together
+_JITTER = 0.5  # random share of a pause, so that many readers of one server do not reconnect at once
 
 
 @dataclass(slots=True)
 class Backoff:
-    """Pauses that double up to a limit, each shortened by chance by up to a half.
+    """Pauses that double up to a limit, each randomly shortened by up to a half.
 
-    A camera that restarts is back within minutes, and is to deliver within three seconds of its return: one second of
-    waiting leaves two for the connection and its first key frame. One that has been away for ten minutes is tried less
-    often.
+    A restarting camera is back within minutes and should deliver within three seconds of its return: a pause of one
+    second leaves two for the connection and the first key frame. After ten minutes it is tried less often.
 
     Attributes:
         first_s: The first pause, seconds.
         early_limit_s: Longest pause in the first ten minutes.
-        limit_s: Longest pause after them.
-        chance: Where the jitter comes from.
+        limit_s: Longest pause after that.
+        chance: Random generator of the jitter.
     """
 
     first_s: float = 0.2
@@ -43,7 +42,7 @@ class Backoff:
             away_s: How long the source has been away, seconds.
 
         Returns:
-            Seconds, over 0.
+            Seconds, greater than 0.
         """
         limit_s = self.early_limit_s if away_s < _EARLY_S else self.limit_s
         pause_s = min(self.first_s * 2.0 ** min(self._tries, 16), limit_s)

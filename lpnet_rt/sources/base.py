@@ -1,4 +1,4 @@
-"""What a source is."""
+"""The interfaces of a source."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Connection", "Source", "UnusableSourceError"]
 
 
 class UnusableSourceError(SourceError):
-    """The source can never be read, however long one waits for it."""
+    """The source can never be read; waiting does not help."""
 
 
 class Source(Protocol):
@@ -22,10 +22,10 @@ class Source(Protocol):
 
     Attributes:
         name: Name for message topics: letters, digits, ``-`` and ``_`` only.
-        live: True where frames come at their own pace (a camera): a late reader misses them. A file waits.
-        frame_count: How many frames will come, or None where that cannot be known.
-        rate_hz: Nominal frames a second, or None where the source has none.
-        files: The files that it reads, which no output may replace; none for cameras and streams.
+        live: True if frames arrive at their own pace (a camera), so that a late reader misses some; False for files.
+        frame_count: Number of frames that it will deliver, or None if unknown.
+        rate_hz: Nominal frames per second, or None if the source has no rate.
+        files: The files that it reads, which no output may replace; empty for cameras and streams.
     """
 
     @property
@@ -58,13 +58,13 @@ class Source(Protocol):
 
 
 class Connection(Source, Protocol):
-    """One connection to a live source: it is made once, breaks once, and is never mended.
+    """One connection to a live source: it connects once, breaks once, and is never repaired.
 
     Attributes:
-        shown: What it is called in messages, without passwords.
-        is_recording: True where what is read ends by itself, as a file does.
-        is_over: True once it is closed and nothing of it is left behind, no thread and no handle.
-        counts: What came of it so far.
+        shown: Name in messages, without passwords.
+        is_recording: True if it has an end, like a file.
+        is_over: True once it is closed and its thread and handles are gone.
+        counts: Frame counts so far.
     """
 
     @property
@@ -83,10 +83,10 @@ class Connection(Source, Protocol):
         """Connect; ``close`` in another thread interrupts it.
 
         Args:
-            knock: Ask first whether anything answers at the address, which takes less time than a whole attempt.
+            knock: First check whether the address answers, which is quicker than a full attempt.
 
         Raises:
-            SourceError: There is nothing to connect to within the time limit.
-            FinishedError: It was closed meanwhile.
+            SourceError: No connection within the time limit.
+            FinishedError: It was closed in the meantime.
         """
         ...

@@ -1,4 +1,4 @@
-"""Blocking calls that may never come back: a dead camera, a server that accepts and stays silent."""
+"""Blocking calls that may never return: a dead camera, a server that accepts and stays silent."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _Job = tuple[Callable[[], Any], "Future[Any]"]
 
 
 class FinishedError(Exception):
-    """The caller was let go because another thread called ``finish``."""
+    """The caller was released because another thread called ``finish``."""
 
 
 class BlockingCalls:
-    """Runs calls one after the other in a daemon thread, so that one that hangs cannot hold the caller.
+    """Runs calls one at a time in a daemon thread, so that a hanging call cannot block the caller.
 
-    Drivers and network libraries have time limits of their own, and none of them covers everything (name look-up,
-    a driver that waits in the kernel). What hangs is left to the daemon thread, which does not keep the process.
+    The time limits of drivers and network libraries do not cover everything (name look-up, a driver that waits in the
+    kernel). A hanging call stays in the daemon thread, which does not keep the process alive.
     """
 
     def __init__(self, name: str) -> None:
@@ -43,14 +43,14 @@ class BlockingCalls:
 
     @property
     def is_over(self) -> bool:
-        """True once ``finish`` was called and the thread has ended, so that nothing is left behind."""
+        """True once ``finish`` was called and the thread has ended."""
         return self._finished and not self._thread.is_alive()
 
     def call(self, job: Callable[[], _T], timeout_s: float) -> _T:
-        """Run a job in the thread and wait for what it returns.
+        """Run a job in the thread and wait for its result.
 
         Raises:
-            TimeoutError: It did not return in time; it still runs, and only ``finish`` may follow.
+            TimeoutError: It did not return in time; it is still running, and only ``finish`` may be called next.
             FinishedError: Another thread called ``finish``.
             Exception: Whatever the job raised.
         """
@@ -63,14 +63,14 @@ class BlockingCalls:
         try:
             return future.result(timeout_s)
         except TimeoutError:
-            # Also where the job itself raised it: nothing that follows waits for the thread.
+            # Also if the job itself raised it: later calls do not wait for the thread.
             self._late = True
             raise
 
     def finish(self, release: Callable[[], None]) -> None:
-        """Let a waiting caller go and run ``release`` in the thread once the job that runs there has returned.
+        """Release a waiting caller, and run ``release`` in the thread once the current job has returned.
 
-        Where no job runs, ``release`` has been run when this returns, unless that takes over a second.
+        If no job is running, waits up to one second for ``release``.
         """
         released: Future[None] = Future()
         with self._lock:

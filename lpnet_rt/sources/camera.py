@@ -1,4 +1,4 @@
-"""Cameras: what OpenCV can open by index or device file."""
+"""Cameras that OpenCV can open by index or device file."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _Y16 = cv2.VideoWriter.fourcc(*"Y16 ")
 
 
 def camera_index(spec: str) -> int | None:
-    """Return the index of a camera written as ``3`` or ``/dev/video3``, or None where the text names none."""
+    """Return the index of a camera written as ``3`` or ``/dev/video3``, or None if the text is not a camera."""
     match = re.fullmatch(r"(?:/dev/video)?(\d{1,4})", spec, re.ASCII)
     return int(match.group(1)) if match else None
 
 
 def grey_counts(image: NDArray[np.generic], size_hw: tuple[int, int] | None = None) -> GreyImage:
-    """Return what a camera delivered as grey counts in memory of their own.
+    """Convert a camera's image to grey counts, as a copy.
 
     Args:
-        image: (H, W) or (H, W, 3) uint8 or uint16; or (H, W, 2) uint8, which is how some drivers hand over
-            little-endian 16-bit counts; or one flat row of those counts or bytes, which is how OpenCV 4.11 does.
+        image: (H, W) or (H, W, 3) uint8 or uint16; or (H, W, 2) uint8, little-endian 16-bit counts from some
+            drivers; or one flat row of those counts or bytes, as from OpenCV 4.11.
         size_hw: Height and width that the driver reports; needed for a flat row.
 
     Returns:
@@ -59,7 +59,7 @@ def grey_counts(image: NDArray[np.generic], size_hw: tuple[int, int] | None = No
 
 
 def _unflattened(image: NDArray[np.generic], size_hw: tuple[int, int] | None) -> NDArray[np.generic]:
-    """Give a flat row of 16-bit counts its shape back."""
+    """Restore the shape of a flat row of 16-bit counts."""
     height, width = size_hw or (0, 0)
     flat = image.reshape(-1)
     if flat.dtype == np.uint8 and flat.size == 2 * height * width:
@@ -71,22 +71,22 @@ def _unflattened(image: NDArray[np.generic], size_hw: tuple[int, int] | None) ->
 
 
 class CameraSource:
-    """Delivers the frames of a camera as they come.
+    """Delivers the frames of a camera as they arrive.
 
-    16-bit grey (``Y16``) is asked for first, because a thermal camera's own 8-bit picture has lost the small
-    differences; a camera that has none delivers its usual picture, turned grey.
+    Requests 16-bit grey (``Y16``) first, because the 8-bit picture of a thermal camera loses small differences; a
+    camera without it delivers its default format, converted to grey.
 
     Attributes:
-        shown: What it is called in messages.
+        shown: Name in messages.
     """
 
     def __init__(self, device: int | str, settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> None:
         """Prepare; nothing is opened yet.
 
         Args:
-            device: Index of a camera, or whatever else OpenCV can open (a path).
+            device: Index of a camera, or anything else that OpenCV can open (a path).
             settings: ``name``, ``open_timeout_s``, ``reconnect`` and ``frozen_after_s`` are used.
-            clock: Tells when each frame was read, and waits between failed reads.
+            clock: Clock for read times, and for waits between failed reads.
         """
         self._device, self._settings = device, settings
         self.shown = f"camera {device}"
@@ -105,11 +105,11 @@ class CameraSource:
         """Open the camera; ``close`` in another thread interrupts it.
 
         Args:
-            knock: Changes nothing: an absent camera is refused at once.
+            knock: Ignored: an absent camera is refused at once.
 
         Raises:
-            SourceError: There is no such camera, or it cannot be opened within ``open_timeout_s``.
-            FinishedError: It was closed meanwhile.
+            SourceError: The camera does not exist or cannot be opened within ``open_timeout_s``.
+            FinishedError: It was closed in the meantime.
         """
         try:
             _refuse_absent(self._device)
@@ -137,17 +137,17 @@ class CameraSource:
 
     @property
     def frame_count(self) -> int | None:
-        """The limit, or None: a camera does not end. The limit is the reader's to keep."""
+        """The limit, or None: a camera does not end. The reader enforces the limit."""
         return self._limit
 
     @property
     def rate_hz(self) -> float | None:
-        """Frames a second as the driver declares them."""
+        """Frames per second that the driver declares."""
         return self._rate_hz
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """None: nothing of this is in a file."""
+        """Empty: nothing is read from files."""
         return ()
 
     @property
@@ -162,16 +162,16 @@ class CameraSource:
 
     @property
     def counts(self) -> SourceCounts:
-        """What came of it so far."""
+        """Frame counts so far."""
         return SourceCounts(self._delivered)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield frames for as long as they come; then the camera is released.
+        """Yield frames until they stop; then release the camera.
 
         Raises:
-            LostError: Frames came, and then none for ``open_timeout_s``; for ``frozen_after_s`` where it is connected
-                again.
-            SourceError: No frame ever came, or a picture is of a kind that is not read.
+            LostError: Frames came, and then none for ``open_timeout_s``, or for ``frozen_after_s`` if it will be
+                reconnected.
+            SourceError: No frame ever came, or its format is not supported.
         """
         try:
             yield from self._frames()
@@ -205,7 +205,7 @@ class CameraSource:
         return self._silence_s if self._delivered else self._timeout_s
 
     def _next_image(self, last_ns: int) -> GreyImage | None:
-        """Read one image, None where the driver has none; a driver that hangs counts as one that has none."""
+        """Read one image, or None if the driver has none; raises SourceError if the driver hangs."""
         left_s = self._limit_s - (self._clock.monotonic_ns() - last_ns) / 1e9
         try:
             return self._calls.call(self._read, max(left_s, 0.001))
@@ -218,8 +218,8 @@ class CameraSource:
         return kind(f"{self.shown}: {reason}; check the cable")
 
     def _open(self, device: int | str) -> float:
-        """Open the camera in the reading thread; return its rate, 0 where it has none."""
-        # OpenCV writes to stderr, for each of its back ends, what the error below says once.
+        """Open the camera in the reading thread; return its rate, or 0 if unknown."""
+        # OpenCV would write one line per back end to stderr; the error below says it once.
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         video4linux = isinstance(device, int) and sys.platform == "linux"
         capture = cv2.VideoCapture(device, cv2.CAP_V4L2 if video4linux else cv2.CAP_ANY)
@@ -239,8 +239,8 @@ class CameraSource:
     def _read(self) -> GreyImage | None:
         if self._capture is None:
             return None
-        there, image = self._capture.read()
-        if not there:
+        ok, image = self._capture.read()
+        if not ok:
             return None
         try:
             grey = grey_counts(image, self._reported_hw)
@@ -269,7 +269,7 @@ class CameraSource:
 
 
 def _refuse_absent(device: int | str) -> None:
-    """Raise where the system says that there is no such camera, before OpenCV tries its ten back ends."""
+    """Raise if the device file does not exist, before OpenCV tries its ten back ends."""
     if not isinstance(device, int) or sys.platform != "linux" or Path(f"/dev/video{device}").exists():
         return
     present = sorted(Path("/dev").glob("video[0-9]*"), key=natural_key)

@@ -1,8 +1,8 @@
-"""Checksums: the damage that FFmpeg's FFV1 decoder sees, conceals, and does not report.
+"""Checksums: damage that FFmpeg's FFV1 decoder conceals and does not report.
 
-FFV1 from version 3 on cuts a frame into slices, and each slice ends with its size (3 bytes) and, unless the encoder was
-told to leave it out, a status byte and a CRC-32 of the whole slice (RFC 9043, section 4.9). FFmpeg fills a slice whose
-CRC is wrong from the frame before and says so only in its log.
+From version 3, FFV1 cuts a frame into slices, and each slice ends with its size (3 bytes) and, unless the encoder
+omits it, a status byte and a CRC-32 of the whole slice (RFC 9043, section 4.9). FFmpeg fills a slice
+with a wrong CRC from the previous frame and says so only in its log.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Ffv1Checksums:
     """Checks the packets of one FFV1 stream."""
 
     def __init__(self, extradata: bytes) -> None:
-        """Start.
+        """Prepare to check packets.
 
         Args:
             extradata: The stream's configuration record; empty before version 3, which has no checksums.
@@ -31,12 +31,12 @@ class Ffv1Checksums:
         self._has_crc: bool | None = None
 
     def damage(self, packet: bytes) -> str | None:
-        """Return what is wrong with a packet in one line, or None where nothing is or nothing can be checked."""
+        """Return the damage of a packet in one line, or None if there is none or it cannot be checked."""
         if not self._sliced:
             return None
         with_crc, without = _slices(packet, _SIZE_BYTES + _CRC_BYTES), _slices(packet, _SIZE_BYTES)
         if self._has_crc is None and (with_crc is None) != (without is None):
-            # The sizes add up in one way only, which says how this stream is built.
+            # Only one layout fits the sizes; it holds for the whole stream.
             self._has_crc = with_crc is not None
         slices = without if self._has_crc is False else with_crc
         if slices is None:
@@ -48,7 +48,7 @@ class Ffv1Checksums:
 
 
 def _slices(packet: bytes, trailer_bytes: int) -> list[bytes] | None:
-    """Cut a packet into its slices, the last first, or None where their sizes do not add up to its own."""
+    """Cut a packet into its slices, last first; None if their sizes do not add up."""
     slices, end = [], len(packet)
     while end > 0:
         size_at = end - trailer_bytes

@@ -24,8 +24,8 @@ __all__ = [
     "silence_ffmpeg",
 ]
 
-# Containers and bare video streams. No playlist, script or session description is among them: a small text file would
-# open others, or itself without end. Nor are the formats that take plain text for pictures of letters.
+# Containers and raw video streams. Playlists, scripts and session descriptions are excluded: a small text file could
+# open other files, or itself recursively. So are formats that render plain text as pictures.
 # fmt: off
 FILE_FORMATS = frozenset({
     "amv", "apng", "asf", "av1", "avi", "avs2", "avs3", "cavsvideo", "cine", "dhav", "dirac", "dnxhd", "dv",
@@ -33,7 +33,7 @@ FILE_FORMATS = frozenset({
     "mjpeg", "mjpeg_2000", "mlv", "mov", "mp4", "mpeg", "mpegts", "mpegvideo", "mpjpeg", "mxf", "nsv", "nut",
     "obu", "ogg", "r3d", "rm", "ser", "smjpeg", "vc1", "vc1test", "vvc", "webm", "webp", "wtv", "wav", "xmv",
     "yuv4mpegpipe",
-    # pictures one after the other
+    # concatenated pictures
     "bmp_pipe", "j2k_pipe", "jpeg_pipe", "pgm_pipe", "png_pipe", "tiff_pipe", "webp_pipe",
 })
 # fmt: on
@@ -51,24 +51,24 @@ _LIMITS = {"max_pixels": str(MAX_PIXELS)}
 _FILE_OPTIONS = _LIMITS | {
     "protocol_whitelist": "file",
     "format_whitelist": ",".join(sorted(FILE_FORMATS)),
-    # Every frame that is stored is delivered; those that an edit list hides have times before 0.
+    # Deliver every stored frame; frames hidden by an edit list have times before 0.
     "advanced_editlist": "0",
 }
 _STREAM_OPTIONS = _LIMITS | {
     "rtsp_flags": "prefer_tcp",
-    # FFmpeg would measure the frame rate over 20 frames before it hands out the first one.
+    # By default FFmpeg measures the frame rate over 20 frames before it returns the first one.
     "fpsprobesize": "4",
-    # No playlist or session description that comes over the network may open a file of this machine.
+    # A playlist or session description from the network must not open local files.
     "protocol_whitelist": "rtsp,rtsps,http,https,udp,rtp,srtp,srt,tcp,tls,rtmp,crypto,httpproxy",
     "format_whitelist": ",".join(sorted(STREAM_FORMATS)),
 }
 
 
 def silence_ffmpeg() -> None:
-    """Keep FFmpeg's own lines, which hold whole URLs and say what our errors say, away from stderr and logs.
+    """Keep FFmpeg's log, which contains whole URLs and repeats our errors, out of stderr and logs.
 
-    Only None does: at any level, PANIC included, PyAV hands FFmpeg's errors to Python, and a decoder thread that
-    waits for the interpreter there hangs for ever when the interpreter waits for that thread to end.
+    Only level None works: at any other level, PyAV passes FFmpeg's log to Python, and a decoder thread that waits for
+    the interpreter there deadlocks when the interpreter waits for that thread to end.
     """
     av.logging.set_level(None)
 
@@ -79,16 +79,16 @@ def av_reason(error: av.FFmpegError) -> str:
 
 
 def open_file(path: Path) -> av.container.InputContainer:
-    """Open a video file; nothing but that file is read, whatever it holds.
+    """Open a video file; no other file is read, whatever its content.
 
     Raises:
-        SourceError: It cannot be read, or is no container of :data:`FILE_FORMATS`.
+        SourceError: It cannot be read, or is not a container of :data:`FILE_FORMATS`.
     """
     try:
         if path.stat().st_size == 0:
             raise SourceError(f"{path}: expected a video, found an empty file")
         silence_ffmpeg()
-        # The prefix keeps a file's name from being read as a protocol. Metadata need not be UTF-8.
+        # The prefix prevents a file name from being parsed as a protocol. Metadata may not be UTF-8.
         return av.open(f"file:{os.fspath(path)}", options=_FILE_OPTIONS, metadata_errors="replace")
     except av.FFmpegError as error:
         if isinstance(error, av.InvalidDataError) and lacks_index(path):
@@ -104,7 +104,7 @@ def open_stream(url: str, timeout_s: float) -> av.container.InputContainer | str
     """Open a network stream.
 
     Returns:
-        The container, or why there is none: an exception would carry the whole URL, password included.
+        The container, or why opening failed: an exception would contain the whole URL with its password.
     """
     silence_ffmpeg()
     try:
@@ -121,7 +121,7 @@ def open_stream(url: str, timeout_s: float) -> av.container.InputContainer | str
 
 
 def pick_video_stream(container: av.container.InputContainer, what: str) -> av.VideoStream:
-    """Return the first video stream that is no cover picture and check its size.
+    """Return the first video stream that is not a cover picture, and check its size.
 
     Raises:
         SourceError: There is none, its codec is unknown or its size is out of bounds.

@@ -1,4 +1,4 @@
-"""Damage: tells a whole recording from one that was cut off, and why a file cannot be opened."""
+"""Damage: whether a recording is complete, and why a file cannot be opened."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _AVI_FRAMES = 1
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the frames of a source.
+    """Counts of a source's frames.
 
     Attributes:
         delivered: Frames delivered, damaged ones included.
         damaged: Frames delivered with ``Frame.damage`` set.
         missing: Frames left out because they were damaged.
-        skipped: Frames left out because the recording does not hold the key frame that they need.
+        skipped: Frames left out because the recording lacks the key frame that they need.
     """
 
     delivered: int = 0
@@ -46,15 +46,15 @@ class Tally:
 
 @dataclass(slots=True)
 class Extent:
-    """What of a stream has arrived.
+    """The part of a stream that has arrived.
 
     Attributes:
         packets: Packets with data.
         end_s: Latest end of any packet on the stream's clock, seconds.
         last_dts: Highest decoding time of any packet, in the stream's units.
         cut: Whether the last packet is damaged.
-        unreadable: Places at which the container could not be read.
-        corrupt: Packets of which something was lost or changed on the way, or that no decoder takes.
+        unreadable: Number of positions where the container could not be read.
+        corrupt: Packets that were damaged in transit or could not be decoded.
     """
 
     packets: int = 0
@@ -78,11 +78,10 @@ class Extent:
 def missing_tail(container: av.container.InputContainer, stream: av.VideoStream, extent: Extent) -> str | None:
     """Compare what arrived with what the container declares.
 
-    A container that was cut between two packets ends like a whole one; only its own declarations tell. AVI declares
-    the number of frames, empty ones included, which must have come but for one. Others declare when they end, and the
-    end of the last packet may be short of that by two and a half frame times or 0.1 s, whichever is more: writers
-    round, and some leave out how long the last frame lasts. A writer that was killed has declared nothing: what it
-    wrote is whole.
+    A container cut between two packets ends like a complete one; only its declarations show it. AVI declares the number
+    of frames, including empty ones; at most one may be missing. Others declare their end, and the last packet may end
+    up to two and a half frame periods or 0.1 s earlier, whichever is longer: writers round, and some omit the duration
+    of the last frame. A writer that was killed has declared nothing: its file counts as complete.
 
     Args:
         container: Open container.
@@ -93,7 +92,7 @@ def missing_tail(container: av.container.InputContainer, stream: av.VideoStream,
         What is missing, or None.
     """
     if container.format.name == "avi" and stream.frames > 0:
-        # AVI's times count frames; packets that only make a player wait are counted and not handed out.
+        # AVI's times count frames; empty packets, which make a player wait, are counted but not returned.
         counted = max(extent.packets, (extent.last_dts or 0) + 1)
         short = stream.frames - counted
         return f"the file declares {stream.frames} frames and holds {counted}" if short > _AVI_FRAMES else None
@@ -113,14 +112,14 @@ def declared_end_s(container: av.container.InputContainer, stream: av.VideoStrea
     tag_s = _clock_time_s(stream.metadata.get("DURATION", ""))
     if tag_s is not None:
         return tag_s
-    # The container's duration is that of its longest stream, which says nothing of the video beside another one.
+    # The container's duration is that of its longest stream, which need not be the video.
     if container.duration is None or len(container.streams) > 1:
         return None
     return ((container.start_time or 0) + container.duration) / av.time_base
 
 
 def lacks_index(path: Path) -> bool:
-    """Tell whether a file starts as an MP4 and was cut before its index (``moov``), without which none can read it."""
+    """Return whether a file is an MP4 without its index (``moov``), and so unreadable."""
     kinds = list(_box_kinds(path))
     return bool(kinds) and kinds[0] == b"ftyp" and b"moov" not in kinds
 
@@ -139,7 +138,7 @@ def _box_kinds(path: Path) -> Iterator[bytes]:
 
 
 def _clock_time_s(text: str) -> float | None:
-    """Seconds of ``HH:MM:SS.fraction``, as Matroska writers note a stream's duration."""
+    """Return the seconds of ``HH:MM:SS.fraction``, Matroska's format for a stream's duration."""
     parts = text.strip().split(":")
     if len(parts) != 3:
         return None

@@ -1,7 +1,7 @@
-"""Decoding: packets to pictures, and what is known of their damage.
+"""Decoding: packets to pictures, with their damage.
 
-A decoder is asked to report damage instead of concealing it. What it reports, what a container or a checksum says of a
-packet, and what was predicted from such a picture, counts as damaged up to the next key frame.
+The decoder is set to report damage instead of concealing it. A picture counts as damaged if the decoder, the container
+or a checksum reports it, or if it was predicted from such a picture, up to the next key frame.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lpnet_rt.processors import processor_count
 from lpnet_rt.sources.checksums import Ffv1Checksums
 from lpnet_rt.sources.containers import av_reason
 from lpnet_rt.sources.damage import Extent
-from lpnet_rt.sources.limits import check_size, most_pixels_of
+from lpnet_rt.sources.limits import check_size, max_pixels_of
 from lpnet_rt.sources.pixels import grey_pixels
 from lpnet_rt.sources.sender_clock import SenderClock
 
@@ -25,13 +25,13 @@ __all__ = ["Picture", "Read", "VideoDecoder"]
 
 _MAX_THREADS = 4
 _DETECT = "crccheck+bitstream+buffer+careful"
-# Key frames that a strict decoder may refuse before its first picture. Some cameras break their own standard in every
-# frame; their pictures are worth more than the check.
+# Key frames that a strict decoder may refuse before its first picture. Some cameras violate their standard in every
+# frame; then pictures matter more than the check.
 _STRICT_TRIES = 3
-# Packets in a row that a container may fail to hand out before it counts as unreadable.
+# Consecutive packets that a container may fail to return before it counts as unreadable.
 _UNREADABLE_TRIES = 64
-# Pictures wait in a decoder for others that are shown before them; H.264 allows 16.
-_MOST_WAITING = 64
+# Limit on damaged pictures that wait for reordering in the decoder; H.264 allows 16.
+_MAX_WAITING = 64
 _DEPENDS = "it was predicted from a damaged frame"
 
 
@@ -42,8 +42,8 @@ class Picture:
     Attributes:
         image: (H, W) uint8 or uint16, raw counts.
         bit_depth: Significant bits of a count.
-        pts_s: Time in the stream, seconds, finite; None where there is none.
-        damage: None, or what is damaged in one line.
+        pts_s: Time in the stream, seconds, finite; None if unknown.
+        damage: Damage in one line, or None.
     """
 
     image: GreyImage
@@ -54,15 +54,15 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What came of one packet.
+    """Result of reading one packet.
 
     Attributes:
-        pictures: In the order in which they are shown.
-        missing: Pictures of which nothing came out, and damaged ones before the first good one.
-        skipped: Pictures before the first key frame, which the recording does not hold whole.
-        ended: Nothing follows.
-        failure: Why nothing follows, where that is no ordinary end.
-        restarted: The stream was opened again and starts from its beginning; what was counted does not count.
+        pictures: Decoded pictures in presentation order.
+        missing: Pictures that could not be decoded, and damaged ones before the first good one.
+        skipped: Incomplete pictures before the first key frame.
+        ended: True if nothing follows.
+        failure: Why nothing follows, or None at an ordinary end.
+        restarted: The stream was reopened and starts from its beginning; earlier counts are void.
     """
 
     pictures: tuple[Picture, ...] = ()
@@ -78,15 +78,15 @@ class VideoDecoder:
 
     Attributes:
         stream: The video stream.
-        extent: What of it has arrived.
-        sender_clock: What it says of wall-clock times.
+        extent: The part of it that has arrived.
+        sender_clock: Its wall-clock times.
     """
 
     def __init__(self, container: av.container.InputContainer, stream: av.VideoStream, what: str, strict: bool) -> None:
         """Prepare the decoder; nothing is read yet.
 
         Args:
-            container: Open container; whoever opened it closes it.
+            container: Open container; the caller closes it.
             stream: Its video stream.
             what: File or stream, for messages.
             strict: Whether the decoder reports damage or conceals it.
@@ -97,14 +97,14 @@ class VideoDecoder:
         size_hw = (max(stream.height, context.coded_height), max(stream.width, context.coded_width))
         context.options = {
             "err_detect": _DETECT + ("+explode" if strict else ""),
-            "max_pixels": str(most_pixels_of(size_hw)),
+            "max_pixels": str(max_pixels_of(size_hw)),
         }
-        # With a thread for each frame, errors come late and take good frames with them, and every thread holds one.
+        # With one thread per frame, errors arrive late and discard good frames, and every thread delays one.
         stream.thread_type = "SLICE"
         context.thread_count = min(processor_count(), _MAX_THREADS)
         self._checksums = Ffv1Checksums(bytes(context.extradata or b"")) if context.name == "ffv1" else None
         self._times: list[int] | None = [] if container.format.name == "avi" else None
-        # FFmpeg's HEVC decoder leaves some damaged pictures out without a word.
+        # FFmpeg's HEVC decoder silently drops some damaged pictures.
         self._awaited: set[int] | None = set() if context.name == "hevc" else None
         self._suspects: dict[int, str] = {}
         self._damaged = self._own_damage = False
@@ -116,14 +116,14 @@ class VideoDecoder:
 
     @property
     def too_strict(self) -> bool:
-        """True where the first key frames were refused one after the other: open it again with ``strict`` False."""
+        """True if the first key frames were all refused: reopen with ``strict`` False."""
         return self._strict and not self._shown and self._refused_keys >= _STRICT_TRIES
 
     def read(self) -> Read:
-        """Read one packet and decode it; at the end, what waits in the decoder.
+        """Read and decode one packet; at the end, drain the decoder.
 
         Raises:
-            SourceError: The pixels are of a kind that is not read.
+            SourceError: The pixel format is not supported.
         """
         try:
             packet = self._next_packet()
@@ -134,12 +134,12 @@ class VideoDecoder:
         if packet is None:
             return self._drain()
         if packet.size == 0:
-            # FFmpeg's sign that the end is near, or an empty packet, which tells an AVI player to wait.
+            # FFmpeg's flush packet, or an empty packet, which tells an AVI player to wait.
             return Read()
         return self._decode(packet)
 
     def _next_packet(self) -> av.Packet[av.VideoStream] | None:
-        """Return the next packet, also after one that the container could not hand out."""
+        """Return the next packet, skipping unreadable ones."""
         for _ in range(_UNREADABLE_TRIES):
             try:
                 return next(self._packets, None)
@@ -171,18 +171,18 @@ class VideoDecoder:
         if self._awaited is not None and packet.pts is not None and self._shown:
             self._awaited.add(packet.pts)
         if damage and packet.pts is not None:
-            while len(self._suspects) >= _MOST_WAITING:
+            while len(self._suspects) >= _MAX_WAITING:
                 self._suspects.pop(next(iter(self._suspects)))
             self._suspects[packet.pts] = damage
         return self._pictures(frames, damage)
 
     def _join(self, packet: av.Packet[av.VideoStream]) -> bool:
-        """Note the first key frame; a recording or a reader may start between two."""
+        """Note the first key frame; a recording or a reader may start between key frames."""
         self._joined = self._joined or packet.is_keyframe
         return self._joined
 
     def _judge(self, packet: av.Packet[av.VideoStream]) -> str | None:
-        """Return what is known of a packet's damage before it is decoded."""
+        """Return a packet's damage as known before decoding."""
         own = "its data were cut off or lost on the way" if packet.is_corrupt else None
         if own is None and self._checksums is not None:
             own = self._checksums.damage(bytes(packet))
@@ -194,7 +194,7 @@ class VideoDecoder:
         if not self._damaged:
             return None
         if packet.is_keyframe:
-            # Pictures that come after a key frame and are shown before it may still be predicted from damaged ones.
+            # Pictures after a key frame but presented before it may still be predicted from damaged ones.
             self._damaged = packet.pts is not None and self._clean_from is None
             self._clean_from = packet.pts if self._damaged else None
             return None
@@ -205,18 +205,18 @@ class VideoDecoder:
         self._damaged, self._clean_from = True, None
 
     def _drain(self, failure: str | None = None) -> Read:
-        """Return the pictures that wait in the decoder, and the end."""
+        """Return the pictures left in the decoder, with ``ended`` set."""
         try:
             frames = self.stream.codec_context.decode(None)
         except (av.FFmpegError, ValueError):
-            return Read(ended=True, failure=failure)  # what it reports was counted when its packet was decoded
+            return Read(ended=True, failure=failure)  # already counted when its packet was decoded
         last_damage = _DEPENDS if self._damaged and self._clean_from is None else None
         read = self._pictures(frames, last_damage)
         unseen = len(self._awaited or ())
         return replace(read, missing=read.missing + unseen, ended=True, failure=failure)
 
     def _pictures(self, frames: list[av.VideoFrame], last_damage: str | None) -> Read:
-        """Turn frames into pictures; ``last_damage`` is that of the packet before, for frames without a time."""
+        """Turn frames into pictures; ``last_damage`` is the last packet's, for frames without a time."""
         pictures: list[Picture] = []
         missing = skipped = 0
         for frame in frames:
@@ -236,7 +236,7 @@ class VideoDecoder:
         return Read(tuple(pictures), missing, skipped)
 
     def _passed_over(self, frame: av.VideoFrame) -> int:
-        """Return how many pictures should have come before this one; what follows may be predicted from them."""
+        """Return how many pictures are missing before this one; later ones may be predicted from them."""
         if self._awaited is None or frame.pts is None:
             return 0
         passed = {pts for pts in self._awaited if pts < frame.pts}
@@ -254,10 +254,10 @@ class VideoDecoder:
         return Picture(image, bit_depth, pts_s, damage)
 
     def _time_s(self, frame: av.VideoFrame) -> float | None:
-        """Return a frame's time by the stream's own time base; a frame that waited in the decoder may have lost its."""
+        """Return a frame's time in the stream's time base; a frame's own may be lost in the decoder."""
         pts = frame.pts
         if self._times:
-            # AVI counts its frames in the order in which they are stored, not in that in which they are shown.
+            # AVI numbers its frames in storage order, not in presentation order.
             pts = heapq.heappop(self._times)
         if pts is None or not self.stream.time_base:
             return None

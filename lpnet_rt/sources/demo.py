@@ -1,4 +1,4 @@
-"""The demo scene: a generated infrared sky with targets whose places are known."""
+"""The demo scene: a generated infrared sky with targets at known positions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _RATE_HZ = 30.0
 _MIN_SIDE_PX = 64
 _MAX_TARGETS = 64
 _BIT_DEPTH = 14
-# Keeps the random numbers of the noise apart from those of the targets.
+# Separates the random numbers of the noise from those of the targets.
 _NOISE_STREAM = 1
 
 
@@ -54,16 +54,16 @@ class DemoTruth:
 class DemoScene:
     """A sky as a 14-bit thermal camera sees it: clouds, ground, noise, dead pixels, and targets.
 
-    Everything follows from the seed, and any frame can be asked for at any time.
+    The seed determines everything, and frames can be rendered in any order.
     """
 
     def __init__(self, seed: int = 0, size_hw: tuple[int, int] = (512, 640), targets: int | None = None) -> None:
-        """Make what all frames share.
+        """Generate what all frames share.
 
         Args:
             seed: The same seed gives the same frames.
             size_hw: Height and width in pixels, at least 64 each.
-            targets: How many, 0 to 64; None takes 3 to 6, by the seed.
+            targets: Number of targets, 0 to 64; None: 3 to 6, depending on the seed.
 
         Raises:
             SettingsError: The size or the number of targets is out of range.
@@ -90,7 +90,7 @@ class DemoScene:
 
     @property
     def dead_xy(self) -> NDArray[np.int32]:
-        """(D, 2) int32, pixels that are stuck hot or cold."""
+        """(D, 2) int32, pixels that are stuck at a high or low value."""
         return self._sensor.dead_xy.copy()
 
     def frame(self, index: int) -> NDArray[np.uint16]:
@@ -118,7 +118,7 @@ class DemoScene:
         return image
 
     def truth(self, index: int) -> DemoTruth:
-        """Say where the targets of a frame are; one whose centre has left the picture is not among them."""
+        """Return the targets of a frame, without those whose centre has left the picture."""
         height, width = self._size_hw
         rows: list[tuple[int, float, float, float, float]] = []
         for number, target in enumerate(self._targets):
@@ -136,15 +136,15 @@ class DemoScene:
 
 
 class DemoSource:
-    """Delivers the demo scene, 30 frames a second of its own time, as fast as they are asked for or in realtime."""
+    """Delivers the demo scene at 30 frames/s of stream time, as fast as it is read or in realtime."""
 
     def __init__(self, settings: SourceSettings, clock: Clock = SYSTEM_CLOCK, scene: DemoScene | None = None) -> None:
         """Make the scene.
 
         Args:
-            settings: ``name``, ``frames`` (600 where None), ``realtime`` and ``seed`` are used.
-            clock: Tells when each frame was made, and waits in realtime.
-            scene: Another scene than that of the seed.
+            settings: ``name``, ``frames`` (600 if None), ``realtime`` and ``seed`` are used.
+            clock: Clock for read times, and for waits in realtime.
+            scene: Scene to use instead of the seed's.
         """
         self._scene = scene or DemoScene(settings.seed)
         self._name = settings.name or "demo"
@@ -156,7 +156,7 @@ class DemoSource:
 
     @property
     def scene(self) -> DemoScene:
-        """The scene, which knows the truth."""
+        """The scene, which has the ground truth."""
         return self._scene
 
     @property
@@ -171,21 +171,21 @@ class DemoSource:
 
     @property
     def frame_count(self) -> int:
-        """Frames that will come."""
+        """Number of frames."""
         return self._frames
 
     @property
     def rate_hz(self) -> float:
-        """30 frames a second."""
+        """30 frames per second."""
         return _RATE_HZ
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """None: nothing of this is in a file."""
+        """Empty: nothing is read from files."""
         return ()
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the frames of the scene in order; in realtime, where readers miss some, a limit is theirs to keep."""
+        """Yield the frames of the scene in order; in realtime, readers miss some and enforce the limit."""
         for index in itertools.count() if self.live and self._limited else range(self._frames):
             image = self._scene.frame(index)
             pts_s = index / _RATE_HZ

@@ -1,9 +1,9 @@
-"""Pictures that stand still or jump: what a thermal camera delivers while it calibrates, and when it hangs.
+"""Detection of frozen pictures and jumps in level: a thermal camera that calibrates or hangs.
 
-Every few minutes a thermal camera closes its shutter to measure its own offsets: it repeats one picture for 0.5 to 2 s
-(some show the shutter instead, an even grey), and what comes after has another level, sometimes another gain. Evidence
-over time must not count a repeated picture as many, nor take the jump for something that moved. A camera that hangs
-repeats its picture for good, and its stream looks alive.
+Every few minutes a thermal camera closes its shutter to calibrate its offsets: it repeats one picture for 0.5 to 2 s
+(some show the shutter instead, a uniform grey), and afterwards the level, sometimes the gain, differs. Tracking must
+not count a repeated picture as new evidence, nor take the jump for motion. A camera that hangs repeats its picture
+indefinitely, while its stream looks alive.
 """
 
 from __future__ import annotations
@@ -24,43 +24,43 @@ __all__ = ["FreezeGuard", "Verdict"]
 Verdict = Literal["live", "calibrating", "frozen"]
 
 _GRID_HW = (24, 32)
-# Encoders and frame grabbers repeat a picture up to four times in a row (0.13 s at 30 frames a second) in the clips
-# that this was measured on; a shutter is closed for half a second at least.
+# Encoders and frame grabbers repeat a picture up to four times in a row (0.13 s at 30 frames/s) in the measured clips;
+# a shutter is closed for at least 0.5 s.
 _STILL_S = 0.25
 _STILL_FRAMES = 4
-# A still picture that was encoded is refreshed by every key frame, so that a share of its frames differs a little.
+# Key frames refresh an encoded still picture, so some of its frames differ slightly.
 _SHARE_S = 0.5
 _STILL_SHARE = 0.5
-# A jump, in standard deviations of the scene or as a factor of them. From one frame to the next, 99.9 % of the clips'
-# frames stay under 0.11 and 1.10.
+# A jump in level, in standard deviations of the scene, or in gain, as a factor. Between consecutive frames, 99.9 % of
+# the clips stay under 0.11 and 1.10.
 _LEVEL_SPREADS = 0.2
 _GAIN_LOG = math.log(1.15)
-# How alike two pictures are that show the same scene on another scale; less will do for a jump of twice that size.
+# Correlation of two pictures of the same scene at another scale; a jump of twice the size needs less.
 _KEPT_CORRELATION = 0.95
 _NEARLY_KEPT_CORRELATION = 0.9
 _SAME_SIGN = 0.9
-# The even grey of a shutter, as a share of the spread before; half of it back is a scene again.
+# Spread of a shutter's uniform grey, as a share of the spread before; the scene is back at half of it.
 _FLAT_SHARE = 0.3
 _SCENE_SHARE = 0.5
 
 
 @dataclass(slots=True)
 class _Past:
-    """What is kept of the pictures before.
+    """State kept from earlier pictures.
 
     Attributes:
         image: The latest picture.
         grid: Its counts on the grid.
-        t_s: When it came.
-        mean: Mean of the grid; not a number before the first picture.
+        t_s: Its time.
+        mean: Mean of the grid; NaN before the first picture.
         spread: Standard deviation of the grid.
-        repeats: How many pictures in a row were the same as the one before.
-        repeats_since_s: When the first of them came.
-        share: Share of repeated pictures, smoothed over half a second.
-        still_since_s: Since when the picture stands still, or None where it does not.
-        settling: How many new pictures must still agree.
+        repeats: Number of consecutive pictures equal to their predecessor.
+        repeats_since_s: Time of the first of them.
+        share: Share of repeated pictures, smoothed over 0.5 s.
+        still_since_s: Time since which the picture stands still, or None.
+        settling: Number of new pictures that must still agree.
         scene_spread: Spread of the scene before the shutter was seen, or None.
-        flat_since_s: Since when it is seen.
+        flat_since_s: Time since which the shutter is seen.
     """
 
     image: GreyImage | None = None
@@ -78,14 +78,14 @@ class _Past:
 
 
 class FreezeGuard:
-    """Judges the pictures of one source by the pictures before."""
+    """Compares the pictures of one source with earlier ones."""
 
     def __init__(self, frozen_after_s: float = 2.5, settle_frames: int = 5) -> None:
         """Start without a picture.
 
         Args:
-            frozen_after_s: A picture that stands still for longer is frozen; over the 0.5 to 2 s of a calibration.
-            settle_frames: How many new pictures must agree before a source is live again.
+            frozen_after_s: A picture that stands still for longer is frozen; longer than a calibration of 0.5 to 2 s.
+            settle_frames: Number of new pictures that must agree before a source is live again.
         """
         self._frozen_after_s, self._settle_frames = frozen_after_s, settle_frames
         self._past = _Past()
@@ -94,16 +94,16 @@ class FreezeGuard:
         """Judge the next picture.
 
         Args:
-            image: (H, W) uint8 or uint16; it is kept until the next call and must not change.
-            t_s: When it was captured, seconds on any clock that does not run backwards.
+            image: (H, W) uint8 or uint16; kept until the next call and must not change.
+            t_s: Capture time, seconds on any monotonic clock.
 
         Returns:
-            ``calibrating`` while the picture stands still, shows an even grey, or has just changed in level or gain;
+            ``calibrating`` while the picture stands still, shows a uniform grey, or has just changed in level or gain;
             ``frozen`` if it stands still for too long; else ``live``.
         """
         last = self._past.image
         if last is not None and (last.shape != image.shape or last.dtype != image.dtype):
-            self._past = _Past()  # other pictures, not other counts of the same
+            self._past = _Past()  # another format; no comparison is possible
             last = None
         past = self._past
         grid = _sample(image)
@@ -115,11 +115,11 @@ class FreezeGuard:
         past.image, past.grid, past.t_s = image, grid, t_s
         if past.still_since_s is not None and t_s - past.still_since_s >= self._frozen_after_s:
             return "frozen"
-        # After a pause of the shutter the pictures settle, as they do after a jump.
+        # After a shutter pause the pictures settle, as after a jump.
         return "calibrating" if past.still_since_s is not None or past.settling else "live"
 
     def _note_repeat(self, repeated: bool, t_s: float) -> None:
-        """Follow how long the picture has stood still."""
+        """Track how long the picture has stood still."""
         past = self._past
         past.share += (repeated - past.share) * (1 - math.exp(-max(t_s - past.t_s, 0.0) / _SHARE_S))
         if not repeated:
@@ -135,7 +135,7 @@ class FreezeGuard:
             past.still_since_s, past.share = past.repeats_since_s, 1.0
 
     def _has_jumped(self, grid: NDArray[np.generic], t_s: float) -> bool:
-        """Tell whether level or gain have changed at once since the picture before, or the shutter is seen."""
+        """Return whether level or gain have jumped since the previous picture, or the shutter is seen."""
         past = self._past
         now = grid.astype(np.float32)
         mean, spread = float(now.mean()), float(now.std())
@@ -169,12 +169,12 @@ class FreezeGuard:
             return True
         if spread < _SCENE_SHARE * past.scene_spread and t_s - past.flat_since_s < self._frozen_after_s:
             return True
-        past.scene_spread = None  # the scene is back, or it is what there is to see now
+        past.scene_spread = None  # the scene is back, or this is the scene now
         return True
 
 
 def _sample(image: GreyImage) -> NDArray[np.generic]:
-    """Counts on a grid of some 24x32 pixels."""
+    """Return the counts on a grid of about 24x32 pixels."""
     rows, columns = (max(side // parts, 1) for side, parts in zip(image.shape, _GRID_HW, strict=True))
     return image[rows // 2 :: rows, columns // 2 :: columns].copy()
 

@@ -1,4 +1,4 @@
-"""Headers: what an image file holds, read without decoding it."""
+"""Headers of image files, read without decoding them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from mmap import mmap
 
-__all__ = ["HeaderError", "ImageHeader", "image_headers", "image_size", "is_complete"]
+__all__ = ["HeaderError", "ImageHeader", "image_headers", "is_complete"]
 
 # Markers of JPEG that start a frame header: SOF0 to SOF15 without DHT (C4), JPG (C8) and DAC (CC).
 _JPEG_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_JPEG_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})
+_JPEG_STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _JPEG_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _TIFF_SUBFILE, _TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_BITS, _TIFF_CHANNELS = 254, 256, 257, 258, 277
-# Bits of the subfile type: a smaller copy of another page, or a mask; neither is a picture of its own.
+# Bits of the subfile type: a reduced copy of another page, or a mask; neither is a separate picture.
 _TIFF_NO_PICTURE = 0b101
-_TIFF_MOST_PAGES = 100_000
+_MAX_TIFF_PAGES = 100_000
 _TIFF_FORMAT = {1: "B", 3: "H", 4: "I", 16: "Q"}
 
 Bytes = bytes | mmap
@@ -29,13 +29,13 @@ class HeaderError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ImageHeader:
-    """What a picture's header declares.
+    """Contents of a picture's header.
 
     Attributes:
         size_hw: Height and width in pixels.
         channels: Values per pixel.
         bits: Bits per value that a decoder holds, 1 to 64.
-        page: Which page of its file it is, from 0; as the decoder counts them.
+        page: Index of its page in the file, from 0, as the decoder counts.
     """
 
     size_hw: tuple[int, int]
@@ -50,18 +50,18 @@ class ImageHeader:
 
 
 def image_headers(data: Bytes) -> list[ImageHeader]:
-    """Read the headers of the pictures in a PNG, BMP, JPEG or TIFF file: one, or one a page of a TIFF.
+    """Read the headers of the pictures in a PNG, BMP, JPEG or TIFF file: one, or one per page of a TIFF.
 
     A TIFF's reduced copies and masks are left out.
 
     Args:
-        data: The whole file; only its headers are touched.
+        data: The whole file; only its headers are read.
 
     Returns:
         At least one header.
 
     Raises:
-        HeaderError: It is none of these formats, or the file ends within its header.
+        HeaderError: It is not one of these formats, or the file ends within its header.
     """
     reader = _reader(data)
     if reader is None:
@@ -72,15 +72,10 @@ def image_headers(data: Bytes) -> list[ImageHeader]:
         raise HeaderError("the file ends within its header") from error
 
 
-def image_size(data: Bytes) -> tuple[int, int]:
-    """Return height and width of the first picture of a file; see :func:`image_headers`."""
-    return image_headers(data)[0].size_hw
-
-
 def is_complete(data: Bytes) -> bool:
-    """Tell whether the file's end is there, for the formats whose decoders would fill up what is missing.
+    """Return whether the file's end is present, for formats whose decoders fill in what is missing.
 
-    A cut PNG, JPEG or BMP is decoded without an error, its lower part grey or black; a cut TIFF is not.
+    A truncated PNG, JPEG or BMP is decoded without an error, with a grey or black lower part; a truncated TIFF is not.
     """
     if data[:4] == b"\x89PNG":
         return data.rfind(b"IEND") >= 0
@@ -135,9 +130,9 @@ def _jpeg_headers(data: Bytes) -> list[ImageHeader]:
         marker = data[at + 1]
         if marker in _JPEG_FRAME:
             height, width, channels = struct.unpack(">HHB", data[at + 5 : at + 10])
-            # A progressive picture is held as coefficients of 16 bits until its last scan.
+            # A decoder holds a progressive picture as 16-bit coefficients until its last scan.
             return [ImageHeader((height, width), max(channels, 1), 16 if marker in _JPEG_PROGRESSIVE else 8)]
-        if marker in _JPEG_ALONE:
+        if marker in _JPEG_STANDALONE:
             at += 2
             continue
         (length,) = struct.unpack(">H", data[at + 2 : at + 4])
@@ -150,7 +145,7 @@ def _tiff_headers(data: Bytes) -> list[ImageHeader]:
     (at,) = _unpack(data, order + ("Q" if big else "I"), 8 if big else 4)
     headers: list[ImageHeader] = []
     seen: set[int] = set()
-    while at and at not in seen and len(seen) < _TIFF_MOST_PAGES:
+    while at and at not in seen and len(seen) < _MAX_TIFF_PAGES:
         try:
             tags, following = _tiff_page(data, order, big, at)
         except struct.error:
@@ -174,7 +169,7 @@ def _tiff_header(tags: dict[int, int], page: int) -> ImageHeader:
 
 
 def _tiff_page(data: Bytes, order: str, big: bool, at: int) -> tuple[dict[int, int], int]:
-    """Read the tags that matter of the page at an offset, and the offset of the next page, 0 after the last."""
+    """Read the relevant tags of the page at an offset, and the offset of the next page (0: none)."""
     count_format, entry_bytes, offset_format = ("Q", 20, "Q") if big else ("H", 12, "I")
     (entries,) = _unpack(data, order + count_format, at)
     at += struct.calcsize(order + count_format)

@@ -26,19 +26,19 @@ _READ_S = 120.0
 
 
 class ImageSource:
-    """Delivers one frame a picture, in the order given: one a file, and one a page of a TIFF.
+    """Delivers one frame per picture, in the given order: one per file, and one per page of a TIFF.
 
-    Files are read in a thread of their own, so that a disk that does not answer holds nobody.
+    A separate thread reads the files, so that a disk that does not respond blocks nothing else.
     """
 
     def __init__(self, paths: Sequence[Path], name: str, limit: int | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
-        """Nothing but the headers of TIFF files is read yet.
+        """Read only the headers of TIFF files.
 
         Args:
             paths: Image files; their sizes may differ.
             name: Name for message topics.
             limit: Stop after this many frames.
-            clock: Tells when each frame was read.
+            clock: Clock for read times.
         """
         self._paths = tuple(paths)
         self._name = name
@@ -56,12 +56,12 @@ class ImageSource:
 
     @property
     def live(self) -> bool:
-        """False: files wait."""
+        """False: files wait for their reader."""
         return False
 
     @property
     def frame_count(self) -> int:
-        """Pictures that will be read, up to the limit."""
+        """Number of pictures, up to the limit."""
         return self._pictures
 
     @property
@@ -75,19 +75,19 @@ class ImageSource:
         return self._paths
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield one frame a picture, its ``file`` set; pages of one file share its name.
+        """Yield one frame per picture, with ``file`` set; pages of one file share its name.
 
         A picture that cannot be read is left out, counted in ``dropped`` and leaves a gap in ``index``.
 
         Raises:
-            TruncatedError: At the end: some could not be read; the others were delivered.
+            TruncatedError: At the end, if some could not be read; the others were delivered.
             LostError: A file could not be read within two minutes; the frames before it were delivered.
             SourceError: None could be read.
         """
         delivered = 0
         refused: list[SourceError] = []
         try:
-            for path, page in self._places(refused):
+            for path, page in self._pictures_of(refused):
                 image = self._read(path, page, delivered, refused)
                 if self._closed.is_set():
                     return
@@ -112,10 +112,10 @@ class ImageSource:
         try:
             return len(self._calls.call(lambda: image_pages(path), _READ_S))
         except (SourceError, TimeoutError):
-            return 1  # said when it is read
+            return 1  # reported when it is read
 
-    def _places(self, refused: list[SourceError]) -> Iterator[tuple[Path, int]]:
-        """Yield file and page of every picture; a file that is none is added to those refused."""
+    def _pictures_of(self, refused: list[SourceError]) -> Iterator[tuple[Path, int]]:
+        """Yield file and page of every picture; files that are not images are appended to ``refused``."""
         for path in self._paths:
             if self._closed.is_set():
                 return
@@ -155,7 +155,7 @@ class ImageSource:
 
 
 def _judge(delivered: int, refused: list[SourceError]) -> None:
-    """Raise if anything was left out; the first reason stands for all."""
+    """Raise if anything was left out, with the first reason."""
     if not refused:
         return
     if not delivered and len(refused) == 1:
@@ -170,12 +170,12 @@ def find_images(spec: str) -> list[Path]:
     """List the images of a folder, of a glob or a single file, sorted naturally (``f2`` before ``f10``).
 
     Raises:
-        SourceError: There is none.
+        SourceError: There are none.
     """
-    place = Path(spec)
-    if place.is_file():
-        return [place]
-    files = place.iterdir() if place.is_dir() else map(Path, glob.glob(spec, recursive=True))
+    given = Path(spec)
+    if given.is_file():
+        return [given]
+    files = given.iterdir() if given.is_dir() else map(Path, glob.glob(spec, recursive=True))
     try:
         shown = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")]
     except OSError as error:

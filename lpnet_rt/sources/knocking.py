@@ -1,4 +1,4 @@
-"""Knocking: whether anything answers at the address of a stream, asked without FFmpeg."""
+"""Knocking: check whether a stream's address answers, without FFmpeg."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from lpnet_rt.errors import reason
 
 __all__ = ["knock_at"]
 
-# The kernel repeats an unanswered request after 1, 3 and 7 s. Asking again every two seconds means that a machine that
-# comes back is heard of a second later, however long it was away.
+# The kernel repeats an unanswered request after 1, 3 and 7 s. With a new request every two seconds, a machine that
+# comes back is noticed within seconds, however long it was away.
 _KNOCK_S = 2.0
-# ``tcp`` is not among them: a server there may take one connection only.
+# Without ``tcp``: such a server may accept only one connection.
 _PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443, "rtmp": 1935}
 
 
@@ -20,13 +20,13 @@ def knock_at(url: str) -> str | None:
     """Connect to the host and port of a URL and hang up.
 
     Returns:
-        None if something answered or the scheme has no connections, else why nothing did, without the URL.
+        None if something answered or the scheme is connectionless, else the reason, without the URL.
     """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme.lower())
     except ValueError:
-        return None  # a port or an address that FFmpeg may read in its own way
+        return None  # FFmpeg may still be able to parse this port or address
     if not host or port is None or parts.scheme.lower() not in _PORTS:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Pacing: a recording delivered at its own pace, as a camera would; and how long a camera may be silent."""
+"""Pacing: deliver a recording in real time; and how long a live source may be silent."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _SILENT_FRAMES = 3
 def silence_limit_s(settings: SourceSettings, rate_hz: float | None) -> float:
     """Return how long a live source may deliver nothing before it counts as lost, seconds.
 
-    Where it is connected again, that costs little and is done after ``frozen_after_s``, or three frame times of a slow
-    camera; where the run would end, after ``open_timeout_s``.
+    With reconnection, which costs little: ``frozen_after_s``, or three frame periods of a slow camera. Otherwise the
+    run would end: ``open_timeout_s``.
     """
     if settings.reconnect == "never":
         return settings.open_timeout_s
@@ -26,14 +26,14 @@ def silence_limit_s(settings: SourceSettings, rate_hz: float | None) -> float:
 
 
 class Pacer:
-    """Says when each frame is due, and waits until then."""
+    """Waits until each frame is due."""
 
     def __init__(self, clock: Clock, rate_hz: float) -> None:
         """Start with the first frame that is waited for.
 
         Args:
-            clock: Tells the time and waits.
-            rate_hz: Frames a second where the stream's own times are missing or run backwards.
+            clock: Clock for times and waits.
+            rate_hz: Frames per second if the stream's times are missing or run backwards.
         """
         self._clock = clock
         self._period_s = 1.0 / rate_hz
@@ -43,7 +43,7 @@ class Pacer:
     def wait(self, pts_s: float | None, closed: Event) -> int:
         """Wait until a frame is due.
 
-        A reader that comes late does not move the times at which later frames are due.
+        A late reader does not delay later frames.
 
         Args:
             pts_s: Time of the frame in its stream, seconds.

@@ -1,4 +1,4 @@
-"""Pixels: a decoded video frame to grey counts at full depth."""
+"""Pixels: convert a decoded video frame to grey counts at full depth."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _DEPTHS = (8, 10, 12, 14, 16)
 
 @dataclass(frozen=True, slots=True)
 class _Luma:
-    """Where the luma counts of a pixel format lie in plane 0.
+    """Layout of the luma counts in plane 0 of a pixel format.
 
     Attributes:
-        dtype: Type of one count as it is stored, byte order included.
+        dtype: Type of a stored count, including byte order.
         offset: Counts before the first luma count of a line.
         step: Counts from one luma count to the next.
         shift: Bits of padding below the lowest bit of a count.
@@ -39,11 +39,11 @@ class _Luma:
 
 
 def grey_pixels(frame: av.VideoFrame) -> tuple[GreyImage, int]:
-    """Return a frame's grey counts, at full depth, in memory of their own.
+    """Return a frame's grey counts at full depth, as a copy.
 
-    The luma plane of a grey or YUV format is taken as it is: the counts are those that the camera or the encoder
+    The luma plane of a grey or YUV format is used unchanged: the counts are those that the camera or the encoder
     wrote, limited-range video (16 to 235) is not stretched, and 10 to 16 bits stay 10 to 16 bits. RGB formats become
-    grey by the usual weights: 8 bits from 8, 16 bits from more.
+    grey by the standard weights: 8 bits from 8, 16 bits from more.
 
     Args:
         frame: Decoded frame of any pixel format that holds integers.
@@ -52,7 +52,7 @@ def grey_pixels(frame: av.VideoFrame) -> tuple[GreyImage, int]:
         (H, W) uint8 or uint16 in native byte order, contiguous; and its significant bits (8, 10, 12, 14 or 16).
 
     Raises:
-        SourceError: The pixel format holds floating-point numbers or lives on another device.
+        SourceError: The pixel format holds floating-point numbers or is on another device.
     """
     luma = _luma_layout(frame.format.name)
     if luma is not None and frame.planes[0].line_size > 0:
@@ -77,14 +77,14 @@ def _deepest_bits(video_format: av.VideoFormat, name: str) -> int:
 
 @lru_cache(maxsize=64)
 def _luma_layout(name: str) -> _Luma | None:
-    """Return where luma lies, or None where the frame must be converted first."""
+    """Return the layout of luma, or None if the frame must be converted first."""
     video_format = av.VideoFormat(name, 16, 16)
     bits = _deepest_bits(video_format, name)
     if name in _PACKED_LUMA_OFFSET:
         return _Luma("u1", _PACKED_LUMA_OFFSET[name], 2, 0, 8)
     components = video_format.components
-    alone = components[0].is_luma and sum(component.plane == 0 for component in components) == 1
-    if not alone or video_format.has_palette or bits < 8:
+    is_planar_luma = components[0].is_luma and sum(component.plane == 0 for component in components) == 1
+    if not is_planar_luma or video_format.has_palette or bits < 8:
         return None
     bit_depth = min(depth for depth in _DEPTHS if depth >= bits)
     if bits == 8:
@@ -100,7 +100,7 @@ def _read_luma(frame: av.VideoFrame, luma: _Luma) -> GreyImage:
     per_line = plane.line_size // dtype.itemsize
     end = luma.offset + frame.width * luma.step
     counts = lines[: frame.height * per_line].reshape(frame.height, per_line)[:, luma.offset : end : luma.step]
-    # The decoder reuses its buffers, so the counts move to memory of their own: the one copy that is made.
+    # The decoder reuses its buffers, so the counts are copied once.
     if luma.shift:
         shifted: NDArray[np.uint16] = np.right_shift(counts, luma.shift).astype(np.uint16, copy=False)
         return shifted

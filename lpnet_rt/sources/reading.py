@@ -1,4 +1,4 @@
-"""Reading one image file as grey counts, within bounds on its size and on the memory that it takes."""
+"""Read one image file as grey counts, within limits on its size and memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lpnet_rt.sources.limits import MAX_PIXELS, check_decoded_bytes, check_size
 __all__ = ["IMAGE_FORMATS", "image_pages", "read_image"]
 
 IMAGE_FORMATS = "PNG, BMP, JPEG or TIFF"
-# Grey at the depth of the file, as it is stored. OpenCV then holds the picture once, and colours line by line.
+# Grey at the depth of the file. OpenCV then holds the picture once and converts colours line by line.
 _FLAGS = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
 
 
@@ -24,28 +24,28 @@ def image_pages(path: Path) -> tuple[int, ...]:
     """Return the numbers of the pages of an image file, from 0: more than one only in a TIFF.
 
     Raises:
-        SourceError: It cannot be read or is no image.
+        SourceError: It cannot be read or is not an image.
     """
     with _Mapped(path) as data:
         return tuple(header.page for header in _headers(data, path))
 
 
 def read_image(path: Path, page: int | None = None) -> GreyImage:
-    """Read one image as grey counts at the depth it has.
+    """Read one image as grey counts at its own depth.
 
-    The header is looked at first: a picture over the limits on size and memory is refused before it is decoded. Alpha
-    is left out, palettes and colours become grey.
+    A picture over the limits on size and memory is refused by its header, before it is decoded. Alpha is dropped;
+    palettes and colours become grey.
 
     Args:
-        path: PNG, BMP, JPEG or TIFF file, 8 or 16 bits a channel.
-        page: Which page, one of :func:`image_pages`; None reads the only one.
+        path: PNG, BMP, JPEG or TIFF file, 8 or 16 bits per channel.
+        page: Page, one of :func:`image_pages`; None reads the only one.
 
     Returns:
         (H, W) uint8 or uint16.
 
     Raises:
-        SourceError: It cannot be read, is no image, is cut off or damaged, is too small or too large, is no 8 or 16 bit
-            one, or has several pages where none was named.
+        SourceError: It cannot be read, is not an image, is truncated or damaged, is too small or too large, does not
+            have 8 or 16 bits, or has several pages and ``page`` is None.
     """
     with _Mapped(path) as data:
         headers = _headers(data, path)
@@ -59,7 +59,7 @@ def read_image(path: Path, page: int | None = None) -> GreyImage:
 
 
 class _Mapped:
-    """A file mapped into memory, with its errors as ours."""
+    """A file mapped into memory; raises SourceError."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -87,14 +87,14 @@ def _headers(data: mmap.mmap, path: Path) -> list[ImageHeader]:
 
 def _check_whole(data: mmap.mmap, path: Path) -> None:
     if not is_complete(data):
-        raise SourceError(f"{path}: the image is truncated ({len(data)} bytes are there); copy it anew")
+        raise SourceError(f"{path}: the image is truncated ({len(data)} bytes are there); copy it again")
     if data[:2] == b"\xff\xd8" and not _jpeg_is_whole(data):
-        raise SourceError(f"{path}: the image is damaged or cut off (its JPEG data end too early); copy it anew")
+        raise SourceError(f"{path}: the image is damaged or cut off (its JPEG data end too early); copy it again")
 
 
 def _jpeg_is_whole(data: mmap.mmap) -> bool:
-    """Tell whether JPEG data reach to the last pixel; OpenCV's decoder fills up with grey where they do not."""
-    import av  # takes a while to load, and no other format needs it
+    """Return whether JPEG data reach the last pixel; OpenCV's decoder fills in grey if not."""
+    import av  # slow to load, and only JPEG needs it
 
     from lpnet_rt.sources.containers import silence_ffmpeg
 
@@ -107,12 +107,12 @@ def _jpeg_is_whole(data: mmap.mmap) -> bool:
     except av.InvalidDataError:
         return False
     except av.FFmpegError:
-        return True  # a kind of JPEG that this decoder does not know says nothing of damage
+        return True  # an unsupported kind of JPEG need not be damaged
     return True
 
 
 def _decode(data: mmap.mmap, path: Path, header: ImageHeader) -> GreyImage:
-    # libpng, libtiff and OpenCV write to stderr what the errors below say.
+    # libpng, libtiff and OpenCV write to stderr; the errors below say the same.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     encoded = np.frombuffer(data, np.uint8)
     try:
@@ -124,7 +124,7 @@ def _decode(data: mmap.mmap, path: Path, header: ImageHeader) -> GreyImage:
     except cv2.error as error:
         raise SourceError(f"{path}: the image cannot be decoded: {error.err}") from error
     finally:
-        del encoded  # the file cannot be closed while an array looks into it
+        del encoded  # the file cannot be closed while an array refers to it
     if image is None:
         raise SourceError(f"{path}: the image is damaged, or holds pixels that are not read; copy or convert it")
     if image.dtype == np.uint8:

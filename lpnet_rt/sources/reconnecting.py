@@ -1,4 +1,4 @@
-"""A live source that comes back: whatever breaks, it is waited for and connected again."""
+"""A live source that reconnects after any failure."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ __all__ = ["ReconnectingSource"]
 
 _LOG = logging.getLogger("lpnet_rt.sources")
 
-# After a connection that held for so long, the next pause is the shortest again.
+# After a connection that lasted this long, the backoff starts over.
 _STEADY_S = 2.0
-# An attempt that took longer was not refused: nothing answered, and the next one asks first whether anything does.
+# An attempt that took longer got no answer; the next one knocks first.
 _SLOW_S = 1.5
-# Connections that hang in the kernel or in a name look-up keep their thread until they return.
-_MOST_LEFT_BEHIND = 4
-# A picture that is still the same after a new connection is given so long, and twice as long each time after.
+# Limit on connections that hang in the kernel or in a name look-up and keep their threads.
+_MAX_LEFT_BEHIND = 4
+# Time before reconnecting again if the picture is still frozen; doubles each time.
 _REFETCH_S = 5.0
-_MOST_REFETCH_S = 60.0
+_MAX_REFETCH_S = 60.0
 
 
 class ReconnectingSource:
-    """Delivers the frames of a camera or a stream for as long as it is read, across any number of connections.
+    """Delivers the frames of a camera or a stream across any number of connections.
 
-    A break, a silence, an end or a refusal is no error: the source is tried again, with pauses of 0.2 to 1 s and after
-    ten minutes of up to 10 s, until :meth:`close`. Only a recording ends (behind ``http``, with a known length), as it
-    would without reconnecting. ``index`` and ``dropped`` of the frames go on; each connection is a new handle, and
-    closes before the next one opens unless it hangs.
+    A break, silence, end or refusal is not an error: the source is tried again, with pauses of 0.2 to 1 s, and after
+    ten minutes up to 10 s, until :meth:`close`. Only a recording (over ``http``, of known length) ends, as it would
+    without reconnecting. ``index`` and ``dropped`` of the frames continue; each connection is a new handle, and closes
+    before the next one opens unless it hangs.
     """
 
     def __init__(
@@ -53,14 +53,14 @@ class ReconnectingSource:
         """Prepare; nothing is connected yet.
 
         Args:
-            connection: Makes a connection that is not connected yet.
+            connection: Returns a new, unconnected connection.
             settings: ``frames`` is used.
-            clock: Tells since when a state lasts.
-            on_state: Called with every change of state, in whichever thread noticed it; it must not block.
-            backoff: The pauses between attempts; None takes 0.2 to 1 s, and after ten minutes up to 10 s.
+            clock: Clock for the start of each state.
+            on_state: Called with every change of state, in the thread that noticed it; must not block.
+            backoff: Pauses between attempts; None: 0.2 to 1 s, and after ten minutes up to 10 s.
 
         Raises:
-            SettingsError: The settings allow no connection: a password that the URL refers to is not there.
+            SettingsError: A password that the URL refers to is missing.
         """
         self._make, self._clock, self._on_state = connection, clock, on_state
         self._limit = settings.frames
@@ -93,27 +93,27 @@ class ReconnectingSource:
 
     @property
     def frame_count(self) -> int | None:
-        """The limit, or None: a live source does not end. The limit is the reader's to keep."""
+        """The limit, or None: a live source does not end. The reader enforces the limit."""
         return self._limit
 
     @property
     def rate_hz(self) -> float | None:
-        """Frames a second as the latest connection declares them; None before the first."""
+        """Frames per second that the latest connection declares; None before the first."""
         return self._rate_hz
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """None: nothing of this is in a file."""
+        """Empty: nothing is read from files."""
         return ()
 
     @property
     def state(self) -> SourceState:
-        """Where the source stands; once closed, where it stood: ``ended`` only where nothing was lost."""
+        """The current state; after closing, the last one: ``ended`` only if nothing was lost."""
         return self._state
 
     @property
     def counts(self) -> SourceCounts:
-        """What came of all connections so far."""
+        """Frame counts of all connections so far."""
         with self._lock:
             return self._before + self._connection.counts if self._connection is not None else self._before
 
@@ -122,8 +122,8 @@ class ReconnectingSource:
 
         Raises:
             UnusableSourceError: It can never be read.
-            TruncatedError: It is a recording, and ended with damage in it.
-            LostError: It is a recording, and broke off.
+            TruncatedError: It is a recording that ended with damage.
+            LostError: It is a recording that broke off.
         """
         try:
             while not self._closed.is_set():
@@ -136,7 +136,7 @@ class ReconnectingSource:
             self.close()
 
     def close(self) -> None:
-        """Hang up and try no more; a reader in another thread ends at once."""
+        """Disconnect for good; a reader in another thread ends at once."""
         with self._lock:
             connection = self._connection
             if not self._closed.is_set() and self._state.state in ("live", "calibrating"):
@@ -149,7 +149,7 @@ class ReconnectingSource:
         """Make one attempt to connect, within ``open_timeout_s``; ``close`` interrupts it.
 
         Returns:
-            Whether it is connected; why not, ``state`` says.
+            Whether it is connected; if not, ``state`` has the reason.
 
         Raises:
             UnusableSourceError: It can never be read.
@@ -176,10 +176,10 @@ class ReconnectingSource:
         return True
 
     def note_picture(self, verdict: Literal["live", "calibrating", "frozen"]) -> None:
-        """Take what a :class:`~lpnet_rt.sources.freeze.FreezeGuard` says of the latest frame, from any thread.
+        """Take the verdict of a :class:`~lpnet_rt.sources.freeze.FreezeGuard` on the latest frame, from any thread.
 
-        A frozen picture is as bad as none: the source hangs up and connects again, after 5 s the next time if the
-        picture is still the same, then after twice as long, up to a minute.
+        On a frozen picture the source reconnects; if the picture stays frozen, again after 5 s, then after twice as
+        long each time, up to a minute.
         """
         with self._lock:
             state, now_ns = self._state.state, self._clock.monotonic_ns()
@@ -190,7 +190,7 @@ class ReconnectingSource:
                 self._set("frozen", "the picture stands still")
                 if now_ns >= self._refetch_ns:
                     self._refetch_ns = now_ns + round(self._refetch_s * 1e9)
-                    self._refetch_s = min(2 * self._refetch_s, _MOST_REFETCH_S)
+                    self._refetch_s = min(2 * self._refetch_s, _MAX_REFETCH_S)
                     self._restart_reason = "the picture stands still"
                     connection = self._connection
             elif verdict == "live":
@@ -202,20 +202,20 @@ class ReconnectingSource:
             connection.close()
 
     def _fresh_connection(self) -> Connection | None:
-        """Return a connection to try, None where it is closed or too many hang."""
+        """Return a connection to try, or None if closed or too many hang."""
         with self._lock:
             self._left_behind = [connection for connection in self._left_behind if not connection.is_over]
             if self._closed.is_set():
                 return None
-            if self._connection is None and len(self._left_behind) >= _MOST_LEFT_BEHIND:
-                self._lose(SourceError(f"{_MOST_LEFT_BEHIND} earlier attempts have not returned yet"))
+            if self._connection is None and len(self._left_behind) >= _MAX_LEFT_BEHIND:
+                self._lose(SourceError(f"{_MAX_LEFT_BEHIND} earlier attempts have not returned yet"))
                 return None
             if self._connection is None:
                 self._connection = self._make()
             return self._connection
 
     def _frames(self) -> Iterator[Frame]:
-        """Yield the frames of the connection until it breaks; then it is closed."""
+        """Yield the frames of the connection until it breaks, then close it."""
         connection = self._connection
         assert connection is not None
         begun_ns: int | None = None
@@ -243,11 +243,11 @@ class ReconnectingSource:
         self._lose(failure)
 
     def _stamped(self, frame: Frame) -> Frame:
-        """Return a frame of the connection as one of the whole source."""
+        """Renumber a connection's frame for the whole source."""
         epoch, before = self._epochs.of(frame.image, frame.bit_depth), self._before
         with self._lock:
             is_first = frame.index == frame.dropped
-            # After a frozen picture only the judgement of the new ones says that it is live.
+            # After a frozen picture, only ``note_picture`` decides that it is live again.
             waits = is_first and self._state.state in ("connecting", "lost")
             if waits or epoch != self._state.epoch or self._reconnects != self._state.reconnects:
                 self._set("live" if waits else self._state.state, None if waits else self._state.reason, epoch)
@@ -264,7 +264,7 @@ class ReconnectingSource:
         return max(self._live_connections - 1, 0)
 
     def _lose(self, error: LpnetError) -> None:
-        """Close the connection, note what came of it, and say what is waited for."""
+        """Close the connection, add its counts, and enter the state ``lost`` or ``connecting``."""
         with self._lock:
             connection, self._connection, self._connected = self._connection, None, False
             if connection is not None:
@@ -280,7 +280,7 @@ class ReconnectingSource:
         return str(error).removeprefix(f"{self._shown}: ").removeprefix("the stream was lost: ")
 
     def _set(self, state: State, reason: str | None, epoch: int | None = None) -> None:
-        """Enter a state; whoever asked for changes is called if anything has changed."""
+        """Enter a state, and call ``on_state`` if anything has changed."""
         with self._lock:
             before = self._state
             same = state == before.state
@@ -296,18 +296,18 @@ class ReconnectingSource:
                 self._on_state(self._state)
 
     def _log(self, before: SourceState) -> None:
-        """Say once for every change of state what happened and what is waited for."""
+        """Log every change of state once."""
         state, reason = self._state.state, self._state.reason
         if (state, reason is not None) == self._logged:
             return
-        was_waited_for = self._logged != ("connecting", False)
+        was_announced = self._logged != ("connecting", False)
         self._logged = (state, reason is not None)
         away_s = (self._state.since_ns - before.since_ns) / 1e9
         if "calibrating" in (state, before.state) and reason is None:
             _LOG.info("%s: live, after %.1f s of calibration", self._shown, away_s)
         elif state == "calibrating":
             _LOG.info("%s: calibrating: %s", self._shown, reason)
-        elif state == "live" and was_waited_for:
+        elif state == "live" and was_announced:
             _LOG.warning("%s: live, after %.1f s", self._shown, away_s)
         elif reason is not None and state != "ended":
             _LOG.warning("%s: %s: %s; waiting for it and trying again", self._shown, state, reason)

@@ -21,13 +21,13 @@ _ZENITH_COUNTS, _SKY_RISE_COUNTS = 7150.0, 170.0
 _TREES_COUNTS, _FIELD_COUNTS = 7520.0, 7430.0
 _FIXED_COUNTS, _COLUMN_COUNTS = 1.2, 0.8
 _DEAD_SHARE = 2.5e-5
-_HOT_COUNTS, _COLD_COUNTS = 8000, 6700
+_STUCK_HIGH_COUNTS, _STUCK_LOW_COUNTS = 8000, 6700
 _NOISE_FIELDS, _NOISE_MARGIN_PX = 3, 64
 
 
 @dataclass(frozen=True, slots=True)
 class Scenery:
-    """What stands still.
+    """The static part of the scene.
 
     Attributes:
         counts: (H, W) float32, sky and ground without clouds.
@@ -44,7 +44,7 @@ class Clouds:
 
     Attributes:
         counts: (H, P + W + 1) float32, P the period in pixels.
-        drift_px: Pixels a frame to the left.
+        drift_px: Drift to the left, pixels per frame.
     """
 
     counts: Floats
@@ -67,9 +67,9 @@ class Sensor:
 
     Attributes:
         fixed: (H, W) float32, fixed-pattern noise, counts.
-        noise: (F, H + M, W + M) float32, fields of temporal noise from which each frame cuts one.
+        noise: (F, H + M, W + M) float32, fields of temporal noise from which each frame takes a crop.
         dead_xy: (D, 2) int32, stuck pixels, none of them at the border.
-        dead_counts: (D,) uint16, what they are stuck at.
+        dead_counts: (D,) uint16, their constant values.
     """
 
     fixed: Floats
@@ -78,7 +78,7 @@ class Sensor:
     dead_counts: NDArray[np.uint16]
 
     def noise_of(self, rng: np.random.Generator) -> Floats:
-        """Return (H, W) of temporal noise, a different cut for each frame."""
+        """Return (H, W) of temporal noise, a different crop per frame."""
         field, top, left = (int(value) for value in rng.integers((len(self.noise), _NOISE_MARGIN_PX, _NOISE_MARGIN_PX)))
         height, width = self.fixed.shape
         cut: Floats = self.noise[field, top : top + height, left : left + width]
@@ -124,8 +124,8 @@ def make_sensor(rng: np.random.Generator, size_hw: tuple[int, int]) -> Sensor:
     noise = rng.standard_normal((_NOISE_FIELDS, height + margin, width + margin), np.float32) * np.float32(NOISE_COUNTS)
     dead = max(2, round(_DEAD_SHARE * height * width))
     dead_xy = np.stack((rng.integers(1, width - 1, dead), rng.integers(1, height - 1, dead)), axis=1)
-    hot = np.arange(dead) % 3 < 2
-    counts = np.where(hot, _HOT_COUNTS, _COLD_COUNTS) + rng.integers(-200, 200, dead)
+    stuck_high = np.arange(dead) % 3 < 2
+    counts = np.where(stuck_high, _STUCK_HIGH_COUNTS, _STUCK_LOW_COUNTS) + rng.integers(-200, 200, dead)
     return Sensor(fixed.astype(np.float32), noise, dead_xy.astype(np.int32), counts.astype(np.uint16))
 
 
@@ -150,7 +150,7 @@ def _fractal(rng: np.random.Generator, size_hw: tuple[int, int], slope: float, s
     """Make noise whose amplitude falls as ``1 / frequency ** slope``, zero mean, unit deviation, periodic.
 
     Args:
-        rng: Where the randomness comes from.
+        rng: Random generator.
         size_hw: Height and width in pixels.
         slope: The higher, the smoother.
         stretch: How many times longer structures are in x than in y.

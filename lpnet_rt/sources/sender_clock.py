@@ -1,7 +1,7 @@
-"""The sender's clock: when a stream's frames were captured, where the sender says so.
+"""The sender's clock: capture times of a stream's frames, if the sender reports them.
 
-RTP counts a stream's own time; the sender reports of RTCP (RFC 3550, section 6.4) say which wall-clock time that is.
-FFmpeg hands the wall-clock time of each packet on, once a report has come (``AVProducerReferenceTime``).
+RTP counts a stream's own time; the sender reports of RTCP (RFC 3550, section 6.4) map it to wall-clock time. Once a
+report has arrived, FFmpeg attaches the wall-clock time to each packet (``AVProducerReferenceTime``).
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import av
 __all__ = ["SenderClock"]
 
 _REFERENCE_TIME = struct.Struct("<q")
-# A camera whose clock was never set counts from 1970 or from when it was made. Its times would be worse than ours.
-_MOST_OFF_US = 60_000_000
+# The clock of a camera that was never set starts in 1970 or at its manufacture; then arrival times are better.
+_MAX_OFFSET_US = 60_000_000
 
 
 class SenderClock:
-    """Follows what a stream says of its wall-clock times."""
+    """Tracks the wall-clock times of a stream."""
 
     def __init__(self) -> None:
         self._start_us: int | None = None
 
     def note(self, packet: av.Packet[av.VideoStream]) -> None:
-        """Take the time that belongs to a packet, if it has one."""
+        """Take a packet's wall-clock time, if it has one."""
         if packet.pts is None or packet.time_base is None or not getattr(packet, "has_sidedata", _never)("prft"):
             return  # PyAV before 18 has none
         (sent_us,) = _REFERENCE_TIME.unpack_from(bytes(packet.get_sidedata("prft")))
@@ -38,12 +38,12 @@ class SenderClock:
             arrival_us: When it arrived, Unix time in microseconds.
 
         Returns:
-            Unix time in microseconds on the sender's clock; None where it says nothing, or over a minute off ours.
+            Unix time in microseconds on the sender's clock; None if unknown, or over a minute off ours.
         """
         if self._start_us is None or pts_s is None:
             return None
         capture_us = self._start_us + round(pts_s * 1_000_000)
-        return capture_us if abs(capture_us - arrival_us) <= _MOST_OFF_US else None
+        return capture_us if abs(capture_us - arrival_us) <= _MAX_OFFSET_US else None
 
 
 def _never(_kind: str) -> bool:

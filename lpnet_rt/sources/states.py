@@ -1,4 +1,4 @@
-"""What is known of a source beside its frames: where it stands, what came of it, when its pictures change."""
+"""A source's state, its frame counts, and changes of its picture format."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ State = Literal["connecting", "live", "calibrating", "frozen", "lost", "ended"]
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
-    """Where a source stands.
+    """State of a source.
 
     Attributes:
-        state: ``connecting``: it has not delivered a frame yet. ``live``: it delivers. ``calibrating``: its pictures
-            stand still for a moment or have just changed in level or gain, and must not be relied on. ``frozen``: it
-            has repeated one picture for too long. ``lost``: it broke off, fell silent or refuses; it is waited for.
-            ``ended``: nothing follows, and nothing was lost.
-        reason: Why, in one line without passwords; None where there is nothing to say.
+        state: ``connecting``: no frame yet. ``live``: it delivers frames. ``calibrating``: its pictures stand still
+            briefly or have just changed in level or gain, and are unreliable. ``frozen``: it has repeated one picture
+            for too long. ``lost``: it broke off, fell silent or refuses connections; reconnecting. ``ended``: nothing
+            follows, and nothing was lost.
+        reason: Reason in one line, without passwords, or None.
         since_us: Unix time at which ``state`` began, microseconds.
         since_ns: The same on the monotonic clock, nanoseconds.
-        reconnects: How often it delivered again after it was lost or frozen.
-        epoch: How often the size, the type or the bit depth of its pictures has changed.
+        reconnects: Number of times it delivered again after it was lost or frozen.
+        epoch: Number of changes of the size, the type or the bit depth of its pictures.
     """
 
     state: State
@@ -45,14 +45,14 @@ OnState = Callable[[SourceState], None]
 
 @dataclass(frozen=True, slots=True)
 class SourceCounts:
-    """What came of a source so far; frames that a slow reader missed are the reader's to count.
+    """Frame counts of a source; frames that a slow reader missed are counted by the reader.
 
     Attributes:
         delivered: Frames delivered, damaged ones included.
         damaged: Frames delivered with ``Frame.damage`` set.
-        left_out: Frames that could not be decoded, or came before the first key frame: the source's own share of
+        left_out: Frames that could not be decoded, or came before the first key frame: the source's share of
             ``Frame.dropped``.
-        corrupt_packets: Packets of which something was lost or changed on the way, or that no decoder takes.
+        corrupt_packets: Packets that were damaged in transit or could not be decoded.
     """
 
     delivered: int = 0
@@ -70,11 +70,11 @@ class SourceCounts:
 
 
 class StateLog:
-    """The states of a source, from whichever thread notices them to whoever publishes them; empty for one without.
+    """Queue of a source's states, from the thread that notices them to the one that publishes them.
 
     Attributes:
-        state: The latest, or None before the first.
-        read_counts: Returns what came of the source so far.
+        state: The latest state, or None before the first.
+        read_counts: Returns the source's frame counts so far.
     """
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class StateLog:
 
     @property
     def counts(self) -> SourceCounts:
-        """What came of the source so far."""
+        """The source's frame counts so far."""
         return self.read_counts()
 
     def add(self, state: SourceState) -> None:
@@ -93,7 +93,7 @@ class StateLog:
         self._changes.append(state)
 
     def take_changes(self) -> list[SourceState]:
-        """Return the changes since this was last asked, in order; of very many, the last."""
+        """Return the changes since the last call, in order; at most the latest 64."""
         changes = []
         while self._changes:
             changes.append(self._changes.popleft())
@@ -101,14 +101,14 @@ class StateLog:
 
 
 class EpochCounter:
-    """Counts how often the kind of picture changes: its size, its type or its bit depth."""
+    """Counts changes of the picture format: its size, its type or its bit depth."""
 
     def __init__(self) -> None:
         self._kind: tuple[object, ...] | None = None
         self._epoch = 0
 
     def of(self, image: GreyImage, bit_depth: int) -> int:
-        """Return the epoch of a picture, from 0, the pictures before included."""
+        """Return the epoch of the next picture, from 0."""
         kind = (image.shape, image.dtype, bit_depth)
         if self._kind is not None and kind != self._kind:
             self._epoch += 1

@@ -1,4 +1,4 @@
-"""Video streams: RTSP, HTTP, UDP and the like, that never hold their reader for longer than the time limit."""
+"""Video streams (RTSP, HTTP, UDP and others) that never block their reader beyond the time limit."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from lpnet_rt.text import redact_url
 
 __all__ = ["STREAM_SCHEMES", "StreamSource"]
 
-# These hand out frames by the segment, seconds apart.
+# These deliver frames by segment, seconds apart.
 _SEGMENTED = ("hls", "dash")
 _VAGUE = "input/output error"
 
 
 class StreamSource:
-    """Delivers the frames of a network stream as they come.
+    """Delivers the frames of a network stream as they arrive.
 
-    A damaged frame is delivered with ``damage`` set. One that cannot be decoded (a lost packet, the time before the
-    first key frame) is left out, counted in ``dropped`` and leaves a gap in ``index``. User and password of the URL
-    appear in no message and no name.
+    A damaged frame is delivered with ``damage`` set. One that cannot be decoded (a lost packet, or before the first
+    key frame) is left out, counted in ``dropped`` and leaves a gap in ``index``. Messages and names never contain the
+    user or password of the URL.
 
     Attributes:
-        shown: What it is called in messages: the URL without its secrets.
+        shown: Name in messages: the URL without its secrets.
     """
 
     def __init__(self, settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -47,10 +47,10 @@ class StreamSource:
 
         Args:
             settings: ``spec`` is the URL; ``name``, ``open_timeout_s``, ``reconnect`` and ``frozen_after_s`` are used.
-            clock: Tells when each frame was read.
+            clock: Clock for read times.
 
         Raises:
-            SettingsError: A password that the URL refers to is not there.
+            SettingsError: A password that the URL refers to is missing.
         """
         self.shown = redact_url(settings.spec)
         self._name = settings.name or source_name(self.shown.partition("://")[2])
@@ -73,12 +73,12 @@ class StreamSource:
         """Connect; ``close`` in another thread interrupts it.
 
         Args:
-            knock: Ask first whether anything answers at the address, which takes two seconds at most.
+            knock: First check whether the address answers, which takes at most 2 s.
 
         Raises:
             SourceError: No video stream was opened within ``open_timeout_s``.
             UnusableSourceError: This build of FFmpeg lacks the protocol.
-            FinishedError: It was closed meanwhile.
+            FinishedError: It was closed in the meantime.
         """
         try:
             failure = self._calls.call(lambda: self._knock_and_connect(knock), self._timeout_s)
@@ -90,7 +90,7 @@ class StreamSource:
         if failure:
             self.close()
             kind = UnusableSourceError if failure == NO_PROTOCOL else SourceError
-            # Raised outside of any handler: the cause would carry the whole URL.
+            # Raised outside any handler: the cause would contain the whole URL.
             raise kind(f"{self.shown}: cannot open the stream: {failure}")
 
     @property
@@ -105,22 +105,22 @@ class StreamSource:
 
     @property
     def frame_count(self) -> int | None:
-        """The limit, or None: a stream does not say when it ends. The limit is the reader's to keep."""
+        """The limit, or None: the length of a stream is unknown. The reader enforces the limit."""
         return self._frame_limit
 
     @property
     def rate_hz(self) -> float | None:
-        """Frames a second as the stream declares them."""
+        """Frames per second that the stream declares."""
         return self._rate_hz
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """None: nothing of this is in a file."""
+        """Empty: nothing is read from files."""
         return ()
 
     @property
     def is_recording(self) -> bool:
-        """True for a recording behind ``http`` or ``https`` that says how long it is."""
+        """True for a recording over ``http`` or ``https`` of known length."""
         return self._recording
 
     @property
@@ -130,19 +130,19 @@ class StreamSource:
 
     @property
     def counts(self) -> SourceCounts:
-        """What came of it so far."""
+        """Frame counts so far."""
         tally = self._tally
         return SourceCounts(tally.delivered, tally.damaged, tally.dropped, self._extent.corrupt)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield frames for as long as they come; then the connection is closed.
+        """Yield frames until they stop; then close the connection.
 
-        Only a recording behind ``http`` or ``https`` that says how long it is has an ordinary end.
+        Only a recording over ``http`` or ``https`` of known length has an ordinary end.
 
         Raises:
-            LostError: Frames came, and then the stream ended, broke off, or sent none for ``open_timeout_s``; for
-                ``frozen_after_s`` where it is connected again.
-            TruncatedError: A recording ended with damage in it.
+            LostError: Frames came, and then the stream ended, broke off, or sent none for ``open_timeout_s``, or
+                for ``frozen_after_s`` if it will be reconnected.
+            TruncatedError: A recording ended with damage.
             SourceError: No frame ever came.
         """
         try:
@@ -151,7 +151,7 @@ class StreamSource:
             self.close()
 
     def close(self) -> None:
-        """Hang up; a reader in another thread ends at once."""
+        """Disconnect; a reader in another thread ends at once."""
         self._calls.finish(self._hang_up)
 
     def _frames(self) -> Iterator[Frame]:
@@ -188,7 +188,7 @@ class StreamSource:
             return Read(ended=True, failure=f"no frame came for {limit_s:g} s")
 
     def _judge_end(self, tally: Tally, failure: str | None) -> None:
-        """Raise unless it was a recording that ended as it should."""
+        """Raise unless a recording ended normally."""
         delivered = "1 frame was" if tally.delivered == 1 else f"{tally.delivered} frames were"
         if not tally.delivered:
             reason = failure or "it ended"
@@ -201,7 +201,7 @@ class StreamSource:
 
     def _knock_and_connect(self, knock: bool) -> str | None:
         refusal = (knock_at(self._url) if knock else None) or self._connect(strict=True)
-        # FFmpeg calls a name that does not resolve an input/output error.
+        # FFmpeg reports a name that does not resolve as an input/output error.
         return knock_at(self._url) or refusal if refusal == _VAGUE else refusal
 
     def _connect(self, strict: bool) -> str | None:
@@ -253,5 +253,5 @@ class StreamSource:
     def _hang_up(self) -> None:
         if self._container is not None:
             self._container.close()
-            # The decoder has threads of its own, which end with it.
+            # The decoder's threads end with it.
             self._container = self._decoder = None

@@ -1,4 +1,4 @@
-"""Targets of the demo scene: where they fly, how large and how bright they are."""
+"""Targets of the demo scene: their paths, sizes and brightness."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Target", "make_targets"]
 
 _MIN_SIGMA_PX = 0.6
 _EXTENT_SIGMAS = 4.0
-# Keep the random numbers of targets and of their passes apart.
+# Separate the random numbers of targets from those of their passes.
 _TARGET_STREAM, _PASS_STREAM = 2, 3
 
 
@@ -62,10 +62,10 @@ class Target:
     """One target.
 
     Attributes:
-        path: Where its centre is.
-        extent_px: Diameter that holds nearly all of its light, pixels.
-        contrast: Height of its blob over what is behind it, counts.
-        flutter: Share by which the contrast swings, as a bird's does.
+        path: Path of its centre.
+        extent_px: Diameter that contains nearly all of its light, pixels.
+        contrast: Peak of its blob over the background, counts.
+        flutter: Relative amplitude of the contrast's oscillation, as for a bird.
     """
 
     path: _Loop | _Crossing
@@ -95,7 +95,7 @@ class Target:
 def make_targets(seed: int, size_hw: tuple[int, int], count: int) -> tuple[Target, ...]:
     """Make targets of three kinds in turn: far aircraft that cross, birds and drones that circle.
 
-    Extents are 2 to 12 px, speeds 0.3 to 3 px a frame, contrasts 11 to 45 times the noise.
+    Extents are 2 to 12 px, speeds 0.3 to 3 px per frame, contrasts 11 to 45 times the noise.
     """
     kinds = (_aircraft, _bird, _drone)
     return tuple(kinds[number % 3](seed, number, size_hw) for number in range(count))
@@ -134,5 +134,5 @@ def _contrast(rng: np.random.Generator) -> float:
 
 
 def _margin_px(size_hw: tuple[int, int]) -> float:
-    """How far outside the picture a pass begins and ends."""
+    """Return how far outside the picture a pass begins and ends."""
     return 0.03 * size_hw[1] + 8.0

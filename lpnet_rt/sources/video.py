@@ -26,8 +26,8 @@ __all__ = ["VideoSource"]
 class VideoSource:
     """Delivers the frames of a video file in order.
 
-    The file is opened and read in a thread of its own, so that a disk or a network file system that does not answer
-    holds nobody.
+    A separate thread opens and reads the file, so that a disk or a network file system that does not respond blocks
+    nothing else.
     """
 
     def __init__(self, path: Path, settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -36,10 +36,10 @@ class VideoSource:
         Args:
             path: Video file.
             settings: ``name``, ``frames``, ``realtime`` and ``open_timeout_s`` are used.
-            clock: Tells when each frame was read, and waits in realtime.
+            clock: Clock for read times, and for waits in realtime.
 
         Raises:
-            SourceError: It is missing, empty, truncated before its index, holds no video that can be read, or cannot
+            SourceError: It is missing, empty, truncated before its index, contains no readable video, or cannot
                 be opened within ``open_timeout_s``.
         """
         self._path = path
@@ -76,14 +76,14 @@ class VideoSource:
 
     @property
     def frame_count(self) -> int | None:
-        """Frames that the container declares, up to the limit, or None where it does not."""
+        """Frames that the container declares, up to the limit, or None if it does not."""
         if self._declared_frames <= 0:
             return None
         return min(self._declared_frames, self._frame_limit or self._declared_frames)
 
     @property
     def rate_hz(self) -> float | None:
-        """Average frames a second."""
+        """Average frames per second."""
         return self._rate_hz
 
     @property
@@ -94,14 +94,14 @@ class VideoSource:
     def __iter__(self) -> Iterator[Frame]:
         """Yield frames until the file ends; then the file is closed.
 
-        Damaged frames are delivered with ``damage`` set. What cannot be decoded at all, and what precedes the first
-        good frame, is left out, counted in ``dropped`` and leaves a gap in ``index``. Where readers do not miss frames
-        (not in realtime), the limit ends the iteration.
+        Damaged frames are delivered with ``damage`` set. Frames that cannot be decoded, and damaged ones before
+        the first good frame, are left out, counted in ``dropped`` and leave a gap in ``index``. Unless in realtime,
+        the limit ends the iteration.
 
         Raises:
-            TruncatedError: At the end: the file is cut off or damaged; every frame that can be decoded was delivered.
+            TruncatedError: At the end, if the file is truncated or damaged; every decodable frame was delivered.
             LostError: The file could not be read any further; the frames before were delivered.
-            SourceError: No frame at all can be decoded.
+            SourceError: No frame can be decoded.
         """
         try:
             yield from self._frames()
@@ -138,7 +138,7 @@ class VideoSource:
                 return self._judge_end(tally, read.failure)
 
     def _next_read(self, tally: Tally) -> Read | None:
-        """Return what comes next, None once the source was closed."""
+        """Return the next packet's result, or None once the source is closed."""
         try:
             return self._calls.call(self._read, self._timeout_s)
         except FinishedError:
@@ -165,7 +165,7 @@ class VideoSource:
         )
 
     def _judge_end(self, tally: Tally, failure: str | None) -> None:
-        """Raise unless the file ended as it should."""
+        """Raise unless the file ended normally."""
         if not tally.delivered and (failure or tally.missing or tally.skipped):
             raise SourceError(f"{self._path}: no frame can be decoded (codec {self._codec}); the file is damaged")
         extent = self._decoder.extent
@@ -180,11 +180,11 @@ class VideoSource:
             raise SourceError(f"{self._path}: no frame can be decoded (codec {self._codec}); the file is damaged")
 
     def _judge_damage(self, tally: Tally, lack: str | None = None) -> None:
-        """Raise if anything was damaged or lacks."""
+        """Raise if anything was damaged or is missing."""
         reasons = [f"truncated: {lack}"] if lack else []
         reasons += [f"damaged: {tally.damage}"] if tally.damage else []
-        if places := self._decoder.extent.unreadable:
-            reasons.append(f"the container is damaged in {places} place{'s' if places > 1 else ''}")
+        if count := self._decoder.extent.unreadable:
+            reasons.append(f"the container is damaged in {count} place{'s' if count > 1 else ''}")
         if reasons:
             raise TruncatedError(f"{self._path}: {'; '.join(reasons)}; {tally.delivered} frames were delivered")
 

@@ -1,4 +1,4 @@
-"""Raw counts to 8 bits, for the eye."""
+"""Stretch raw counts to 8 bits for display."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["display_stretch"]
 
 
 def display_stretch(image: GreyImage) -> NDArray[np.uint8]:
-    """Return an 8-bit picture for the eye; the model never sees it.
+    """Return an 8-bit picture for display; the model does not use it.
 
-    An 8-bit frame is returned as it is. A deeper one is stretched between its 0.5 and 99.8 percentiles, at least
+    An 8-bit frame is returned unchanged. A deeper one is stretched between its 0.5 and 99.8 percentiles, at least
     64 counts apart, measured on every fourth row and column.
 
     Args:

@@ -1,8 +1,7 @@
-"""Draw a report for the eye: the stretched frame, brackets around each detection, its score, a status line below.
+"""Draw a report: the stretched frame, brackets and a score for each detection, and a status line below.
 
-The frame is brought to the size it is shown at first, and marked then, so that labels and brackets are as legible on a
-frame that was shrunk as on one that was enlarged. Picture coordinates are pixels of the finished picture. Nothing is
-drawn on a target itself.
+The frame is scaled to its display size before it is marked, so that labels and brackets are equally legible on shrunk
+and enlarged frames. Picture coordinates are pixels of the finished picture. Nothing is drawn on a target itself.
 """
 
 from __future__ import annotations
@@ -42,20 +41,20 @@ _LABEL_FONT_SCALE = 0.4
 _STRIP_FONT_SCALE = 0.42
 _STRIP_PX = 24
 _MARGIN_PX = 7
-_LEAST_SIDE_PX = 24
-_LABELS_AT_MOST = 24
+_MIN_SIDE_PX = 24
+_MAX_LABELS = 24
 _RATE_WINDOW_NS = 500_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the status line says beside the frame's own number, time and detections.
+    """Contents of the status line besides the frame's number, time and detections.
 
     Attributes:
         title: Shown at the right, such as the source's name.
-        fps: Frames a second, or None.
-        threshold: Score from which on a peak is a detection, or None.
-        paused: Whether the picture stands still while detection goes on.
+        fps: Frames per second, or None.
+        threshold: Detection threshold, or None.
+        paused: Whether the picture is paused while detection continues.
     """
 
     title: str = ""
@@ -64,12 +63,12 @@ class Status:
     paused: bool = False
 
 
-def picture_size_hw(frame_hw: tuple[int, int], most_hw: tuple[int, int] | None = None) -> tuple[int, int]:
+def picture_size_hw(frame_hw: tuple[int, int], max_hw: tuple[int, int] | None = None) -> tuple[int, int]:
     """Return the size of a picture without bars, status line included.
 
     Args:
-        frame_hw: Size of the frame. One under 640 pixels is enlarged, by a whole factor of at most 4.
-        most_hw: The picture is made no larger than this, its aspect kept; None sets no limit.
+        frame_hw: Size of the frame. Frames under 640 pixels are enlarged by an integer factor of at most 4.
+        max_hw: Maximum size of the picture, which keeps its aspect ratio; None: no limit.
 
     Returns:
         Height and width, pixels.
@@ -78,10 +77,10 @@ def picture_size_hw(frame_hw: tuple[int, int], most_hw: tuple[int, int] | None =
     scale = min(_LARGEST_SCALE, max(1, round(_LEGIBLE_PX / max(height, width))))
     strip_px = _STRIP_PX * _unit(height * scale, width * scale)
     size_hw = height * scale + strip_px, width * scale
-    if most_hw is None or (size_hw[0] <= most_hw[0] and size_hw[1] <= most_hw[1]):
+    if max_hw is None or (size_hw[0] <= max_hw[0] and size_hw[1] <= max_hw[1]):
         return size_hw
-    strip_px = _STRIP_PX * _unit(*most_hw)
-    scene_h, scene_w = _scene_hw(frame_hw, (most_hw[0] - strip_px, most_hw[1]))
+    strip_px = _STRIP_PX * _unit(*max_hw)
+    scene_h, scene_w = _scene_hw(frame_hw, (max_hw[0] - strip_px, max_hw[1]))
     return scene_h + strip_px, scene_w
 
 
@@ -95,15 +94,15 @@ def draw(
     """Draw one report.
 
     Args:
-        report: The frame and what was found in it.
-        status: What else the status line says.
-        size_hw: Size of the picture. The frame is shrunk or enlarged to fit, its aspect kept, with dark bars where
-            it leaves room; marks and text are drawn at this size. None takes :func:`picture_size_hw` of the frame.
-        trails: Where its tracks came from, or None.
+        report: The frame with its detections.
+        status: Other contents of the status line.
+        size_hw: Size of the picture. The frame is scaled to fit at its aspect ratio, with dark bars; marks and text
+            are drawn at this size. None: :func:`picture_size_hw` of the frame.
+        trails: Recent positions of its tracks, or None.
         zones: The zones of its source, or None.
 
     Returns:
-        (H', W', 3) uint8, BGR; (*size_hw, 3) where a size is given.
+        (H', W', 3) uint8, BGR; (*size_hw, 3) if a size is given.
     """
     frame_hw = report.frame.size_hw
     height, width = picture_size_hw(frame_hw) if size_hw is None else size_hw
@@ -126,20 +125,20 @@ def draw(
 
 
 class Painter:
-    """Draws each report once for all who show it at one size, and measures the frame rate it writes into pictures.
+    """Draws each report once per size, and measures the frame rate for the status line.
 
-    To be used from one thread.
+    Use it from one thread.
     """
 
     def __init__(
         self, title: str, clock: Clock, threshold: float | None = None, zones: ZoneMarks | None = None
     ) -> None:
-        """Nothing is drawn yet.
+        """Create a painter.
 
         Args:
             title: Shown at the right of the status line.
-            clock: The frame rate is measured by it.
-            threshold: Score from which on a peak is a detection, for the status line.
+            clock: Clock for the frame rate.
+            threshold: Detection threshold, for the status line.
             zones: The zones of its source, or None.
         """
         self._zones = zones
@@ -154,7 +153,7 @@ class Painter:
         self._trails = Trails()
 
     def note(self, report: Report) -> None:
-        """Count a report for the frame rate, drawn or not; counting the same one again changes nothing."""
+        """Count a report for the frame rate, drawn or not; repeated calls with the same report are ignored."""
         if report is self._report:
             return
         self._report = report
@@ -170,10 +169,10 @@ class Painter:
             self._window_ns, self._window_frames = now_ns, 0
 
     def paint(self, report: Report, size_hw: tuple[int, int] | None = None) -> Picture:
-        """Return the picture of a report, counted by :meth:`note`: uint8, BGR, not to be changed.
+        """Return the picture of a report, counted by :meth:`note`: uint8, BGR, must not change.
 
         Args:
-            report: The frame and what was found in it.
+            report: The frame with its detections.
             size_hw: See :func:`draw`.
         """
         self.note(report)
@@ -184,10 +183,10 @@ class Painter:
         return picture
 
     def paint_paused(self, report: Report, size_hw: tuple[int, int] | None = None) -> Picture:
-        """Return the picture of a report that stands still while others come; it is not counted again.
+        """Return the picture of a report while paused; it is not counted again.
 
         Args:
-            report: The frame and what was found in it.
+            report: The frame with its detections.
             size_hw: See :func:`draw`.
         """
         status = Status(self._title, self._fps, self._threshold, paused=True)
@@ -195,12 +194,12 @@ class Painter:
 
 
 def _unit(height: int, width: int) -> int:
-    """Thickness of lines and text in a picture of this size, in pixels."""
+    """Return the line thickness in a picture of this size, in pixels."""
     return max(1, round(max(height, width) / 1400))
 
 
 def _scene_hw(frame_hw: tuple[int, int], room_hw: tuple[int, ...]) -> tuple[int, int]:
-    """Largest size of the frame that fits into a room, its aspect kept."""
+    """Return the largest size of the frame that fits into the room, at its aspect ratio."""
     scale = min(max(1, room) / side for room, side in zip(room_hw, frame_hw, strict=True))
     height, width = (max(1, min(room, round(side * scale))) for room, side in zip(room_hw, frame_hw, strict=True))
     return height, width
@@ -209,12 +208,12 @@ def _scene_hw(frame_hw: tuple[int, int], room_hw: tuple[int, ...]) -> tuple[int,
 def _resized(grey: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     if grey.shape == (height, width):
         return grey
-    way = cv2.INTER_AREA if height < grey.shape[0] else cv2.INTER_CUBIC
-    return cv2.resize(grey, (width, height), interpolation=way)  # type: ignore[return-value]
+    interpolation = cv2.INTER_AREA if height < grey.shape[0] else cv2.INTER_CUBIC
+    return cv2.resize(grey, (width, height), interpolation=interpolation)  # type: ignore[return-value]
 
 
 def _draw_marks(scene: Picture, clean: Picture, report: Report, unit: int) -> None:
-    """Brackets and labels of the detections, and of tracks that have none in this frame."""
+    """Draw brackets and labels of detections, and of tracks without one in this frame."""
     coasting, more_labels, more_colours = coasting_boxes(report)
     boxes = _scaled(np.vstack((report.detections.box_xyxy, coasting)), report.frame.size_hw, scene.shape[:2])
     if not len(boxes):
@@ -227,14 +226,14 @@ def _draw_marks(scene: Picture, clean: Picture, report: Report, unit: int) -> No
         # The corners come by side, each side of every box in order.
         own = [line for number, line in enumerate(corners) if colours[number % len(boxes)] == colour]
         cv2.polylines(scene, own, False, colour, unit)
-    # Trails and the brackets of close targets cross targets; these come back on top.
+    # Trails and brackets of close targets may cover targets; restore their pixels.
     for x1, y1, x2, y2 in boxes[: len(report.detections)].tolist():
         scene[y1:y2, x1:x2] = clean[y1:y2, x1:x2]
     _draw_labels(scene, [*labels_of(report), *more_labels], colours, frames, unit)
 
 
 def _scaled(boxes: _Rects, frame_hw: tuple[int, int], scene_hw: tuple[int, ...]) -> _Rects:
-    """Boxes (N, 4) of the frame as boxes of the scene that cover every pixel of theirs."""
+    """Scale boxes (N, 4) of the frame to the scene, rounded outwards."""
     scale = np.array([scene_hw[1] / frame_hw[1], scene_hw[0] / frame_hw[0]])
     return np.hstack((np.floor(boxes[:, :2] * scale), np.ceil(boxes[:, 2:] * scale))).astype(np.int32)
 
@@ -243,28 +242,28 @@ def _draw_labels(scene: Picture, labels: list[str], colours: list[_Colour], fram
     size = _LABEL_FONT_SCALE * unit
     pad = 3 * unit
     taken = frames
-    for frame, label, colour in list(zip(frames, labels, colours, strict=True))[:_LABELS_AT_MOST]:
+    for frame, label, colour in list(zip(frames, labels, colours, strict=True))[:_MAX_LABELS]:
         (text_w, text_h), _ = cv2.getTextSize(label, _FONT, size, unit)
-        rect = _free_place(frame, (text_w + 2 * pad, text_h + 2 * pad), taken, scene.shape[:2], unit)
+        rect = _label_rect(frame, (text_w + 2 * pad, text_h + 2 * pad), taken, scene.shape[:2], unit)
         if rect is None:
             continue
         taken = np.vstack((taken, rect))
         x1, y1, x2, y2 = rect.tolist()
-        # A dark chip is legible on white and on black, and lets the scene shine through.
+        # A darkened background is legible on white and on black, and keeps the scene visible.
         chip = scene[y1:y2, x1:x2]
         np.right_shift(chip, 2, out=chip)
         cv2.putText(scene, label, (x1 + pad, y2 - pad), _FONT, size, colour, unit, cv2.LINE_AA)
 
 
 def _bracket_rects(boxes: _Rects, unit: int) -> _Rects:
-    """Boxes (N, 4) grown so that the brackets stand clear of the target and are never too small to be seen."""
+    """Enlarge boxes (N, 4) so that the brackets keep clear of the target and have a minimum size."""
     centre = (boxes[:, :2] + boxes[:, 2:]) // 2
-    half = np.maximum((boxes[:, 2:] - boxes[:, :2] + 1) // 2 + _MARGIN_PX * unit, _LEAST_SIDE_PX * unit // 2)
+    half = np.maximum((boxes[:, 2:] - boxes[:, :2] + 1) // 2 + _MARGIN_PX * unit, _MIN_SIDE_PX * unit // 2)
     return np.hstack((centre - half, centre + half)).astype(np.int32)
 
 
 def _corner_lines(rects: _Rects) -> NDArray[np.int32]:
-    """Four corners of three points each: (4 N, 3, 2)."""
+    """Return four corners of three points each: (4 N, 3, 2)."""
     arm = np.maximum((rects[:, 2:] - rects[:, :2]).min(axis=1) // 4, 3)
     lines = []
     for x_side, y_side in ((0, 1), (2, 1), (0, 3), (2, 3)):
@@ -275,10 +274,10 @@ def _corner_lines(rects: _Rects) -> NDArray[np.int32]:
     return np.concatenate(lines).astype(np.int32)
 
 
-def _free_place(
+def _label_rect(
     frame: _Rects, size_wh: tuple[int, int], taken: _Rects, scene_hw: tuple[int, ...], unit: int
 ) -> _Rects | None:
-    """Where a label goes: beside its brackets, inside the picture, if possible on nothing else; None if nowhere."""
+    """Return the position of a label: beside its brackets, inside the picture, with the least overlap; or None."""
     x1, y1, x2, y2 = (int(v) for v in frame)
     text_w, text_h = size_wh
     gap = 4 * unit
@@ -312,7 +311,7 @@ def _free_place(
 
 
 def _apart(rects: _Rects, others: _Rects) -> NDArray[np.bool_]:
-    """(N, M): True where a rectangle and another share no pixel."""
+    """Return (N, M): True where two rectangles do not overlap."""
     before = (rects[:, None, 2:] <= others[None, :, :2]).any(2)
     behind = (rects[:, None, :2] >= others[None, :, 2:]).any(2)
     return np.logical_or(before, behind)
@@ -332,7 +331,7 @@ def _draw_strip(strip: Picture, report: Report, status: Status, unit: int) -> No
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Words of the status line; where room is short, those of the highest rank are left out first."""
+    """Words of the status line; if space is short, the highest ranks are dropped first."""
 
     rank: int
     words: str
@@ -353,7 +352,7 @@ def _strip_parts(report: Report, status: Status) -> list[_Part]:
 
 
 def _parts_that_fit(parts: list[_Part], width_px: int) -> list[_Part]:
-    """Leave out the least important words until the rest fits; the most important stay, cut off if they must."""
+    """Drop the lowest-priority parts until the rest fits; the last part may be clipped."""
     gap = 16
     while len(parts) > 1 and sum(_width_of(part.words, 1) + gap for part in parts) - gap > width_px:
         last = max(parts, key=lambda part: part.rank)
@@ -362,7 +361,7 @@ def _parts_that_fit(parts: list[_Part], width_px: int) -> list[_Part]:
 
 
 def _utc(unix_us: int) -> str:
-    """Time of day with its date, UTC, to the hundredth of a second: ``2026-11-24T23:05:09.12Z``."""
+    """Format a time in UTC with hundredths of a second: ``2026-11-24T23:05:09.12Z``."""
     try:
         moment = datetime.datetime.fromtimestamp(unix_us // 1_000_000, datetime.UTC)
     except (ValueError, OverflowError, OSError):
@@ -371,7 +370,7 @@ def _utc(unix_us: int) -> str:
 
 
 def _draw_words(strip: Picture, words: str, x: int, unit: int, colour: _Colour) -> int:
-    """Write on the status line from ``x`` on; returns where the words end."""
+    """Write on the status line from ``x``; return where the words end."""
     text = _drawable(words)
     size = _STRIP_FONT_SCALE * unit
     cv2.putText(strip, text, (x, strip.shape[0] - 8 * unit), _FONT, size, colour, unit, cv2.LINE_AA)
@@ -384,5 +383,5 @@ def _width_of(words: str, unit: int) -> int:
 
 
 def _drawable(words: str) -> str:
-    """What OpenCV's built-in font has glyphs for."""
+    """Replace characters that OpenCV's built-in font lacks."""
     return one_line(words).encode("ascii", "replace").decode()

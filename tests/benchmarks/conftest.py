@@ -47,7 +47,7 @@ def blob_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         network="none",
         config={},
         parameters=51,
-        input=InputRule(multiple=16, least=64),
+        input=InputRule(multiple=16, min_side_px=64),
         threshold=0.5,
         weights_sha256="",
         file_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),

@@ -31,7 +31,7 @@ def one_node(kind: str, weights: tuple[int, ...], **attributes: object) -> Model
         network="none",
         config={},
         parameters=1,
-        input=InputRule(multiple=16, least=16),
+        input=InputRule(multiple=16, min_side_px=16),
         threshold=0.5,
         weights_sha256="",
         file_sha256=hashlib.sha256(content).hexdigest(),

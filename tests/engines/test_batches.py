@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from lpnet_rt.engines.batches import Batcher, Recent
+from lpnet_rt.engines.batches import Batcher, LRUCache
 from lpnet_rt.errors import EngineError
 
 
@@ -63,8 +63,8 @@ def test_what_was_longest_unused_is_let_go() -> None:
         made.append(key)
         return key.upper()
 
-    recent = Recent(make, 2)
-    assert [recent[key] for key in "abacab"] == list("ABACAB")
+    cache = LRUCache(make, 2)
+    assert [cache[key] for key in "abacab"] == list("ABACAB")
     assert made == ["a", "b", "c", "b"]
-    recent.clear()
-    assert len(recent) == 0
+    cache.clear()
+    assert len(cache) == 0

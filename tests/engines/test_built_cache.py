@@ -96,7 +96,7 @@ def test_a_compiled_model_with_flipped_weights_is_not_believed(
 ) -> None:
     """OpenVINO itself runs such a blob without a word, and finds nothing."""
     model = find_model("lpnet-rt")
-    batch = model_input(self_test_frame(), model.card.input.multiple, model.card.input.least)
+    batch = model_input(self_test_frame(), model.card.input.multiple, model.card.input.min_side_px)
     expected = OpenVINOEngine(model, "f32", 1, tmp_path).score(batch).copy()
     (path,) = tmp_path.iterdir()
     whole = path.read_bytes()

@@ -51,7 +51,7 @@ def test_the_reach_and_the_grid_of_the_card_decide() -> None:
     assert tiles_of(other) == [(1, 2, *LARGE_HW)], "nothing is known of how far it sees"
     near, far = (msgspec.structs.replace(other, reach_px=reach_px) for reach_px in (16, 1024))
     assert 1 < len(tiles_of(near)) < len(tiles_of(far))
-    rule = msgspec.structs.replace(card.input, multiple=128, least=128)
+    rule = msgspec.structs.replace(card.input, multiple=128, min_side_px=128)
     coarse = msgspec.structs.replace(other, input=rule, reach_px=128, grid_px=128)
     shapes = tiles_of(coarse)
     assert len(shapes) > 1

@@ -55,7 +55,7 @@ def with_blobs(size_hw: tuple[int, int], seed: int) -> np.ndarray:
 
 
 def scores_of(engine: Engine, model: ModelFile, image: np.ndarray) -> np.ndarray:
-    batch = model_input(image, model.card.input.multiple, model.card.input.least)
+    batch = model_input(image, model.card.input.multiple, model.card.input.min_side_px)
     scores = engine.score(batch)
     assert scores.shape == (1, 1, *batch.shape[2:])
     assert scores.dtype == np.float32
@@ -140,7 +140,7 @@ def test_auto_takes_an_engine_and_says_why(model: ModelFile) -> None:
 
 
 def test_a_file_of_four_frames_at_a_time_is_refused(model: ModelFile) -> None:
-    built = msgspec.structs.replace(model.card.built, least=(4, 64, 64), most=(4, 64, 64))
+    built = msgspec.structs.replace(model.card.built, min_size=(4, 64, 64), max_size=(4, 64, 64))
     card = msgspec.structs.replace(model.card, built=built)
     with pytest.raises(EngineError, match=r"expected a file that takes one frame at a time, found one of 4; export it"):
         choose_engine(dataclasses.replace(model, card=card), DetectorSettings())

@@ -86,7 +86,7 @@ def test_every_detection_of_the_whole_frame_is_found_in_tiles() -> None:
     image = frame.clip(0, 255).astype(np.uint8)
     model = find_model("lpnet-rt")
     engine = choose_engine(model, DetectorSettings(engine="openvino", precision="f32")).engine
-    batch = model_input(image, model.card.input.multiple, model.card.input.least)
+    batch = model_input(image, model.card.input.multiple, model.card.input.min_side_px)
     whole = detect(engine.score(batch)[0, 0, :1100, :1500].copy(), image, 0.5)
     found = detect(score_in_tiles(engine.score, batch, REACH_PX, tile_px=800)[0, 0, :1100, :1500], image, 0.5)
     assert len(whole) >= len(places)

@@ -53,7 +53,7 @@ def framed(image: np.ndarray, index: int) -> Frame:
 
 
 def test_weights_of_the_onnx_file_are_the_network(model: ModelFile) -> None:
-    image = model_input(self_test_frame(), model.card.input.multiple, model.card.input.least)
+    image = model_input(self_test_frame(), model.card.input.multiple, model.card.input.min_side_px)
     found = network_of_onnx(model)(torch.from_numpy(image)).numpy()
     np.testing.assert_allclose(found, OnnxRuntimeEngine(model, 1).score(image), rtol=0, atol=1e-5)
 
@@ -63,7 +63,7 @@ def test_files_that_are_not_of_this_network(model: ModelFile) -> None:
     with pytest.raises(ModelError, match="expected a model of LPNet-RT, found LPNetGA"):
         network_of_onnx(dataclasses.replace(model, card=other))
     odd = msgspec.structs.replace(model.card, config={**model.card.config, "layers": 3})
-    with pytest.raises(ModelError, match="its card describes no LPNet-RT"):
+    with pytest.raises(ModelError, match="its card does not describe an LPNet-RT"):
         network_of_onnx(dataclasses.replace(model, card=odd))
     wide = msgspec.structs.replace(model.card, config={**model.card.config, "local_channels": 8})
     with pytest.raises(ModelError, match=r"expected network\.local_view.*, float32 \(8,.*found float32 \(32,"):

@@ -95,7 +95,7 @@ def test_the_card_is_beside_and_inside(half_onnx: tuple[Path, Exported], facts: 
     path, exported = half_onnx
     card = find_model(str(path)).card
     assert card == exported.card
-    assert (card.built.format, card.built.precision, card.built.most) == ("onnx", "f16", (4, 256, 320))
+    assert (card.built.format, card.built.precision, card.built.max_size) == ("onnx", "f16", (4, 256, 320))
     assert card.built.versions["torch"] == torch.__version__
     assert (card.reach_px, card.grid_px) == (msgspec.convert(card.config, LPNetRTShape).reach_px, 16)
     assert card.file_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -112,7 +112,7 @@ def check_embedded(inside: ModelCard, beside: ModelCard) -> None:
 
 def test_torch_export_of_one_size(network: LPNetRT, traced: tuple[Path, Exported]) -> None:
     path, exported = traced
-    assert exported.card.built.least == exported.card.built.most == (1, 128, 160)
+    assert exported.card.built.min_size == exported.card.built.max_size == (1, 128, 160)
     assert exported.agreements["torch-export"].detections >= 4
     with zipfile.ZipFile(path) as archive:
         (inside,) = [name for name in archive.namelist() if name.endswith(CARD_FILE)]

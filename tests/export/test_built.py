@@ -7,9 +7,9 @@ from lpnet_rt.models.built import Built
 ENGINE = Built(
     format="tensorrt",
     precision="f16",
-    least=(1, 512, 640),
-    usual=(1, 512, 640),
-    most=(1, 512, 640),
+    min_size=(1, 512, 640),
+    opt_size=(1, 512, 640),
+    max_size=(1, 512, 640),
     versions={"tensorrt": "11.1.0"},
     device="NVIDIA H200 sm_90",
 )
@@ -27,7 +27,7 @@ def test_an_engine_stays_with_its_version_and_its_gpu() -> None:
 
 def test_a_card_without_it_is_that_of_a_plain_onnx_file() -> None:
     assert Built() == msgspec.json.decode(b"{}", type=Built)
-    assert (Built().format, Built().precision, Built().least) == ("onnx", "f32", None)
+    assert (Built().format, Built().precision, Built().min_size) == ("onnx", "f32", None)
 
 
 def test_a_file_of_one_size_takes_that_size_alone() -> None:
@@ -36,4 +36,4 @@ def test_a_file_of_one_size_takes_that_size_alone() -> None:
         "expected an input of 1x512x640 (batch, height, width, padded), found 1x256x320; export it for that size"
     )
     assert Built().wrong_size((1, 2, 256, 320)) is None
-    assert msgspec.structs.replace(ENGINE, least=(1, 64, 64)).wrong_size((1, 2, 256, 320)) is None
+    assert msgspec.structs.replace(ENGINE, min_size=(1, 64, 64)).wrong_size((1, 2, 256, 320)) is None

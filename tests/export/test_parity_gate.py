@@ -20,7 +20,7 @@ from lpnet_rt.models.built import Built
 from lpnet_rt.preprocessing.rules import prepare
 from lpnet_rt.selftest import self_test_frame
 
-RULE = InputRule(multiple=16, least=64)
+RULE = InputRule(multiple=16, min_side_px=64)
 FRAME = GateFrame("night 7", np.full((96, 128), 80, np.uint8))
 SPOTS = ((20, 30, 0.9), (70, 60, 0.8), (100, 10, 0.53))
 

@@ -35,7 +35,7 @@ def weakest_logit(scores: torch.Tensor) -> float:
 def on_the_edge(network: LPNetRT) -> Iterator[LPNetRT]:
     """An offset at which the weakest blob scores over one half in f32 and under it in f16, or the other way round."""
     before = network.config
-    batch = torch.from_numpy(model_input(self_test_frame(), 16, network.config.least_px))
+    batch = torch.from_numpy(model_input(self_test_frame(), 16, network.config.min_side_px))
     module = ScoredLPNetRT(network).eval()
     with torch.inference_mode():
         full = weakest_logit(module(batch))

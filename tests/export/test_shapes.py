@@ -6,7 +6,7 @@ from lpnet_rt.errors import SettingsError
 from lpnet_rt.export.shapes import Shapes, any_size, read_shapes
 from lpnet_rt.models import InputRule
 
-RULE = InputRule(multiple=16, least=64)
+RULE = InputRule(multiple=16, min_side_px=64)
 
 
 def test_without_flags_one_file_takes_every_size() -> None:

@@ -17,7 +17,7 @@ def picture(size_hw: tuple[int, int], dtype: type = np.uint8) -> np.ndarray:
 
 
 def test_frame_and_local_is_the_networks_own_input() -> None:
-    rule, image = InputRule(multiple=16, least=64), picture((50, 70))
+    rule, image = InputRule(multiple=16, min_side_px=64), picture((50, 70))
     np.testing.assert_array_equal(prepare(image, rule), model_input(image, 16, 64))
     scores = np.arange(64 * 80, dtype=np.float32).reshape(1, 1, 64, 80)
     np.testing.assert_array_equal(restore(scores, (50, 70), rule), scores[0, 0, :50, :70])

@@ -455,7 +455,7 @@ def test_without_pygame_it_names_the_package(tmp_path: Path, clock, monkeypatch,
     monkeypatch.setenv("DISPLAY", ":7654")
     assert open_windows("lpnet-rt", {"clip": Painter("clip", clock)}, clock) == []
     (line,) = caplog.messages
-    assert "it needs pygame-ce (No module named 'pygame'); pip install pygame-ce; going on without it" in line
+    assert "it needs pygame-ce (No module named 'pygame'); pip install pygame-ce; continuing without it" in line
 
 
 @needs_display

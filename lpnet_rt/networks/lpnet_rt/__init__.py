@@ -1,1 +1,1 @@
-"""LPNet-RT: the network, how it runs, its input made on a device, and its weights out of ONNX files."""
+"""LPNet-RT: the network, its inference form, its input computed on a device, and its weights from ONNX files."""

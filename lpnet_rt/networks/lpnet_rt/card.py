@@ -1,4 +1,4 @@
-"""What a model card says that LPNet-RT itself knows."""
+"""The parts of a model card that follow from an LPNet-RT network."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ __all__ = ["card_of", "input_rule"]
 
 
 def input_rule(network: LPNetRT) -> InputRule:
-    """How frames become this network's input."""
-    return InputRule(multiple=CELL_PX, least=network.config.least_px)
+    """Return the input rule of a network."""
+    return InputRule(multiple=CELL_PX, min_side_px=network.config.min_side_px)
 
 
 def card_of(network: LPNetRT, name: str = "LPNet-RT", threshold: float = 0.5) -> ModelCard:
-    """The card of a network in memory: no file, no hashes, and a self-test that expects nothing."""
-    # As it will be read: JSON knows lists and no tuples.
+    """Return the card of a network in memory: no file, no hashes, and an empty self-test."""
+    # As it will be read back: JSON has lists, not tuples.
     config = msgspec.json.decode(msgspec.json.encode(network.config.as_dict()))
     return ModelCard(
         name=name,

@@ -1,4 +1,4 @@
-"""LPNet-RT as it runs: scores as the only output, batch norm folded, half precision where it is safe."""
+"""LPNet-RT for inference: scores as the only output, batch norm folded, half precision where it is safe."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from lpnet_rt.networks.lpnet_rt.network import ConvNorm, LPNetRT
 
-__all__ = ["HEADS", "VIEWS", "PrecisionPlan", "ScoredLPNetRT", "apply_plan", "fold_norms", "usual_plan"]
+__all__ = ["HEADS", "VIEWS", "PrecisionPlan", "ScoredLPNetRT", "apply_plan", "default_plan", "fold_norms"]
 
 VIEWS = ("network.global_view", "network.local_view")
 HEADS = tuple(f"{view}.head" for view in VIEWS)
@@ -34,7 +34,7 @@ class ScoredLPNetRT(nn.Module):
 
 
 def fold_norms(module: _Module) -> _Module:
-    """A copy in which every batch norm is part of the convolution before it; it computes the same."""
+    """Return an equivalent copy in which every batch norm is folded into the convolution before it."""
     folded = copy.deepcopy(module).eval()
     for block in [block for block in folded.modules() if isinstance(block, ConvNorm)]:
         convolution, norm = block[0], block[1]
@@ -46,9 +46,9 @@ def fold_norms(module: _Module) -> _Module:
 
 @dataclass(frozen=True, slots=True)
 class PrecisionPlan:
-    """What runs in half precision.
+    """Which convolutions run in half precision.
 
-    Outside the two views nothing does: choosing the cells, cutting and adding patches, and the sigmoid stay in fp32.
+    Everything outside the two views stays in fp32: choosing cells, gathering and scattering patches, and the sigmoid.
 
     Attributes:
         half: Names of the convolutions in half precision.
@@ -59,13 +59,13 @@ class PrecisionPlan:
     full: tuple[tuple[str, str], ...]
 
     def summary(self) -> str:
-        """One line for people."""
+        """Return a one-line summary for display."""
         kept = "; ".join(f"{name.removeprefix('network.')}: {why}" for name, why in self.full)
         return f"{len(self.half)} convolutions in f16; in f32: selection, scatter, sigmoid; {kept}"
 
 
-def usual_plan(module: ScoredLPNetRT) -> PrecisionPlan:
-    """The plan without a measurement: every convolution in half precision but those that write logits."""
+def default_plan(module: ScoredLPNetRT) -> PrecisionPlan:
+    """Return the plan without measurements: all convolutions in half precision except those that write logits."""
     names = (name for name, inner in module.named_modules() if isinstance(inner, nn.Conv2d))
     return PrecisionPlan(
         half=tuple(name for name in names if name.startswith(VIEWS) and name not in HEADS),
@@ -74,11 +74,11 @@ def usual_plan(module: ScoredLPNetRT) -> PrecisionPlan:
 
 
 def apply_plan(module: ScoredLPNetRT, plan: PrecisionPlan, half: torch.dtype = torch.float16) -> ScoredLPNetRT:
-    """A copy that follows the plan: (B, 2, H, W) float32 in and (B, 1, H, W) float32 out, as before.
+    """Return a copy that follows the plan: (B, 2, H, W) float32 in and (B, 1, H, W) float32 out, as before.
 
     Args:
-        module: In evaluation mode; left as it is.
-        plan: What runs in which precision.
+        module: Network in evaluation mode; not modified.
+        plan: Which parts run in which precision.
         half: ``float16`` or ``bfloat16``.
     """
     mixed = fold_norms(module)
@@ -98,7 +98,7 @@ def apply_plan(module: ScoredLPNetRT, plan: PrecisionPlan, half: torch.dtype = t
 
 
 class _Island(nn.Module):
-    """A module in one precision amid another."""
+    """A module in one precision inside a network in another."""
 
     def __init__(self, inner: nn.Module, inside: torch.dtype, outside: torch.dtype) -> None:
         super().__init__()

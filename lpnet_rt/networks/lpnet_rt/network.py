@@ -1,10 +1,10 @@
-"""LPNet-RT: a cheap global view says where to look, a local view decides there.
+"""LPNet-RT: a cheap global view selects candidate cells, a local view decides there.
 
-The idea is that of Chen et al. (TAES 2022), the arithmetic is not. The global view works on a space-to-depth image (a
+The idea is that of Chen et al. (TAES 2022); the architecture is new. The global view works on a space-to-depth image (a
 quarter of the frame's side, sixteen channels) and scores every pixel of the frame; the cells of 16x16 pixels with the
 highest scores are cut out with a margin, at native resolution, as one batch, and a small patch net shared by all
 of them corrects their scores. Everything else keeps the global view's score. Scores are independent sigmoids:
-absolute, the same in any frame size, and free to say that there is nothing.
+absolute, independent of the frame size, and able to report an empty frame.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ class LPNetRTConfig:
     """Shape of the network.
 
     Attributes:
-        channels: Widths of the global view at 1/4, 1/8 and 1/16 of the frame's side.
-        blocks: Residual blocks at each of these.
-        hints: Channels, at native resolution, that the global view hands to the local view beside its score.
-        local_channels: Width of the patch net.
+        channels: Channels of the global view at 1/4, 1/8 and 1/16 of the frame's side.
+        blocks: Residual blocks at each of these resolutions.
+        hints: Channels, at native resolution, that the global view passes to the local view besides its score.
+        local_channels: Channels of the patch net.
         local_blocks: Residual blocks of the patch net.
-        patches: Cells looked at again in every frame (K).
-        scene: Width of the scene view, which tells every place what lies some 240 pixels around it; 0 does without.
+        patches: Cells per frame that the local view rescores (K).
+        scene: Channels of the scene view, which adds context from about 240 pixels around; 0 disables it.
         offset: Added to every logit at the end. Chosen on validation data after training, so that a score of one half
-            is a blob's outline whatever weight silence had in training.
+            outlines a blob whatever the weight of target-free frames in training.
     """
 
     channels: tuple[int, int, int] = (32, 48, 80)
@@ -55,17 +55,17 @@ class LPNetRTConfig:
     offset: float = 0.0
 
     @property
-    def least_px(self) -> int:
-        """Least side, in pixels, of a frame that holds as many cells as the local view looks at."""
+    def min_side_px(self) -> int:
+        """Minimum side, in pixels, of a frame with K cells."""
         return CELL_PX * (math.isqrt(self.patches - 1) + 1)
 
     def as_dict(self) -> dict[str, object]:
-        """Plain values for checkpoints and model cards."""
+        """Return plain values for checkpoints and model cards."""
         return asdict(self)
 
 
 class ConvNorm(nn.Sequential):
-    """Convolution without bias, batch norm, and ReLU unless told otherwise."""
+    """Convolution without bias, batch norm, and optionally ReLU."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, relu: bool = True) -> None:
         layers: list[nn.Module] = [
@@ -91,14 +91,14 @@ class Residual(nn.Module):
 
 
 class SceneView(nn.Module):
-    """Adds to every place a function of the mean features around it: sky or ground, calm or cluttered."""
+    """Adds to every cell a function of the mean features around it: sky or ground, uniform or cluttered."""
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
         self.pool = nn.AvgPool2d(_SCENE_CELLS, stride=1, padding=_SCENE_CELLS // 2, count_include_pad=False)
         self.first = nn.Conv2d(channels, width, 1)
         self.second = nn.Conv2d(width, channels, 1)
-        # Silent at the start, so that it can be added to a network that is trained already.
+        # Zero at initialisation, so that it can be added to a trained network.
         nn.init.zeros_(self.second.weight)
         assert self.second.bias is not None
         nn.init.zeros_(self.second.bias)
@@ -165,7 +165,7 @@ class LPNetRT(nn.Module):
         self.config = config or LPNetRTConfig()
         self.global_view = GlobalView(self.config)
         self.local_view = LocalView(self.config)
-        # A target covers a ten-thousandth of a frame: start from that rate, not from one half.
+        # A target covers a ten-thousandth of a frame: start from a low score, not from one half.
         bias = self.global_view.head.bias
         assert bias is not None
         nn.init.constant_(bias[: _BLOCK_PX**2], -4.0)
@@ -176,10 +176,10 @@ class LPNetRT(nn.Module):
         Args:
             image: (B, 2, H, W) float, as ``preprocessing.frame_and_local`` makes it; H and W multiples of
                 16, at least K cells in all.
-            priority: (B, H/16 * W/16) float added to the cells' logits when the K are chosen (training only).
+            priority: (B, H/16 * W/16) float, added to the cells' logits when the K cells are chosen (training only).
 
         Returns:
-            Logits of both views together, (B, 1, H, W), and of the global view alone, (B, 1, H, W).
+            Logits of both views combined, (B, 1, H, W), and of the global view only, (B, 1, H, W).
         """
         blocks = functional.pixel_unshuffle(image, _BLOCK_PX)  # (B, 32, H/4, W/4)
         hinted = self.global_view(blocks)  # (B, 16 * (1 + hints), H/4, W/4)
@@ -200,7 +200,7 @@ class LPNetRT(nn.Module):
         return logits.topk(self.config.patches, dim=1).indices
 
     def _correct(self, stack: Tensor, cells: Tensor) -> Tensor:
-        """Cut the patches, run the patch net, keep the middle of what it says: (B, 16, K * 16)."""
+        """Cut the patches, run the patch net, keep the centres of its output: (B, 16, K * 16)."""
         batch, channels, rows, columns = stack.shape
         padded = functional.pad(stack, (_MARGIN_BLOCKS,) * 4)
         size = (rows // _CELL_BLOCKS, columns // _CELL_BLOCKS)
@@ -220,22 +220,22 @@ class LPNetRT(nn.Module):
         index = self._blocks_of(cells, (rows // _CELL_BLOCKS, columns // _CELL_BLOCKS), _CELL_BLOCKS, columns)
         index = index[:, None].expand(-1, channels, -1)  # (B, 16, K * 16)
         flat = coarse.flatten(2)
-        # No cell is chosen twice: to take, add and put back is the same as to scatter with addition, which some engines
-        # have as a plugin alone.
+        # No cell is chosen twice, so gather, add and scatter equals scatter-add, which some engines offer only as a
+        # plugin.
         refined = flat.gather(2, index) + correction.to(flat.dtype)
         return flat.scatter(2, index, refined).reshape(batch, channels, rows, columns)
 
     @staticmethod
     def _blocks_of(cells: Tensor, size: tuple[int, int], side: int, columns: int) -> Tensor:
-        """Flat indices of the blocks of squares that start at the first block of cells.
+        """Return flat indices of the blocks of squares that start at the first block of each cell.
 
-        A table of all cells is looked up: to divide a cell's number by the number of columns would be shorter, but
-        OpenVINO divides integers as floating-point numbers, in bf16 where that is asked for, and lands in other rows.
+        Uses a table of all cells: dividing a cell's index by the number of columns would be shorter, but OpenVINO
+        divides integers in floating point, in bf16 if requested, and would get wrong rows.
 
         Args:
             cells: (B, K) int64.
             size: Rows and columns of cells.
-            side: Of a square, in blocks.
+            side: Side of a square, in blocks.
             columns: Blocks across the map.
 
         Returns:

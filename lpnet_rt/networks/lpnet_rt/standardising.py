@@ -1,4 +1,4 @@
-"""Batches of frames to LPNet-RT's input on the device they are on: ``preprocessing.frame_and_local``, in PyTorch."""
+"""LPNet-RT's input computed on the frames' device: ``preprocessing.frame_and_local`` in PyTorch."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _MARGIN = LOCAL_BLOCKS // 2
 
 
 class Standardise(nn.Module):
-    """Made for one size of frame, so that nothing is looked up or allocated anew for a batch."""
+    """Standardises frames of one size; its index tables are computed once."""
 
-    def __init__(self, size_hw: tuple[int, int], multiple: int, least: int) -> None:
-        """Prepare the places that padding and blurring mirror.
+    def __init__(self, size_hw: tuple[int, int], multiple: int, min_side_px: int) -> None:
+        """Compute the mirrored indices for padding and blurring.
 
         Args:
             size_hw: Height and width of the frames, in pixels.
             multiple: Pad both sides to a multiple of this many pixels, at the right and at the bottom, by mirroring.
-            least: Pad both sides to at least this many pixels.
+            min_side_px: Pad both sides to at least this many pixels.
         """
         super().__init__()
-        padded = [max(-(-side // multiple) * multiple, least) for side in size_hw]
+        padded = [max(-(-side // multiple) * multiple, min_side_px) for side in size_hw]
         self._pads = padded != list(size_hw)
         for name, side, whole in zip(("rows", "columns"), size_hw, padded, strict=True):
             blocks = whole // _BLOCK_PX
@@ -58,7 +58,7 @@ class Standardise(nn.Module):
         if self._pads:
             counts = counts.index_select(1, self.rows_padded).index_select(2, self.columns_padded)
         centred = counts - counts.mean(dim=(1, 2), keepdim=True)
-        # The mean of what is left mends the rounding of the first one.
+        # The second mean removes the rounding error of the first.
         centred = centred - centred.mean(dim=(1, 2), keepdim=True)
         std = centred.square().mean(dim=(1, 2), keepdim=True).sqrt()
         whole = centred / std.clamp(min=STD_FLOOR_RAW if raw else STD_FLOOR_8BIT)
@@ -69,21 +69,21 @@ class Standardise(nn.Module):
         return torch.stack((whole, local.clamp(-LOCAL_LIMIT, LOCAL_LIMIT)), dim=1)
 
     def _blurred(self, x: Tensor) -> Tensor:
-        """(B, 1, h, w): means of 9x9, mirrored at the edges."""
+        """Return the means of 9x9 of (B, 1, h, w), mirrored at the edges."""
         around = x.index_select(2, self.rows_around).index_select(3, self.columns_around)
         return functional.avg_pool2d(around, LOCAL_BLOCKS, stride=1)
 
 
 def _enlarged(x: Tensor) -> Tensor:
-    """(B, 1, h, w) to (B, 4h, 4w)."""
+    """Enlarge (B, 1, h, w) to (B, 4h, 4w)."""
     return functional.interpolate(x, scale_factor=_BLOCK_PX, mode="bilinear", align_corners=False)[:, 0]
 
 
 def _mirror(length: int, before: int, size: int) -> Tensor:
-    """Which of ``length`` elements stands at each of ``size`` places, ``before`` of them in front of the first.
+    """Return (size,) indices into ``length`` elements, mirrored at both ends; ``before`` precede the first.
 
-    Mirrors about the first and the last element, to and fro as often as it takes.
+    Mirrors about the first and the last element, repeatedly if needed.
     """
     period = max(2 * length - 2, 1)
-    place = np.mod(np.arange(size) - before, period)
-    return torch.from_numpy(np.minimum(place, period - place) if length > 1 else np.zeros(size, np.int64))
+    index = np.mod(np.arange(size) - before, period)
+    return torch.from_numpy(np.minimum(index, period - index) if length > 1 else np.zeros(size, np.int64))

@@ -1,4 +1,4 @@
-"""LPNet-RT out of one of this project's ONNX files: one file serves every engine, PyTorch included."""
+"""LPNet-RT's weights from an exported ONNX file: one file serves every engine, including PyTorch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lpnet_rt.networks.lpnet_rt.network import ConvNorm, LPNetRT, LPNetRTConfig
 
 __all__ = ["network_of_onnx"]
 
-# How the exporter names a bias that it has made of a batch norm.
+# Suffix that the exporter gives to a bias folded from a batch norm.
 _FOLDED_BIAS = ".weight_bias"
 
 
@@ -27,7 +27,7 @@ def network_of_onnx(model: ModelFile) -> ScoredLPNetRT:
         model: An ONNX file of LPNet-RT in fp32, as ``lpnet-rt export`` writes it.
 
     Returns:
-        In evaluation mode on the processor, fp32, batch norm folded.
+        The network in evaluation mode on the CPU, fp32, batch norm folded.
 
     Raises:
         DependencyError: The package onnx is missing.
@@ -50,16 +50,16 @@ def network_of_onnx(model: ModelFile) -> ScoredLPNetRT:
 
 
 def _without_norms(model: ModelFile) -> LPNetRT:
-    """The network as it stands in the file: batch norm gone, a bias in every convolution that had one."""
+    """Return the network as in the file: every batch norm replaced by a bias of its convolution."""
     if model.card.network != "LPNetRT":
         raise ModelError(f"{model.path}: expected a model of LPNet-RT, found {model.card.network}")
     unknown = set(model.card.config) - {field.name for field in dataclasses.fields(LPNetRTConfig)}
     if unknown:
-        raise ModelError(f"{model.path}: its card describes no LPNet-RT: unknown {', '.join(sorted(unknown))}")
+        raise ModelError(f"{model.path}: its card does not describe an LPNet-RT: unknown {', '.join(sorted(unknown))}")
     try:
         network = LPNetRT(msgspec.convert(model.card.config, LPNetRTConfig))
     except msgspec.ValidationError as error:
-        raise ModelError(f"{model.path}: its card describes no LPNet-RT: {error}") from error
+        raise ModelError(f"{model.path}: its card does not describe an LPNet-RT: {error}") from error
     for block in [block for block in network.modules() if isinstance(block, ConvNorm)]:
         convolution = block[0]
         assert isinstance(convolution, nn.Conv2d)

@@ -1,1 +1,1 @@
-"""LPNetGA, the paper's network: patches and their exact sum, how it runs, and its weights files."""
+"""LPNetGA, the paper's network: patches and their exact sum, inference, and weights files."""

@@ -1,4 +1,4 @@
-"""LPNetGA for inference: batch norm folded into the convolutions, and the gate brought into half precision's range."""
+"""LPNetGA for inference: batch norm folded into the convolutions, and the gate scaled into half precision's range."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ _NORM_OF = {"conv": "bn", "deconv": "bn", "conv1": "bn1", "conv2": "bn2", "conv3
 
 
 def fold_batch_norm(model: LPNetGA, gate_scale: float = GATE_SCALE) -> LPNetGA:
-    """Return a copy that computes the same scores without batch norm, in numbers that half precision can hold.
+    """Return a copy that computes the same scores without batch norm, with values in the range of half precision.
 
     An attention that sums to 1 over 14,400 pixels is 7e-5 on average, and half precision's smallest normal number is
-    6.1e-5. Here the gate is ``gate_scale`` times that, and the convolutions of the patch net that read it are divided
-    by the same number; the batch norm folded into them has a large scale, so they stay in range, too. The scale is a
-    constant, so the result holds for any size of frame.
+    6.1e-5. Here the gate is multiplied by ``gate_scale``, and the convolutions of the patch net that read it are
+    divided by it; the batch norm folded into them has a large scale, so they stay in range. The scale is constant, so
+    the result holds for any frame size.
 
     Args:
-        model: In evaluation mode; left as it is. Its batch norm is taken with running averages.
-        gate_scale: Over 0.
+        model: Network in evaluation mode; not modified. Its batch norm is folded with running statistics.
+        gate_scale: Greater than 0.
 
     Returns:
         A copy in evaluation mode, in which every batch norm is an identity.
 
     Raises:
-        SettingsError: The model is in training mode or folded already, or ``gate_scale`` is not positive.
+        SettingsError: The model is in training mode or already folded, or ``gate_scale`` is not positive.
     """
     if model.training:
         raise SettingsError("fold_batch_norm: expected a network in evaluation mode, found training mode; call eval()")
@@ -54,7 +54,7 @@ def fold_batch_norm(model: LPNetGA, gate_scale: float = GATE_SCALE) -> LPNetGA:
 
 
 def absorb_gate(model: LPNetGA) -> LPNetGA:
-    """Give a network the published gate, of scale 1, in place; the scores stay, exactly for a power of two.
+    """Reset a network's gate to the published scale of 1, in place; scores are unchanged (exactly for a power of two).
 
     Args:
         model: Trained with another ``gate_scale``; the convolutions that read the gate are multiplied by it.
@@ -67,14 +67,14 @@ def absorb_gate(model: LPNetGA) -> LPNetGA:
 
 
 def _rescale_gate(model: LPNetGA, gate_scale: float) -> None:
-    """Another scale of the gate, and the convolutions that read it to match."""
+    """Set the scale of the gate, and adjust the convolutions that read it."""
     for branch in (model.lfe.conv_k1, model.lfe.conv_k3, model.lfe.conv_k5):
         branch.conv.weight.data.div_(gate_scale / model.gate_scale)  # type: ignore[operator]
     model.gate_scale = gate_scale
 
 
 def _convolutions_with_norm(model: nn.Module) -> list[tuple[nn.Module, str, str]]:
-    """Every (block, name of a convolution, name of the norm that follows it)."""
+    """Return every (block, name of a convolution, name of the norm that follows it)."""
     return [
         (block, name, norm_name)
         for block in model.modules()
@@ -86,7 +86,7 @@ def _convolutions_with_norm(model: nn.Module) -> list[tuple[nn.Module, str, str]
 
 @torch.no_grad()
 def _fold(convolution: nn.Conv2d | nn.ConvTranspose2d, norm: nn.BatchNorm2d) -> None:
-    """Put a norm's scale and shift into the convolution before it; float64, because some scales are in the hundreds."""
+    """Fold a norm into the convolution before it; in float64, because some scales are in the hundreds."""
     mean, variance = _running(norm)
     scale = norm.weight.double() / torch.sqrt(variance + norm.eps)
     outputs_dim = 1 if isinstance(convolution, nn.ConvTranspose2d) else 0
@@ -98,7 +98,7 @@ def _fold(convolution: nn.Conv2d | nn.ConvTranspose2d, norm: nn.BatchNorm2d) -> 
 
 
 def _running(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Running mean and variance, float64."""
+    """Return the running mean and variance, float64."""
     if norm.running_mean is None or norm.running_var is None:
         raise SettingsError("fold_batch_norm: expected running averages, found a batch norm that keeps none")
     return norm.running_mean.double(), norm.running_var.double()

@@ -1,7 +1,7 @@
 """The patch net for inference: branches that read the same map are merged, so that no convolution has one channel.
 
-Once batch norm is folded, convolutions side by side are one convolution with more outputs. A convolution from one
-channel to one costs an engine nearly as much as one from 32 to 32, and the published patch net ends in three of them.
+Once batch norm is folded, parallel convolutions equal one convolution with more outputs. A convolution from one channel
+to one costs nearly as much as one from 32 to 32, and the published patch net ends in three of them.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ __all__ = ["MergedLocalView", "merge_local_view"]
 class MergedLocalView(nn.Module):
     """The folded patch net with merged branches: (B, 8, H, W) gated features -> (B, 1, H, W) scores.
 
-    The last residual block has one channel and a shortcut s that must not be cut off at 0 before it is added. Here s
-    travels as relu(s) and relu(-s), which pass the block's ReLUs unharmed, in two channels beside the block's own.
+    The last residual block has one channel and a shortcut s, which must not be clipped at 0 before it is added. Here s
+    is carried as relu(s) and relu(-s), which the block's ReLUs leave unchanged, in two extra channels.
     """
 
     def __init__(self, local: LocalView) -> None:
@@ -42,7 +42,7 @@ class MergedLocalView(nn.Module):
         return self.decide(functional.relu(self.scales(x)))
 
     def scale(self, x: Tensor) -> Tensor:
-        """The first step alone, without zeros around it: (B, 8, H + 4, W + 4) -> (B, 12, H, W)."""
+        """Only the first step, without padding: (B, 8, H + 4, W + 4) -> (B, 12, H, W)."""
         return functional.relu(functional.conv2d(x, self.scales.weight, self.scales.bias))
 
     def decide(self, x: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ class MergedLocalView(nn.Module):
 
 
 def merge_local_view(local: LocalView) -> MergedLocalView:
-    """Merge the branches of a folded patch net; it computes the same scores.
+    """Merge the branches of a folded patch net; the scores are the same.
 
     Args:
         local: ``fold_batch_norm(model).lfe``; its inner layers are shared, not copied.
@@ -71,7 +71,7 @@ def merge_local_view(local: LocalView) -> MergedLocalView:
 
 
 def _merged_tail(block: ResBlock) -> tuple[nn.Conv2d, nn.Conv2d, nn.Conv2d]:
-    """The block's first convolution with its shortcut, its second, and its third with the sum of both."""
+    """Return the block's first convolution with its shortcut, its second, and its third with the sum of both."""
     shortcut, shortcut_bias = _weight(block.identity), _bias(block.identity)
     enter = _convolution(
         [_centred(block.conv1, 3), shortcut, -shortcut], [_bias(block.conv1), shortcut_bias, -shortcut_bias]
@@ -87,7 +87,7 @@ def _merged_tail(block: ResBlock) -> tuple[nn.Conv2d, nn.Conv2d, nn.Conv2d]:
 
 
 def _convolution(weights: list[Tensor], biases: list[Tensor]) -> nn.Conv2d:
-    """One convolution that keeps the size, from the weights of several over the same input."""
+    """Concatenate convolutions over the same input into one that keeps the size."""
     weight, bias = torch.cat(weights), torch.cat(biases)
     outputs, inputs, kernel = weight.shape[:3]
     merged = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2).to(weight)
@@ -96,7 +96,7 @@ def _convolution(weights: list[Tensor], biases: list[Tensor]) -> nn.Conv2d:
 
 
 def _centred(convolution: nn.Module, kernel: int) -> Tensor:
-    """The convolution's weights amid zeros, as a kernel of ``kernel`` x ``kernel``."""
+    """Return the convolution's weights, zero-padded to ``kernel`` x ``kernel``."""
     weight = _weight(convolution)
     border = (kernel - weight.shape[2]) // 2
     return functional.pad(weight, (border, border, border, border))

@@ -1,8 +1,8 @@
 """LPNetGA: the local patch network with global attention of Chen et al. (TAES 2022).
 
-A global view (residual blocks and an attention that sums to 1 over the frame) says where to look; a local view (one
-small network shared by all patches) decides there. Module and parameter names are those of the published checkpoints.
-All patches of all images of a batch go through the patch net at once.
+A global view (residual blocks and an attention that sums to 1 over the frame) weights the frame; a local view (one
+small network shared by all patches) scores each patch. Module and parameter names are those of the published
+checkpoints. The patch net processes all patches of a batch at once.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ __all__ = ["LPNetGA", "Norm", "fused", "min_max"]
 
 
 class Norm(nn.BatchNorm2d):
-    """Batch norm that can also take its statistics from each sample by itself.
+    """Batch norm that can also use the statistics of each sample.
 
-    In training mode it is batch norm. In evaluation mode ``statistics`` decides: ``running`` takes the running
+    In training mode it is batch norm. In evaluation mode ``statistics`` decides: ``running`` uses the running
     averages, ``image`` the mean and biased variance of each sample and channel, which is what a batch of one in
     training mode computes and what the published test procedure relies on.
     """
@@ -126,7 +126,7 @@ class UpNorm(nn.Module):
 
 
 class PatchNet(nn.Module):
-    """(B, 12, H, W) -> (B, 1, H, W) logits, by way of twice the resolution."""
+    """(B, 12, H, W) -> (B, 1, H, W) logits, computed at twice the resolution."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -155,7 +155,7 @@ class LocalView(nn.Module):
         self.patch_net = PatchNet()
 
     def logits(self, x: Tensor) -> Tensor:
-        """(B, 8, H, W) -> (B, 1, H, W), before the sigmoid (what a stable loss wants)."""
+        """(B, 8, H, W) -> (B, 1, H, W), before the sigmoid (for a numerically stable loss)."""
         scales = torch.cat((self.conv_k1(x), self.conv_k3(x), self.conv_k5(x)), dim=1)  # (B, 12, H, W)
         logits: Tensor = self.patch_net(scales)
         return logits
@@ -169,10 +169,10 @@ class LPNetGA(nn.Module):
     """The whole network, as published.
 
     Attributes:
-        grid: Where the patches lie.
-        gate_scale: The features are multiplied by attention times this. 1 as published; a folded network
-            (:func:`lpnet_rt.networks.lpnetga.folding.fold_batch_norm`) has more here, and its next convolutions
-            divided by the same number.
+        grid: Positions of the patches.
+        gate_scale: Factor on the attention before it multiplies the features. 1 as published; larger in a folded
+            network (:func:`lpnet_rt.networks.lpnetga.folding.fold_batch_norm`), whose next convolutions are divided by
+            it.
     """
 
     def __init__(self, grid: PatchGrid | None = None) -> None:
@@ -184,7 +184,7 @@ class LPNetGA(nn.Module):
         self.lfe = LocalView()
 
     def global_view(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Judge whole frames.
+        """Run the global view.
 
         Args:
             image: (B, 1, H, W), grey, 0..1.
@@ -195,19 +195,19 @@ class LPNetGA(nn.Module):
         """
         features: Tensor = self.gfe(image)
         logits: Tensor = self.attn(features)
-        # Half precision would lose a softmax over 14,400 pixels; these are few numbers, so they cost nothing.
+        # A softmax over 14,400 pixels underflows in half precision; in float32 its cost is negligible.
         attention = functional.softmax(_full_precision(logits).flatten(1), dim=1).view_as(logits)
         gate = (attention * self.gate_scale).to(features.dtype)
         return features, attention, features * gate
 
     def overlap_sum(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Score all patches and add them up where they overlap.
+        """Score all patches and sum them where they overlap.
 
         Args:
-            image: (B, 1, H, W), grey, 0..1; H and W as ``grid`` divides them.
+            image: (B, 1, H, W), grey, 0..1; H and W must fit ``grid``.
 
         Returns:
-            The sum of patch scores (B, 1, H, W), float32 at least, and how many patches cover each pixel (1, 1, H, W).
+            The sum of patch scores (B, 1, H, W), at least float32, and how many patches cover each pixel (1, 1, H, W).
 
         Raises:
             SettingsError: The grid does not fit the frame.
@@ -224,14 +224,14 @@ class LPNetGA(nn.Module):
             image: (B, 1, H, W), grey, 0..1.
             fusing: ``sum_minmax``: overlapping patch scores summed, then normalised per image to 0..1, as the paper
                 does; the best pixel of every frame scores 1. ``mean``: sum over count, an absolute score. ``dense``:
-                the patch net run once over the whole frame, an absolute score that differs from ``mean`` only by what
-                patch borders do; with statistics of ``image`` it normalises by the whole map.
+                the patch net run once over the whole frame, an absolute score that differs from ``mean`` only by the
+                effect of patch borders; with statistics of ``image`` it normalises by the whole map.
 
         Returns:
             (B, 1, H, W) in 0..1, float32 (float64 from a float64 network).
 
         Raises:
-            SettingsError: The grid does not fit the frame (never for ``dense``), or an unknown way of fusing.
+            SettingsError: The grid does not fit the frame (never for ``dense``), or ``fusing`` is unknown.
         """
         if fusing == "dense":
             _, _, gated = self.global_view(image)
@@ -242,7 +242,7 @@ class LPNetGA(nn.Module):
         return fused(*self.overlap_sum(image), fusing)
 
     def training_view(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """What the paper's loss is taken of: the patches that lie inside the frame, and the attention.
+        """Return the inputs of the paper's loss: logits of the patches inside the frame, and the attention.
 
         Args:
             image: (B, 1, H, W), grey, 0..1.
@@ -259,12 +259,12 @@ class LPNetGA(nn.Module):
 
     @contextmanager
     def normalising_by(self, statistics: Statistics) -> Iterator[None]:
-        """Take the statistics of all normalisations from ``running`` averages or each ``image`` while the block lasts.
+        """Context manager: use ``running`` statistics or those of each ``image`` in all batch norms.
 
-        Not for two threads with one model.
+        Not thread-safe.
 
         Raises:
-            SettingsError: Other statistics, or ``image`` for a network whose batch norm is folded away.
+            SettingsError: Other statistics, or ``image`` for a network whose batch norm is folded.
         """
         if statistics not in ("running", "image"):
             raise SettingsError(f"statistics: expected running or image, found {statistics!r}")
@@ -282,7 +282,7 @@ class LPNetGA(nn.Module):
 
 
 def fused(total: Tensor, count: Tensor, fusing: Fusing) -> Tensor:
-    """Sums of patch scores (B, 1, H, W) and how many patches cover each pixel to scores, by ``mean`` or the paper's."""
+    """Turn sums of patch scores (B, 1, H, W) and the patch count per pixel into scores, by ``mean`` or min-max."""
     return total / count.clamp(min=1) if fusing == "mean" else min_max(total)
 
 
@@ -294,5 +294,5 @@ def min_max(score_map: Tensor) -> Tensor:
 
 
 def _full_precision(x: Tensor) -> Tensor:
-    """float32 for half precision, everything else as it is."""
+    """Convert half precision to float32; leave other types unchanged."""
     return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -1,4 +1,4 @@
-"""Split feature maps into overlapping patches and fuse patches back: one call each, on the device of the input."""
+"""Split feature maps into overlapping patches and fuse them again, on the input's device."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["PatchGrid", "coverage", "fuse", "split"]
 
 @dataclass(frozen=True, slots=True)
 class PatchGrid:
-    """Where patches lie: squares at equal steps over a map that is padded with zeros on every side.
+    """Positions of patches: squares at a constant stride over a map that is zero-padded on every side.
 
     The defaults are those of the paper: on a 120x120 map, 16 x 16 patches, of which 14 x 14 touch the map.
 
     Attributes:
         patch_px: Side of a patch, in pixels of the map.
-        stride_px: Distance from one patch to the next; larger than ``patch_px`` leaves gaps.
+        stride_px: Distance between the starts of adjacent patches; a stride over ``patch_px`` leaves gaps.
         padding_px: Zeros added on every side of the map.
 
     Raises:
@@ -37,7 +37,7 @@ class PatchGrid:
             raise SettingsError(f"patch grid: expected patch >= 1, stride >= 1, padding >= 0, found {self}")
 
     def shape(self, size_hw: tuple[int, int]) -> tuple[int, int]:
-        """Rows and columns of patches on a map of ``size_hw`` pixels.
+        """Return the rows and columns of patches on a map of ``size_hw`` pixels.
 
         Raises:
             SettingsError: The map is smaller than one patch, or the last patch does not end where the map ends.
@@ -45,16 +45,18 @@ class PatchGrid:
         return self._along(size_hw[0], "height"), self._along(size_hw[1], "width")
 
     def without_border(self) -> PatchGrid:
-        """The same grid less the patches that lie wholly in the padding and so add nothing to the fused map.
+        """Return the grid without the patches that lie wholly in the padding.
 
-        Patches are judged one by one in every mode but training, so leaving these out changes no pixel.
+        Outside training, patches are scored independently, so dropping these changes no pixel.
         """
         outside = 0 if self.padding_px < self.patch_px else (self.padding_px - self.patch_px) // self.stride_px + 1
-        outside = min(outside, self.padding_px // self.stride_px)  # only strides over a patch can step past the map
+        outside = min(
+            outside, self.padding_px // self.stride_px
+        )  # only a stride larger than a patch can step past the map
         return PatchGrid(self.patch_px, self.stride_px, self.padding_px - outside * self.stride_px)
 
     def inside(self) -> PatchGrid:
-        """The same patches without padding: those that lie wholly inside the map, as training uses them."""
+        """Return the grid without padding: patches wholly inside the map, as used in training."""
         return PatchGrid(self.patch_px, self.stride_px, 0)
 
     def _along(self, size_px: int, side: str) -> int:
@@ -73,10 +75,10 @@ def split(features: Tensor, grid: PatchGrid) -> Tensor:
 
     Args:
         features: (B, C, H, W), any dtype and device.
-        grid: Where the patches lie; P = rows * columns of ``grid.shape((H, W))``.
+        grid: Positions of the patches; P = rows * columns of ``grid.shape((H, W))``.
 
     Returns:
-        (B*P, C, patch, patch), contiguous: image by image, in each row by row.
+        (B*P, C, patch, patch), contiguous: image by image, and row by row within an image.
 
     Raises:
         SettingsError: The grid does not fit the map.
@@ -90,15 +92,15 @@ def split(features: Tensor, grid: PatchGrid) -> Tensor:
 
 
 def fuse(patches: Tensor, size_hw: tuple[int, int], grid: PatchGrid) -> tuple[Tensor, Tensor]:
-    """Add overlapping patches up where they lie; what falls into the padding is dropped.
+    """Sum overlapping patches at their positions; parts in the padding are dropped.
 
     Args:
         patches: (B*P, C, patch, patch) floating point, in the order of :func:`split`.
         size_hw: Height and width of the map, in pixels.
-        grid: Where the patches lie.
+        grid: Positions of the patches.
 
     Returns:
-        The sum, (B, C, H, W) in the dtype of the patches, and how many patches cover each pixel, (1, 1, H, W) likewise.
+        The sum, (B, C, H, W), and the number of patches over each pixel, (1, 1, H, W), both in the patches' dtype.
 
     Raises:
         SettingsError: The grid does not fit the map, or the number or size of the patches does not fit the grid.
@@ -111,13 +113,13 @@ def fuse(patches: Tensor, size_hw: tuple[int, int], grid: PatchGrid) -> tuple[Te
             f"found {tuple(patches.shape)}"
         )
     batch, channels = patches.shape[0] // number, patches.shape[1]
-    by_place = patches.reshape(batch, number, channels * side * side).transpose(1, 2)
-    total = functional.fold(by_place, size_hw, side, padding=grid.padding_px, stride=grid.stride_px)
+    columns_of_patches = patches.reshape(batch, number, channels * side * side).transpose(1, 2)
+    total = functional.fold(columns_of_patches, size_hw, side, padding=grid.padding_px, stride=grid.stride_px)
     return total, coverage(size_hw, grid, like=patches)
 
 
 def coverage(size_hw: tuple[int, int], grid: PatchGrid, like: Tensor) -> Tensor:
-    """How many patches cover each pixel: (1, 1, H, W), dtype and device of ``like``.
+    """Return the number of patches over each pixel: (1, 1, H, W), dtype and device of ``like``.
 
     Raises:
         SettingsError: The grid does not fit the map.
@@ -129,8 +131,8 @@ def coverage(size_hw: tuple[int, int], grid: PatchGrid, like: Tensor) -> Tensor:
 
 
 def _coverage_along(size_px: int, number: int, grid: PatchGrid, device: torch.device) -> Tensor:
-    """(size,) int64: patches over each pixel along one axis, from the first and the last patch that reach it."""
-    place = torch.arange(size_px, device=device) + grid.padding_px
-    last = torch.div(place, grid.stride_px, rounding_mode="floor").clamp(max=number - 1)
-    first = torch.div(place - grid.patch_px + grid.stride_px, grid.stride_px, rounding_mode="floor").clamp(min=0)
+    """Return the patches over each pixel along one axis, (size,) int64: first to last patch that covers it."""
+    pixel = torch.arange(size_px, device=device) + grid.padding_px
+    last = torch.div(pixel, grid.stride_px, rounding_mode="floor").clamp(max=number - 1)
+    first = torch.div(pixel - grid.patch_px + grid.stride_px, grid.stride_px, rounding_mode="floor").clamp(min=0)
     return (last - first + 1).clamp(min=0)

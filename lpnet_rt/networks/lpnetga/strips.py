@@ -1,14 +1,13 @@
 """The exact sum of overlapping patch scores, at less than half the arithmetic of running every patch.
 
-A patch sees its own border: each convolution of the patch net meets zeros there. It shows in the outermost four pixels
-only (:data:`BORDER_PX`); further in, a patch says what the patch net says when it is run once over the whole map. So
-the sum over patches needs that dense map, and beside it what is said along the borders: for each line on which patches
-start or end a strip of four pixels that is dense along the line, and for each crossing of two lines a corner of four
-by four. All patches that share a border share its strip. On a 120x120 map with the paper's patches that is the
-arithmetic of 5.0 dense maps instead of 12.3, for the same numbers.
+Zero padding makes the scores of a patch depend on its border, but only in the outermost four pixels
+(:data:`BORDER_PX`); inside, they equal those of the patch net run once over the whole map. So the sum over patches
+needs that dense map plus the scores along the borders: a strip of four pixels for each line on which patches start or
+end, and a corner of four by four for each crossing of two lines. Patches that share a border share its strip. On a
+120x120 map with the paper's patches this takes the arithmetic of 5.0 dense maps instead of 12.3, with the same result.
 
-Which pixel of which kind counts how often is separable: along each axis a matrix of zeros and small whole numbers
-(:meth:`Axis.counts`), so that the sum is one product from the left and one from the right.
+How often each score counts is separable: along each axis it is a matrix of small integers (:meth:`Axis.counts`), so
+that the sum is one product from the left and one from the right.
 """
 
 from __future__ import annotations
@@ -38,12 +37,12 @@ _MARGIN_PX = _SCALES_PX + _REST_PX
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """Where patches start and end along one axis of a map.
+    """Starts and ends of patches along one axis of a map.
 
     Attributes:
-        size_px: Of the map.
-        patch_px: Of a patch.
-        starts: First pixel of each patch, in pixels of the map; some lie in the padding, before or beyond it.
+        size_px: Size of the map.
+        patch_px: Side of a patch.
+        starts: First pixel of each patch, in pixels of the map; some lie in the padding.
     """
 
     size_px: int
@@ -57,31 +56,31 @@ class Axis:
 
     @property
     def end_lines(self) -> tuple[int, ...]:
-        """Pixels after the last one of patches whose ending strip touches the map."""
+        """End pixels (exclusive) of patches whose ending strip touches the map."""
         ends = (start + self.patch_px for start in self.starts)
         return tuple(end for end in ends if 0 < end < self.size_px + BORDER_PX)
 
     def windows(self) -> tuple[Tensor, Tensor]:
-        """What the strips' convolutions read.
+        """Return the pixels that the strips' convolutions read.
 
         Returns:
             Pixels of the map, (lines, 10) int64, starting strips first; and (lines, 10) float32 of ones, zero where a
             pixel lies beyond the patch's border.
         """
-        places, masks = [], []
+        pixels, masks = [], []
         for line in self.start_lines:
-            places.append(torch.arange(line - _SCALES_PX, line - _SCALES_PX + _WINDOW_PX))
-            masks.append((places[-1] >= line).float())
+            pixels.append(torch.arange(line - _SCALES_PX, line - _SCALES_PX + _WINDOW_PX))
+            masks.append((pixels[-1] >= line).float())
         for line in self.end_lines:
-            places.append(torch.arange(line + _SCALES_PX - _WINDOW_PX, line + _SCALES_PX))
-            masks.append((places[-1] < line).float())
-        return torch.stack(places), torch.stack(masks)
+            pixels.append(torch.arange(line + _SCALES_PX - _WINDOW_PX, line + _SCALES_PX))
+            masks.append((pixels[-1] < line).float())
+        return torch.stack(pixels), torch.stack(masks)
 
     def counts(self) -> Tensor:
-        """How often each score counts in each pixel's sum.
+        """Return how often each score counts in each pixel's sum.
 
         Returns:
-            (size, size + 4 * lines) float32. Columns: the dense map's pixels, then four for each line.
+            (size, size + 4 * lines) float32. Columns: the dense map's pixels, then four per line.
         """
         lines = [*self.start_lines, *(end - BORDER_PX for end in self.end_lines)]
         counts = torch.zeros(self.size_px, self.size_px + BORDER_PX * len(lines))
@@ -98,7 +97,7 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class StripParts:
-    """Scores of the dense map and of what lies along the patches' borders.
+    """Scores of the dense map and along the patches' borders.
 
     Attributes:
         dense: (B, H, W).
@@ -114,20 +113,20 @@ class StripParts:
 
 
 class Strips(nn.Module):
-    """Sums of overlapping patch scores by way of the dense map, strips and corners.
+    """Sums overlapping patch scores from the dense map, strips and corners.
 
-    Made for one size of map; everything is computed where the input is.
+    For one map size; computes on the input's device.
 
     Attributes:
-        coverage: (1, 1, H, W) float32, how many patches lie over each pixel.
+        coverage: (1, 1, H, W) float32, number of patches over each pixel.
     """
 
     def __init__(self, folded: LPNetGA, size_hw: tuple[int, int]) -> None:
         """Prepare the patch net and the lines.
 
         Args:
-            folded: As :func:`lpnet_rt.networks.lpnetga.folding.fold_batch_norm` makes it: batch norm by the statistics
-                of a patch would make every pixel of a patch depend on every other.
+            folded: Output of :func:`lpnet_rt.networks.lpnetga.folding.fold_batch_norm`: with batch norm by the
+                statistics of a patch, every pixel of a patch would depend on every other.
             size_hw: Height and width of the map, in pixels.
 
         Raises:
@@ -141,8 +140,8 @@ class Strips(nn.Module):
         both = axes(folded.grid, size_hw)
         self._lines = tuple(len(axis.start_lines) + len(axis.end_lines) for axis in both)
         for name, axis in zip(("rows", "columns"), both, strict=True):
-            places, masks = axis.windows()
-            self.register_buffer(f"{name}_read", places.flatten() + _WINDOW_PX, persistent=False)
+            pixels, masks = axis.windows()
+            self.register_buffer(f"{name}_read", pixels.flatten() + _WINDOW_PX, persistent=False)
             self.register_buffer(f"{name}_kept", masks.flatten(), persistent=False)
             self.register_buffer(f"{name}_starts", torch.arange(len(masks)) < len(axis.start_lines), persistent=False)
             self.register_buffer(f"{name}_count", axis.counts(), persistent=False)
@@ -158,7 +157,7 @@ class Strips(nn.Module):
         self.coverage: Tensor
 
     def forward(self, gated: Tensor) -> Tensor:
-        """(B, 8, H, W) gated features -> (B, 1, H, W), float32 at least: the sum of patch scores."""
+        """(B, 8, H, W) gated features -> (B, 1, H, W), at least float32: the sum of patch scores."""
         return self.join(self.parts(gated))
 
     def parts(self, gated: Tensor) -> StripParts:
@@ -197,7 +196,7 @@ class Strips(nn.Module):
         )
 
     def join(self, parts: StripParts) -> Tensor:
-        """Add up what :meth:`parts` found: (B, 1, H, W), float32 at least."""
+        """Sum the output of :meth:`parts`: (B, 1, H, W), at least float32."""
         beside = parts.beside.transpose(1, 2).flatten(2)  # (B, H, lines * 4)
         above = parts.above.flatten(1, 2)  # (B, lines * 4, W)
         corners = parts.corners.transpose(2, 3).flatten(3).flatten(1, 2)  # (B, lines * 4, lines * 4)
@@ -212,7 +211,7 @@ class Strips(nn.Module):
 
 
 def axes(grid: PatchGrid, size_hw: tuple[int, int]) -> tuple[Axis, Axis]:
-    """Where the patches of a grid start and end on a map: from top to bottom, from left to right.
+    """Return the starts and ends of a grid's patches on a map: from top to bottom, from left to right.
 
     Raises:
         SettingsError: The grid does not fit the map.
@@ -224,10 +223,10 @@ def axes(grid: PatchGrid, size_hw: tuple[int, int]) -> tuple[Axis, Axis]:
 
 
 def _beside_border(scores: Tensor, starts: Tensor) -> Tensor:
-    """Six columns to the four beside the border: the first of starting strips, the last of ending ones."""
+    """Select four of six columns beside the border: the first in starting strips, the last in ending ones."""
     return torch.where(starts, scores[..., :BORDER_PX], scores[..., -BORDER_PX:])
 
 
 def _above_border(scores: Tensor, starts: Tensor) -> Tensor:
-    """Six rows to the four beside the border."""
+    """Select four of six rows beside the border."""
     return torch.where(starts, scores[..., :BORDER_PX, :], scores[..., -BORDER_PX:, :])

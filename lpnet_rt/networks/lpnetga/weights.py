@@ -1,7 +1,7 @@
-"""Weights of LPNetGA: published checkpoints into safetensors with a model card, and back into a network.
+"""Weights of LPNetGA: import published checkpoints as safetensors with a model card, and load them.
 
-A checkpoint is a pickle, and a pickle can run code. Only tensors are taken from it; one that asks for anything else
-is refused before anything runs.
+A checkpoint is a pickle, which can run code. Only tensors are read from it; one that refers to anything else is refused
+before anything runs.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def import_weights(
         checkpoint: A state dict written by ``torch.save``; keys may begin with ``module.``. Nothing in it is run.
         out: File to write, ending in ``.safetensors``; the card goes beside it, ending in ``.json``.
         name: Name of the model; the checkpoint's stem by default.
-        statistics: What batch norm goes by when this model is used.
-        threshold: Score over which a pixel is a detection, over 0 and at most 1.
+        statistics: Statistics that batch norm uses in this model.
+        threshold: Score above which a pixel is a detection, in (0, 1].
 
     Returns:
         The card as written.
@@ -68,9 +68,9 @@ def save_lpnetga(model: LPNetGA, out: Path, card: LPNetGACard) -> LPNetGACard:
     """Write a network's weights and its card; each file is complete or absent.
 
     Args:
-        model: Its batch norm not folded.
+        model: Network whose batch norm is not folded.
         out: File to write, ending in ``.safetensors``.
-        card: What to write beside it; hash, patch sizes and the number of trained values are filled in.
+        card: Card to write beside it; hash, patch sizes and the number of trained values are filled in.
 
     Returns:
         The card as written.
@@ -106,7 +106,8 @@ def load_lpnetga(path: Path) -> LPNetGA:
         path: The ``.safetensors`` file.
 
     Returns:
-        The network on the CPU, in evaluation mode, with running averages; :func:`read_card` says how to use it.
+        The network on the CPU, in evaluation mode, with running statistics; see its card (:func:`read_card`) for how to
+        use it.
 
     Raises:
         ModelError: A file is missing, damaged, changed since its card was written or of another network.
@@ -132,17 +133,17 @@ def load_lpnetga(path: Path) -> LPNetGA:
 
 
 def network_of(content: object, path: Path) -> LPNetGA:
-    """Make a network of a published checkpoint's content.
+    """Build a network from a published checkpoint's content.
 
     Args:
-        content: What :func:`read_tensors` returned.
-        path: Where it came from, for messages.
+        content: Result of :func:`read_tensors`.
+        path: Path of the checkpoint, for messages.
 
     Returns:
         The network on the CPU, in evaluation mode.
 
     Raises:
-        ModelError: It is not the state dict of LPNetGA; what does not belong is named.
+        ModelError: It is not the state dict of LPNetGA; the message names the keys.
     """
     model = LPNetGA()
     model.load_state_dict(_checked(content, path))
@@ -150,7 +151,7 @@ def network_of(content: object, path: Path) -> LPNetGA:
 
 
 def read_tensors(path: Path) -> object:
-    """Read whatever tensors a checkpoint holds, without running anything in it.
+    """Read the tensors of a checkpoint, without running code in it.
 
     Raises:
         ModelError: The file is missing or damaged, or holds more than tensors and plain values.
@@ -158,13 +159,13 @@ def read_tensors(path: Path) -> object:
     check_checkpoint(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what torch warns of here it then refuses, and the refusal says it better
+            warnings.simplefilter("ignore")  # torch refuses what it warns of, with a better message
             content: object = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"{path}: expected tensors and nothing else; refused, nothing was run: {_cause(error)}"
         ) from error
-    except Exception as error:  # a damaged file fails in as many ways as it has bytes; all mean the same
+    except Exception as error:  # a damaged file can raise anything
         raise ModelError(
             f"{path}: expected a checkpoint, found a damaged or truncated file: {reason(error)}"
         ) from error
@@ -172,7 +173,7 @@ def read_tensors(path: Path) -> object:
 
 
 def _checked(content: object, path: Path) -> dict[str, Tensor]:
-    """The state dict of LPNetGA in a checkpoint, without ``module.``, or an error that names what does not belong."""
+    """Return the state dict of LPNetGA in a checkpoint, without ``module.``; raises ModelError if it does not match."""
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise ModelError(f"{path}: expected a state dict of tensors, found {_what(content)}")
     state = {str(key).removeprefix("module."): value for key, value in content.items()}
@@ -202,6 +203,6 @@ def _some(keys: list[str]) -> str:
 
 
 def _cause(error: Exception) -> str:
-    """The sentence of torch's page-long message that names what the pickle asked for."""
+    """Return the line of torch's long message that names what the pickle refers to."""
     lines = str(error).splitlines()
     return next((line.strip() for line in lines if "Unsupported" in line or "GLOBAL" in line), lines[0])[:200]

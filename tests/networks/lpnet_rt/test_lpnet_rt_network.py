@@ -115,10 +115,10 @@ def test_gradients_reach_both_views_but_not_through_the_choice_of_cells() -> Non
     assert network.global_view.stem[0].weight.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize(("patches", "least_px"), [(1, 16), (4, 32), (5, 48), (16, 64), (17, 80), (25, 80)])
-def test_the_least_frame_holds_as_many_cells_as_are_looked_at(patches: int, least_px: int) -> None:
-    assert LPNetRTConfig(patches=patches).least_px == least_px
-    assert (least_px // CELL_PX) ** 2 >= patches
+@pytest.mark.parametrize(("patches", "min_side_px"), [(1, 16), (4, 32), (5, 48), (16, 64), (17, 80), (25, 80)])
+def test_the_least_frame_holds_as_many_cells_as_are_looked_at(patches: int, min_side_px: int) -> None:
+    assert LPNetRTConfig(patches=patches).min_side_px == min_side_px
+    assert (min_side_px // CELL_PX) ** 2 >= patches
 
 
 def test_the_configuration_survives_a_model_card() -> None:
