@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 import tomllib
 from fractions import Fraction
 from pathlib import Path
@@ -158,3 +160,31 @@ def test_tables_are_read_back_as_they_were(zone: ZoneSettings) -> None:
     (table,) = tomllib.loads(zone_tables([zone]))["zone"]
     table["points"] = tuple(map(tuple, table["points"]))
     assert ZoneSettings(**table) == zone
+
+
+def test_what_was_drawn_is_saved_and_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")  # a real SDL without a screen
+    monkeypatch.setenv("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+    import pygame
+
+    path = tmp_path / "zones.toml"
+
+    def person() -> None:
+        ends_at = time.monotonic() + 30
+        while not (pygame.display.get_init() and pygame.display.get_surface()) and time.monotonic() < ends_at:
+            time.sleep(0.005)
+        for pos in ((20, 40), (400, 40), (400, 200)):
+            pygame.event.post(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=pos))
+        for key in (pygame.K_RETURN, pygame.K_s, pygame.K_s, pygame.K_q):
+            pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=key))
+
+    thread = threading.Thread(target=person)
+    thread.start()
+    assert main(["zones", "--source", "demo", "--save", str(path)]) == 0
+    thread.join()
+    captured = capsys.readouterr()
+    assert captured.out == path.read_text()
+    assert captured.err.count(f"saved {path}") == 2
+    assert [zone.kind for zone in load_settings(str(path), {}).zone] == ["ignore"]

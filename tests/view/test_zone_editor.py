@@ -83,8 +83,10 @@ def test_the_picture_shows_what_is_drawn_and_what_there_is() -> None:
 
 
 def test_a_zone_is_drawn_with_the_mouse_and_saved(monkeypatch: pytest.MonkeyPatch) -> None:
-    pygame = pytest.importorskip("pygame")
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")  # a real SDL without a screen
+    monkeypatch.setenv("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+    import pygame
+
     draft, saved = ZoneDraft("clip"), list[Sequence[ZoneSettings]]()
 
     def person() -> None:
