@@ -25,6 +25,7 @@ _TRAINING_MODULES = ("torch", "onnx", "onnxscript", "scipy", "matplotlib", "safe
 _VERBS = {
     "run": ("lpnet_rt.commands.run", "detect targets in a source (the default verb)"),
     "listen": ("lpnet_rt.commands.listen", "subscribe to a running detector and print what arrives"),
+    "convert": ("lpnet_rt.commands.convert", "the JSON Lines of a run as MOT, COCO or CSV"),
     "zones": ("lpnet_rt.commands.zones", "see, draw and propose the zones of a source"),
     "info": ("lpnet_rt.commands.info", "versions, engines, the model's card, and the engine that auto chooses"),
     "train": ("lpnet_rt.training.commands.train", "train LPNet-RT, or resume a run"),

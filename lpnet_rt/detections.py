@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lpnet_rt.errors import DependencyError
 from lpnet_rt.frames import GreyImage
+
+if TYPE_CHECKING:
+    import supervision
 
 __all__ = [
     "BODY_SCORE",
@@ -83,6 +87,29 @@ class Detections:
             which: A slice, (N,) bool, or indices.
         """
         return Detections(**{column.name: getattr(self, column.name)[which] for column in fields(self)})
+
+    def to_supervision(self, tracker_id: NDArray[np.int64] | None = None) -> supervision.Detections:
+        """The same detections for the package supervision, which is imported now: xyxy, confidence, class 0.
+
+        Args:
+            tracker_id: (N,) integers, the track of each, or None.
+
+        Raises:
+            DependencyError: supervision is not installed.
+            ValueError: There is not one ``tracker_id`` per detection.
+        """
+        if tracker_id is not None and np.shape(tracker_id) != (len(self),):
+            raise ValueError(f"tracker_id: expected shape ({len(self)},), found {np.shape(tracker_id)}")
+        try:
+            import supervision
+        except ImportError as error:
+            raise DependencyError(f"supervision cannot be imported ({error}); pip install supervision") from error
+        return supervision.Detections(
+            xyxy=self.box_xyxy.astype(np.float32),
+            confidence=self.score.copy(),
+            class_id=np.zeros(len(self), np.int64),
+            tracker_id=None if tracker_id is None else np.array(tracker_id),
+        )
 
     @classmethod
     def empty(cls) -> Detections:

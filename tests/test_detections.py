@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from lpnet_rt.detections import MAX_DETECTIONS, Detections, body_mask, detect
+from lpnet_rt.errors import DependencyError
 
 
 def flat(size_hw: tuple[int, int] = (20, 30), value: int = 50) -> np.ndarray:
@@ -219,3 +221,34 @@ def test_the_mask_is_the_union_of_the_detections(score: np.ndarray, threshold: f
     mask = body_mask(score, threshold)
     assert mask.sum() == found.area_px.sum()
     assert cv2.connectedComponents(mask.view(np.uint8), connectivity=8)[0] - 1 == len(found)
+
+
+def some_detections() -> Detections:
+    scores = np.zeros((40, 50), np.float32)
+    scores[3:6, 4:9], scores[20:24, 30:33] = 0.9, 0.8
+    return detect(scores, np.full((40, 50), 9, np.uint8), 0.5)
+
+
+def test_they_become_those_of_supervision() -> None:
+    sv = pytest.importorskip("supervision", reason="supervision is not installed")
+    found = some_detections()
+    converted = found.to_supervision(np.array([7, 8]))
+    assert isinstance(converted, sv.Detections)
+    assert converted.xyxy.dtype == np.float32
+    assert converted.xyxy.tolist() == [[4, 3, 9, 6], [30, 20, 33, 24]]
+    assert converted.confidence.tolist() == found.score.tolist()
+    assert converted.tracker_id.tolist() == [7, 8]
+    assert converted.class_id.tolist() == [0, 0]
+    assert found.to_supervision().tracker_id is None
+    assert len(Detections.empty().to_supervision()) == 0
+
+
+def test_supervision_that_is_missing_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "supervision", None)
+    with pytest.raises(DependencyError, match=r"^supervision cannot be imported \(.*\); pip install supervision$"):
+        some_detections().to_supervision()
+
+
+def test_every_detection_needs_a_track_where_tracks_are_given() -> None:
+    with pytest.raises(ValueError, match=r"tracker_id: expected shape \(2,\), found \(3,\)"):
+        some_detections().to_supervision(np.arange(3))

@@ -158,3 +158,24 @@ def test_tables_are_read_back_as_they_were(zone: ZoneSettings) -> None:
     (table,) = tomllib.loads(zone_tables([zone]))["zone"]
     table["points"] = tuple(map(tuple, table["points"]))
     assert ZoneSettings(**table) == zone
+
+
+def test_what_was_drawn_is_saved_and_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")  # a real SDL without a screen
+    monkeypatch.setenv("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+    import pygame
+
+    path = tmp_path / "zones.toml"
+
+    pygame.display.init()  # so that what the person does is there before the window is
+    for pos in ((20, 40), (400, 40), (400, 200)):
+        pygame.event.post(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=pos))
+    for key in (pygame.K_RETURN, pygame.K_s, pygame.K_s, pygame.K_q):
+        pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=key))
+    assert main(["zones", "--source", "demo", "--save", str(path)]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == path.read_text()
+    assert captured.err.count(f"saved {path}") == 2
+    assert [zone.kind for zone in load_settings(str(path), {}).zone] == ["ignore"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import functools
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -15,7 +14,7 @@ import numpy as np
 
 from lpnet_rt.camera_text import TextFinder
 from lpnet_rt.detector import Detector
-from lpnet_rt.errors import SettingsError, SourceError
+from lpnet_rt.errors import SettingsError, SinkError, SourceError
 from lpnet_rt.files import refuse_existing, write_whole
 from lpnet_rt.frames import Frame
 from lpnet_rt.pipeline.zone_stage import ZoneStage
@@ -72,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None:
         _write_picture(Path(args.out), frame, [*given, *new], settings, args.overwrite)
     elif not args.find_text:
-        new = _draw_zones(frame, given, settings, args.save)
+        _draw_zones(frame, given, settings, args.save)
     if args.find_text and args.save is not None:
         write_whole(Path(args.save), zone_tables(new).encode(), "zones", overwrite=False)
     if new:
@@ -148,28 +147,34 @@ def _write_picture(
     _logger.info("%s: what is found without zones: %d, with them: %d", path, *counts)
 
 
-def _draw_zones(
-    frame: Frame, given: Sequence[ZoneSettings], settings: Settings, path: str | None
-) -> list[ZoneSettings]:
+def _draw_zones(frame: Frame, given: Sequence[ZoneSettings], settings: Settings, path: str | None) -> None:
+    """Open the window, and print what was drawn, whatever ends it."""
     from lpnet_rt.view.zone_editor import ZoneDraft, edit_zones
 
     draft = ZoneDraft(frame.source, [zone.name for zone in given])
-    edit_zones(_reports(frame, given, settings)[0], draft, given, functools.partial(_save, _Saved(path)))
-    return draft.zones
+    everything = _reports(frame, given, settings)[0]
+    try:
+        edit_zones(everything, draft, given, _Saver(path).save)
+    finally:
+        print(zone_tables(draft.zones), end="")
 
 
-class _Saved:
-    """The file that s writes: a new one at first, afterwards the same again."""
+class _Saver:
+    """Writes the file that s names: a new one at first, afterwards the same again."""
 
     def __init__(self, path: str | None) -> None:
-        self.path = None if path is None else Path(path)
-        self.is_own = False
+        self._path = None if path is None else Path(path)
+        self._is_own = False
 
-
-def _save(saved: _Saved, zones: Sequence[ZoneSettings]) -> None:
-    if saved.path is None:
-        _logger.warning("nothing saved: expected --save FILE.toml, found none; the zones are printed at the end")
-        return
-    write_whole(saved.path, zone_tables(zones).encode(), "zones", overwrite=saved.is_own)
-    saved.is_own = True
-    _logger.info("saved %s", saved.path)
+    def save(self, zones: Sequence[ZoneSettings]) -> None:
+        """Save; where that fails, a line says so, and drawing goes on."""
+        if self._path is None:
+            _logger.warning("nothing saved: expected --save FILE.toml, found none; the zones are printed at the end")
+            return
+        try:
+            write_whole(self._path, zone_tables(zones).encode(), "zones", overwrite=self._is_own)
+        except SinkError as error:
+            _logger.warning("%s", error)
+        else:
+            self._is_own = True
+            _logger.info("saved %s", self._path)

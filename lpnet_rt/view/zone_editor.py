@@ -29,6 +29,8 @@ __all__ = ["ZoneCanvas", "ZoneDraft", "edit_zones"]
 _USABLE_W, _USABLE_H = 0.95, 0.88  # what the title bar and the desktop's panels leave of a screen
 _POLL_MS = 100  # how soon Ctrl-C is heard
 _HELP = "click: corner  Enter: close  i/w: ignore/watch  u: undo  s: save  q: end"
+_HELP_BGR = (205, 205, 200)
+_HELP_PX = 20  # height of the line
 
 
 class ZoneDraft:
@@ -114,14 +116,16 @@ class ZoneCanvas:
     def paint(self) -> Picture:
         """Return the picture as it is now: (*size_hw, 3) uint8, BGR."""
         zones = Zones([*self._given, *self._draft.zones], self._report.frame.source)
-        picture = draw(self._report, Status(_HELP), self.size_hw, zones=ZoneMarks(zones))
+        picture = draw(self._report, Status(), self.size_hw, zones=ZoneMarks(zones))
         corners = ((np.array(self._draft.points).reshape(-1, 2) + 0.5) * self._scale - 0.5).round().astype(np.int32)
         colour = ZONE_BGR[self._draft.kind]
         if len(corners) > 1:
             cv2.polylines(picture, [corners], False, colour, 1, cv2.LINE_AA)
         for x, y in corners.tolist():
             cv2.drawMarker(picture, (x, y), colour, cv2.MARKER_SQUARE, 5)
-        cv2.putText(picture, self._draft.kind, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour, 1, cv2.LINE_AA)
+        picture[:_HELP_PX] >>= 2
+        for words, x, ink in ((self._draft.kind, 6, colour), (_HELP, 60, _HELP_BGR)):
+            cv2.putText(picture, words, (x, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.4, ink, 1, cv2.LINE_AA)
         return picture
 
 
@@ -148,23 +152,32 @@ def edit_zones(
         import pygame
 
         pygame.display.init()
+        try:
+            _run(report, draft, given, save)
+        finally:
+            pygame.display.quit()
     except (ImportError, RuntimeError) as error:  # pygame.error is a RuntimeError
         raise SinkError(f"zones: no window: {error}; write a picture with --out FILE.png") from error
-    try:
-        widths, heights = zip(*pygame.display.get_desktop_sizes(), strict=True)
-        canvas = ZoneCanvas(report, draft, given, (int(min(heights) * _USABLE_H), int(min(widths) * _USABLE_W)))
-        pygame.display.set_caption(f"lpnet-rt zones: {report.frame.source}")
-        window = pygame.display.set_mode(canvas.size_hw[::-1])
-        is_open, changed = True, True
-        while is_open:
-            if changed:
-                window.blit(pygame.image.frombuffer(canvas.paint().tobytes(), canvas.size_hw[::-1], "BGR"), (0, 0))
-                pygame.display.flip()
-            events = [pygame.event.wait(_POLL_MS), *pygame.event.get()]
-            is_open = all(_answer(event, draft, canvas, save) for event in events)
-            changed = any(event.type != pygame.NOEVENT for event in events)
-    finally:
-        pygame.display.quit()
+
+
+def _run(
+    report: Report, draft: ZoneDraft, given: Sequence[ZoneSettings], save: Callable[[Sequence[ZoneSettings]], None]
+) -> None:
+    """Show the canvas and answer the person until the window is closed."""
+    import pygame
+
+    widths, heights = zip(*pygame.display.get_desktop_sizes(), strict=True)
+    canvas = ZoneCanvas(report, draft, given, (int(min(heights) * _USABLE_H), int(min(widths) * _USABLE_W)))
+    pygame.display.set_caption(f"lpnet-rt zones: {report.frame.source}")
+    window = pygame.display.set_mode(canvas.size_hw[::-1])
+    is_open, has_changed = True, True
+    while is_open:
+        if has_changed:
+            window.blit(pygame.image.frombuffer(canvas.paint().tobytes(), canvas.size_hw[::-1], "BGR"), (0, 0))
+            pygame.display.flip()
+        events = [pygame.event.wait(_POLL_MS), *pygame.event.get()]
+        is_open = all(_answer(event, draft, canvas, save) for event in events)
+        has_changed = any(event.type != pygame.NOEVENT for event in events)
 
 
 def _answer(event: Event, draft: ZoneDraft, canvas: ZoneCanvas, save: Callable[[Sequence[ZoneSettings]], None]) -> bool:
