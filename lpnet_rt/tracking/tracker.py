@@ -28,8 +28,9 @@ from lpnet_rt.tracking.updates import TrackEvent, TrackUpdate, make_event, track
 __all__ = ["Tracker", "TrackerSettings"]
 
 Indices = NDArray[np.intp]
-# After a calibration the odds of being a target must be so many times higher.
+# After a calibration a track needs so many times the odds of being a target, and so many times the detections.
 _WARY_ODDS = 3.0
+_WARY_HITS = 3
 
 
 class TrackerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -234,8 +235,10 @@ class Tracker:
         """Confirm what is likely enough, where the picture is steady; give every confirmed track its state."""
         tracks = self._tracks
         seen = tracks["misses"] == 0
-        threshold = self._wary_threshold if self._settling.wary else self.threshold
-        sure = seen & (tracks["probability"] >= threshold) & (tracks["hits"] >= self._life.min_hits) & steady
+        wary = self._settling.wary
+        enough = self._life.min_hits * (_WARY_HITS if wary else 1)
+        likely = tracks["probability"] >= (self._wary_threshold if wary else self.threshold)
+        sure = seen & likely & (tracks["hits"] >= enough) & steady
         confirmed = np.flatnonzero(sure & ~tracks["confirmed"])
         tracks["confirmed"] |= sure
         ever = tracks["confirmed"]

@@ -127,7 +127,7 @@ def test_a_track_that_leaves_the_frame_ends_at_once() -> None:
 
 def test_during_a_calibration_tracks_coast_and_nothing_starts() -> None:
     rng = np.random.default_rng(3)
-    scene = [rng.integers(90, 110, SIZE_HW, np.uint8) for _ in range(40)]
+    scene = [rng.integers(90, 110, SIZE_HW, np.uint8) for _ in range(50)]
     tracker = _tracker(coast_s=0.2)
     for index in range(8):
         tracker.update(scene[index], found([(40.0, 40.0)]), index * FRAME_S)
@@ -138,7 +138,7 @@ def test_during_a_calibration_tracks_coast_and_nothing_starts() -> None:
         assert update.detection_track_id.tolist() == [0, 0]
     tracker.calibrating(False)
     states = []
-    for index in range(28, 40):
+    for index in range(28, 50):
         update = tracker.update(scene[index] + np.uint8(60), found([(40.0, 40.0), (90.0, 90.0)]), index * FRAME_S)
         states.append(update.tracks.state.tolist())
         assert update.tracks.id[0] == 1
@@ -167,7 +167,8 @@ def test_for_two_seconds_after_a_calibration_more_evidence_is_asked_for() -> Non
         image = rng.integers(90, 110, SIZE_HW, np.uint8)
         places = found([(40.0, 40.0), (90.0, 90.0)], [0.55, 0.9])
         states.append(tracker.update(image, places, index * FRAME_S).tracks.state.tolist())
-    assert states[12] == [TrackState.CONFIRMED, TrackState.TENTATIVE]  # the stronger one is the older
+    assert states[15] == [TrackState.TENTATIVE, TrackState.TENTATIVE]
+    assert states[16] == [TrackState.CONFIRMED, TrackState.TENTATIVE]  # the stronger one is the older
     assert states[55] == [TrackState.CONFIRMED, TrackState.TENTATIVE]
     assert states[70] == [TrackState.CONFIRMED, TrackState.CONFIRMED]
 

@@ -54,6 +54,9 @@ def record_clips(data: Path, out: Path, model: str, threads: int, say: Say) -> N
     Raises:
         LpnetError: There is no clip, or one cannot be read.
     """
+    clips = sorted((data / "clips").glob("*.mp4"))
+    if not clips:
+        raise DataError(f"{data}: expected clips/*.mp4, found none")
     detector = Detector.load(DetectorSettings(model=model, threads=threads))
     scorer = make_scorer(detector.choice.engine, detector.card)
 
@@ -62,9 +65,6 @@ def record_clips(data: Path, out: Path, model: str, threads: int, say: Say) -> N
             yield frame, scorer.find([frame.image], WEAK_SCORE)[0]
 
     out.mkdir(parents=True, exist_ok=True)
-    clips = sorted((data / "clips").glob("*.mp4"))
-    if not clips:
-        raise DataError(f"{data}: expected clips/*.mp4, found none")
     for path in clips:
         target = out / f"{path.stem}.npz"
         if not target.exists():
