@@ -14,8 +14,9 @@ from lpnet_rt.detector import Detector
 from lpnet_rt.engines.scorer import HostScorer
 from lpnet_rt.errors import EngineError
 from lpnet_rt.frames import Frame
-from lpnet_rt.messages import FrameStamper, encode
+from lpnet_rt.messages import encode
 from lpnet_rt.reports import Latency, Report
+from lpnet_rt.stamping import FrameStamper
 
 __all__ = ["engine_name", "measure_stages"]
 

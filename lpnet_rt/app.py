@@ -31,7 +31,7 @@ from lpnet_rt.settings import Settings, SourceSettings, per_hour
 from lpnet_rt.sinks.base import SinkRunner
 from lpnet_rt.sinks.opening import Outputs, open_outputs
 from lpnet_rt.sinks.progress import ProgressBars, Tally
-from lpnet_rt.sinks.zmq import Publisher
+from lpnet_rt.sinks.publisher import Publisher
 from lpnet_rt.sources import ReconnectingSource, Source, open_source
 from lpnet_rt.sources.states import StateLog
 from lpnet_rt.tracking import WEAK_SCORE, Tracker, TrackerSettings, packaged_profile

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
-from lpnet_rt.messages import FrameStamper
 from lpnet_rt.settings import PublishSettings
-from lpnet_rt.sinks.zmq import Publisher, ZmqSink
+from lpnet_rt.sinks.publisher import Publisher
+from lpnet_rt.sinks.zmq import ZmqSink
 from lpnet_rt.sources.states import StateLog
+from lpnet_rt.stamping import FrameStamper
 
 
 class PublishedSink(ZmqSink):

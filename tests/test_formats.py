@@ -15,7 +15,8 @@ from made_reports import make
 from lpnet_rt.cli import main
 from lpnet_rt.errors import MessageError
 from lpnet_rt.formats import CSV_COLUMNS, convert
-from lpnet_rt.messages import FrameMessage, StatusMessage, TrackMessage, encode, frame_message
+from lpnet_rt.messages import FrameMessage, StatusMessage, TrackMessage, encode
+from lpnet_rt.stamping import frame_message
 
 TRACK = TrackMessage(id=7, state="confirmed", age=4, hits=3, probability=0.99, vx=1.5, vy=-2.0)
 

@@ -17,8 +17,9 @@ from lpnet_rt.detections import Detections, detect
 from lpnet_rt.errors import SettingsError, SourceError
 from lpnet_rt.frames import Frame
 from lpnet_rt.listen import listen
-from lpnet_rt.messages import EndMessage, Message, StatusMessage, encode, frame_message, topic_of
+from lpnet_rt.messages import EndMessage, Message, StatusMessage, encode, topic_of
 from lpnet_rt.reports import Latency, Report
+from lpnet_rt.stamping import frame_message
 
 EXAMPLE = Path(__file__).parent.parent / "docs" / "examples" / "subscriber.py"
 

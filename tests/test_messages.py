@@ -18,17 +18,15 @@ from lpnet_rt.frames import Frame
 from lpnet_rt.messages import (
     EndMessage,
     FrameMessage,
-    FrameStamper,
     LatencyMessage,
     StatusMessage,
     decode,
     encode,
-    event_messages,
-    frame_message,
     json_schema,
     topic_of,
 )
 from lpnet_rt.reports import Latency, Report
+from lpnet_rt.stamping import FrameStamper, event_messages, frame_message
 from lpnet_rt.tracking import CameraMotion, TrackEvent, Tracks, TrackState, TrackUpdate
 
 LIMIT = 2**53 - 1

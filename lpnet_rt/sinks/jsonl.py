@@ -12,8 +12,9 @@ from pathlib import Path
 
 from lpnet_rt.errors import SinkError, reason
 from lpnet_rt.files import create_file
-from lpnet_rt.messages import FrameStamper, encode
+from lpnet_rt.messages import encode
 from lpnet_rt.reports import Report
+from lpnet_rt.stamping import FrameStamper
 
 __all__ = ["JsonlSink", "LineFile"]
 

@@ -14,17 +14,18 @@ import msgspec
 from lpnet_rt.clock import Clock
 from lpnet_rt.detector import Detector
 from lpnet_rt.errors import SinkError
-from lpnet_rt.messages import FrameStamper
 from lpnet_rt.settings import OutputSettings, Settings, bytes_of, seconds_of
 from lpnet_rt.sinks.base import SinkRunner
 from lpnet_rt.sinks.jsonl import JsonlSink, LineFile
 from lpnet_rt.sinks.masks import MaskSink
 from lpnet_rt.sinks.naming import free_name
+from lpnet_rt.sinks.publisher import Publisher
 from lpnet_rt.sinks.runner import DirectSink, QueuedSink
-from lpnet_rt.sinks.zmq import Publisher, ZmqSink
+from lpnet_rt.sinks.zmq import ZmqSink
 from lpnet_rt.sources import Source
 from lpnet_rt.sources.images import IMAGE_SUFFIXES
 from lpnet_rt.sources.states import StateLog
+from lpnet_rt.stamping import FrameStamper
 from lpnet_rt.zone_settings import ZoneSettings
 from lpnet_rt.zones import Zones
 

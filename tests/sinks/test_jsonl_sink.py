@@ -7,8 +7,9 @@ import pytest
 
 from lpnet_rt.clock import SYSTEM_CLOCK
 from lpnet_rt.errors import SinkError
-from lpnet_rt.messages import FrameStamper, decode
+from lpnet_rt.messages import decode
 from lpnet_rt.sinks.jsonl import JsonlSink, LineFile
+from lpnet_rt.stamping import FrameStamper
 
 
 def stamper() -> FrameStamper:

@@ -11,11 +11,13 @@ from published import PublishedSink
 
 from lpnet_rt.clock import SYSTEM_CLOCK
 from lpnet_rt.errors import SinkError
-from lpnet_rt.messages import EndMessage, FrameMessage, FrameStamper, StatusMessage, WelcomeMessage, decode
+from lpnet_rt.messages import EndMessage, FrameMessage, StatusMessage, WelcomeMessage, decode
 from lpnet_rt.settings import PublishSettings
 from lpnet_rt.sinks.jsonl import JsonlSink, LineFile
-from lpnet_rt.sinks.zmq import Publisher, ZmqSink
+from lpnet_rt.sinks.publisher import Publisher
+from lpnet_rt.sinks.zmq import ZmqSink
 from lpnet_rt.sources.states import SourceCounts, SourceState, StateLog
+from lpnet_rt.stamping import FrameStamper
 
 ANY_PORT = "tcp://127.0.0.1:*"
 
