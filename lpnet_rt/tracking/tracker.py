@@ -6,6 +6,7 @@ update = tracker.update(frame.image, detections, t_s)
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -152,18 +153,16 @@ class Tracker:
             self._clutter.save(Path(self._settings.clutter_file))
 
     def _step(self, image: GreyImage, t_s: float) -> float:
-        """Seconds since the last frame; 0 on the first."""
-        if self._clutter is not None and self._clutter.size_hw != image.shape:
-            raise ValueError(
-                f"image: expected the size of the frames before, {self._clutter.size_hw}, found {image.shape}"
-            )
-        last_s, self._t_s = self._t_s, t_s
-        if last_s is None:
-            return 0.0
-        if not t_s > last_s:
-            self._t_s = last_s
-            raise ValueError(f"t_s: expected a time after the last frame's, {last_s}, found {t_s}; call reset() first")
-        return t_s - last_s
+        """Seconds since the last frame; 0 on the first of an epoch."""
+        last_s = self._t_s
+        if not math.isfinite(t_s) or (last_s is not None and t_s <= last_s):
+            wanted = "a finite time" if last_s is None else f"a time after the last frame's, {last_s}"
+            raise ValueError(f"t_s: expected {wanted}, found {t_s}; call reset() where a source begins again")
+        if last_s is not None and self._clutter is not None and self._clutter.size_hw != image.shape:
+            before = self._clutter.size_hw
+            raise ValueError(f"image: expected the size of the frames before, {before}, found {image.shape}")
+        self._t_s = t_s
+        return 0.0 if last_s is None else t_s - last_s
 
     def _camera_motion(self, image: GreyImage, detections: Detections) -> CameraMotion:
         if self._settling.calibrating:
@@ -171,11 +170,13 @@ class Tracker:
         return self._camera.update(image, detections.centroid_xy)
 
     def _clutter_for(self, image: GreyImage) -> ClutterMap:
+        height, width = image.shape
         if self._clutter is None:
-            height, width = image.shape
             file = None if self._settings.clutter_file is None else Path(self._settings.clutter_file)
             known = file is not None and file.exists()
             self._clutter = ClutterMap.load(file, (height, width)) if file and known else ClutterMap((height, width))
+        elif self._clutter.size_hw != (height, width):  # a source that came back with another size
+            self._clutter = ClutterMap((height, width))
         return self._clutter
 
     def _extend(self, detections: Detections, taken: Indices, t_s: float, dt_s: float) -> None:

@@ -100,7 +100,7 @@ def test_a_full_disk_is_one_clear_line(make_report) -> None:
 def test_a_reader_that_goes_away_is_the_wish_to_stop() -> None:
     script = (
         "from made_reports import make\n"
-        "from lpnet_rt.clock import SYSTEM_CLOCK\nfrom lpnet_rt.messages import FrameStamper\n"
+        "from lpnet_rt.clock import SYSTEM_CLOCK\nfrom lpnet_rt.stamping import FrameStamper\n"
         "from lpnet_rt.sinks.jsonl import JsonlSink, LineFile\n"
         "sink = JsonlSink(LineFile('-'), FrameStamper('m', SYSTEM_CLOCK))\nreport = make(0)\n"
         "for _ in range(1_000_000):\n    sink.write(report)\n    if sink.wants_stop: raise SystemExit(9)\n"

@@ -191,6 +191,21 @@ def test_time_goes_forward(t_s: float) -> None:
         tracker.update(IMAGE, Detections.empty(), t_s)
 
 
+@pytest.mark.parametrize("t_s", [float("nan"), float("inf")])
+def test_the_first_time_is_a_number(t_s: float) -> None:
+    with pytest.raises(ValueError, match="t_s: expected a finite time, found"):
+        _tracker().update(IMAGE, Detections.empty(), t_s)
+
+
+def test_a_source_may_come_back_with_another_size() -> None:
+    tracker = _tracker()
+    _run(tracker, _line(5))
+    tracker.reset()
+    tracker.update(np.zeros((64, 64), np.uint8), found([(30.0, 30.0)]), 0.0)
+    assert tracker.clutter is not None
+    assert tracker.clutter.size_hw == (64, 64)
+
+
 def test_a_frame_of_another_size_is_refused() -> None:
     tracker = _tracker()
     tracker.update(IMAGE, Detections.empty(), 0.0)
