@@ -149,9 +149,9 @@ def _built(request: ExportRequest) -> Built:
     return Built(
         format=request.format,
         precision=request.precision,
-        least=request.shapes.least,
-        usual=request.shapes.usual,
-        most=request.shapes.most,
+        least=request.shapes.min_bhw,
+        usual=request.shapes.opt_bhw,
+        most=request.shapes.max_bhw,
         versions=versions,
         device=device,
     )
