@@ -23,13 +23,13 @@ from lpnet_rt.training.data.clips import clip_is_held_back, read_clip, read_clip
 from lpnet_rt.training.data.data_set import read_frame
 from lpnet_rt.training.data.frames import Boxes, LabelledFrame
 from lpnet_rt.training.data.layouts import open_data_set
-from lpnet_rt.training.evaluation.field_measures import (
+from lpnet_rt.training.evaluation.field_metrics import (
     BoxAccumulator,
-    BoxMeasures,
+    BoxMetrics,
     EmptyFrameAccumulator,
-    EmptyFrameMeasures,
+    EmptyFrameMetrics,
     FieldAccumulator,
-    FieldMeasures,
+    FieldMetrics,
 )
 from lpnet_rt.training.progress import watched
 
@@ -38,23 +38,23 @@ __all__ = ["judge_empty_frames", "judge_masks", "judge_video", "main"]
 _NO_BOXES: Boxes = np.zeros((0, 4))
 
 
-def judge_masks(detector: Detector, sirst: Path, split: str) -> FieldMeasures:
+def judge_masks(detector: Detector, sirst: Path, split: str) -> FieldMetrics:
     """MIoU, nIoU, Pd and Fa on the frames of a split that hold targets."""
-    measures = FieldAccumulator(0.5)
+    metrics = FieldAccumulator(0.5)
     for frame in watched(_frames(sirst, split), split):
-        measures.add(detector.score_map(frame.image), frame.truth.mask)
-    return measures.result()
+        metrics.add(detector.score_map(frame.image), frame.truth.mask)
+    return metrics.result()
 
 
-def judge_empty_frames(detector: Detector, sirst: Path, split: str) -> EmptyFrameMeasures:
+def judge_empty_frames(detector: Detector, sirst: Path, split: str) -> EmptyFrameMetrics:
     """False detections on the target-free frames of a split, at the detector's threshold."""
-    measures = EmptyFrameAccumulator(detector.threshold)
+    metrics = EmptyFrameAccumulator(detector.threshold)
     for frame in watched([f for f in _frames(sirst, split) if f.role == "target-free"], f"{split}, target-free"):
-        measures.add_count(len(detector.detect(frame.image)))
-    return measures.result()
+        metrics.add_count(len(detector.detect(frame.image)))
+    return metrics.result()
 
 
-def judge_video(detector: Detector, irvideo: Path, held_back: tuple[int, int]) -> dict[str, BoxMeasures]:
+def judge_video(detector: Detector, irvideo: Path, held_back: tuple[int, int]) -> dict[str, BoxMetrics]:
     """Hits and false detections on every labelled frame of the clips held back, by kind of target and in all."""
     found = {clip.name: clip.image for clip in open_data_set(irvideo, "clips").entries if clip.image}
     names = [name for name in found if clip_is_held_back(name, *held_back)]
@@ -65,8 +65,8 @@ def judge_video(detector: Detector, irvideo: Path, held_back: tuple[int, int]) -
         boxes = read_clip_labels(irvideo, name).boxes_xywh
         for index, image, _ in read_clip(found[name]):
             centroid_xy = detector.detect(image).centroid_xy
-            for measures in (kind, total):
-                measures.add(centroid_xy, boxes.get(index, _NO_BOXES))
+            for metrics in (kind, total):
+                metrics.add(centroid_xy, boxes.get(index, _NO_BOXES))
     return {**{name: kind.result() for name, kind in kinds.items()}, "all clips": total.result()}
 
 
@@ -100,11 +100,11 @@ def _run(args: argparse.Namespace) -> int:
         f"v1_val, at 0.5: mIoU {100 * (masks.miou or 0):.1f}  nIoU {100 * (masks.niou or 0):.1f}  "
         f"Pd {100 * (masks.pd or 0):.1f} %  Fa {masks.fa_per_million or 0:.1f} per million pixels"
     )
-    print(f"v2_val, {empty.frames} target-free frames: {empty.false_per_frame or 0:.3f} false detections a frame")
+    print(f"v2_val, {empty.frames} target-free frames: {empty.false_per_frame or 0:.3f} false detections per frame")
     for name, found in video.items():
         print(
             f"{name}: {100 * (found.hit_rate or 0):.1f} % of {found.labelled_frames} labelled frames hit, "
-            f"{found.false_per_frame or 0:.3f} false detections a labelled frame"
+            f"{found.false_per_frame or 0:.3f} false detections per labelled frame"
         )
     if args.json:
         figures = {

@@ -109,7 +109,7 @@ def measure(
     results = Results([], [], [], None, [], [])
     loads = _workloads(plan, folder)
 
-    def told(part: str) -> None:
+    def print_elapsed(part: str) -> None:
         """Say how long a part has taken."""
         nonlocal began_ns
         now_ns = clock.monotonic_ns()
@@ -120,7 +120,7 @@ def measure(
         _do_stages(plan, detectors, peaks, loads, results, clock)
         console.print(stages_table(results.stages))
         console.print(arithmetic_table(results.stages))
-        told("stages")
+        print_elapsed("stages")
     if "end-to-end" in parts:
         engines = [(engine_name(detector), _flags(plan, detector)) for detector in detectors]
         # Timing the stages has compiled every size for every engine; a quick run leaves it at that.
@@ -128,7 +128,7 @@ def measure(
         for load in loads:
             results.end_to_end.extend(measure_file(load.path, engines, plan.runs, clock, warm_up))
         console.print(end_to_end_table(results.end_to_end))
-        told("end to end")
+        print_elapsed("end to end")
     fastest, load = _fastest(detectors, results.stages), _live_workload(loads)
     if "live" in parts:
         times = max(1, round(plan.live_s * _RATE_HZ / load.frames))
@@ -137,17 +137,17 @@ def measure(
         due, flags = times * load.frames, _flags(plan, fastest)
         results.live.append(measure_live(path, engine_name(fastest), due, flags, clock))
         console.print(live_table(results.live))
-        told("live")
+        print_elapsed("live")
     if "start-up" in parts:
         start_up = measure_start_up(load.path, plan.runs, _flags(plan, fastest), clock)
         results = dataclasses.replace(results, start_up=start_up)
         console.print(start_up_table(start_up))
-        told("start-up")
+        print_elapsed("start-up")
     if "parity" in parts:
         _do_parity(plan, detectors, loads, results)
         if results.parity:
             console.print(parity_table(results.parity))
-        told("parity")
+        print_elapsed("parity")
     for line in results.skipped:
         console.print(f"left out: {line}")
     return results

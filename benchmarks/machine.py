@@ -63,7 +63,7 @@ class Peak:
 
     Attributes:
         precision: ``f32`` or ``bf16``.
-        gmac_per_s: 10^9 multiply-accumulates a second, the best of the repetitions.
+        gmac_per_s: 10^9 multiply-accumulates per second, the best of the repetitions.
     """
 
     precision: str

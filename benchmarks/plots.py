@@ -85,7 +85,7 @@ def _draw_stages(axes: Axes, results: Results) -> None:
             at = place + (number - (len(_STAGES) - 1) / 2) * height
             axes.barh(at, spread.p50_ms, height=0.9 * height, color=colour, label=stage if place == 0 else None)
             axes.text(spread.p50_ms, at, f" {spread.p50_ms:.3g}", va="center", fontsize=7)
-    _finish(axes, names, "Stages of one frame, median", "ms a frame, logarithmic")
+    _finish(axes, names, "Stages of one frame, median", "ms per frame, logarithmic")
     _log_axis(axes, [getattr(row, stage).p50_ms for row in results.stages for stage, _ in _STAGES])
     _legend(axes)
 
@@ -98,7 +98,7 @@ def _draw_rates(axes: Axes, results: Results) -> None:
         axes.barh(place, median, color="#4c78a8", xerr=[[median - least], [most - median]], capsize=3)
         axes.text(most, place, f"  {median:.0f} fps, {row.peak_mib:.0f} MiB", va="center", fontsize=8)
     title = "From an H.264 file to messages at a subscriber, median and range of the runs"
-    _finish(axes, names, title, "frames a second")
+    _finish(axes, names, title, "frames per second")
 
 
 def _draw_live(axes: Axes, results: Results) -> None:

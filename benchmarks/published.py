@@ -59,7 +59,7 @@ class PublishedRun:
         arrivals: Every frame's message, in order.
         wall_s: From the start of the process to its end.
         peak_mib: Resident memory at its highest, up to the end of the stream.
-        resident_mib: And twice a second, from the first message on.
+        resident_mib: And twice per second, from the first message on.
     """
 
     arrivals: list[Arrival]
@@ -152,7 +152,7 @@ def _receive(
 ) -> tuple[list[tuple[bytes, int, int]], list[_Memory]]:
     """Take messages until the end of the stream, or of the process; payload, Unix and monotonic time of each.
 
-    Memory is looked at with the first message, twice a second, and at the end of the stream: the process is about to
+    Memory is looked at with the first message, twice per second, and at the end of the stream: the process is about to
     leave.
     """
     arrived: list[tuple[bytes, int, int]] = []

@@ -54,7 +54,7 @@ class StageTimes:
         detect: Score map to detections, its copy and its check included.
         encode: Report to the bytes of a message.
         overhead: Everything but inference: the sum of the other three, frame by frame.
-        fps: Frames a second of the four in a row.
+        fps: Frames per second of the four in a row.
         gmac: Multiply-accumulates of the network, in 10^9, or None where they cannot be counted.
         gmac_per_s: The same a second at the median of ``infer``.
         share_of_peak: ``gmac_per_s`` over that of a matrix product in the same precision, timed in the same run.
@@ -82,7 +82,7 @@ class EndToEnd:
         name: Of the file.
         engine: Name and precision.
         frames: That arrived.
-        fps: Frames a second from the first message to the last: median, lowest and highest of the runs.
+        fps: Frames per second from the first message to the last: median, lowest and highest of the runs.
         wall_s: Whole process, start-up and shutdown included.
         peak_mib: Resident memory at its highest, of all runs.
         decode_fps: The same file decoded and thrown away, nothing else running.

@@ -68,20 +68,20 @@ def measure_stages(
     """
     taken: dict[int, _Times] = {}
     skipped = []
-    for place, detector in enumerate(detectors):
+    for index, detector in enumerate(detectors):
         try:
             _run_round(detector, frames, batch, clock)
-            taken[place] = _Times()
+            taken[index] = _Times()
         except EngineError as error:
             if batch == 1:
                 raise
             skipped.append(f"{engine_name(detector)}, batch {batch}: {error}")
     for _ in range(rounds):
-        for place, times in taken.items():
-            for latency, encode_ms in _run_round(detectors[place], frames, batch, clock):
+        for index, times in taken.items():
+            for latency, encode_ms in _run_round(detectors[index], frames, batch, clock):
                 times.add(latency, encode_ms)
     height, width = frames[0].size_hw
-    measured = [_summarise(engine_name(detectors[place]), (width, height), batch, t) for place, t in taken.items()]
+    measured = [_summarise(engine_name(detectors[index]), (width, height), batch, t) for index, t in taken.items()]
     return measured, skipped
 
 

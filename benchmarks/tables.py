@@ -15,8 +15,8 @@ _PERCENTILES = ("p50", "p95", "p99", "max")
 
 
 def stages_table(rows: Sequence[StageTimes]) -> Table:
-    """Every engine, size and batch, stage by stage: milliseconds a frame."""
-    table = _table("Stages in one thread, ms a frame", "engine", "size", "batch", "stage")
+    """Every engine, size and batch, stage by stage: milliseconds per frame."""
+    table = _table("Stages in one thread, ms per frame", "engine", "size", "batch", "stage")
     _add_numbers(table, _PERCENTILES)
     for row in rows:
         where = (row.engine, _size(row), str(row.batch))
@@ -29,7 +29,7 @@ def stages_table(rows: Sequence[StageTimes]) -> Table:
 
 def arithmetic_table(rows: Sequence[StageTimes]) -> Table:
     """Every engine, size and batch: how much of the machine is used."""
-    table = _table("Frames a second of the stages in a row, and the arithmetic", "engine", "size", "batch")
+    table = _table("Frames per second of the stages in a row, and the arithmetic", "engine", "size", "batch")
     _add_numbers(table, ("fps", "GMAC", "GMAC/s", "of peak"))
     for row in rows:
         share = "-" if row.share_of_peak is None else f"{100 * row.share_of_peak:.0f} %"

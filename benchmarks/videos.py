@@ -25,7 +25,7 @@ def write_demo_video(path: Path, size_hw: tuple[int, int], frames: int, rate_hz:
         path: File to write.
         size_hw: Height and width in pixels, even.
         frames: How many.
-        rate_hz: Frames a second.
+        rate_hz: Frames per second.
     """
     scene = DemoScene(seed=1, size_hw=size_hw)
     with av.open(str(path), "w") as container:
@@ -90,7 +90,7 @@ def first_frames(path: Path, most: int) -> list[Frame]:
 
 
 def decode_rate_hz(path: Path) -> float:
-    """Frames a second of a file that is decoded and thrown away, with as many threads as FFmpeg likes."""
+    """Frames per second of a file that is decoded and thrown away, with as many threads as FFmpeg likes."""
     count, began_s = 0, time.perf_counter()
     with av.open(str(path)) as container:
         container.streams.video[0].thread_type = "AUTO"

@@ -149,9 +149,9 @@ def _built(request: ExportRequest) -> Built:
     return Built(
         format=request.format,
         precision=request.precision,
-        min_size=request.shapes.least,
-        opt_size=request.shapes.usual,
-        max_size=request.shapes.most,
+        min_size=request.shapes.min_bhw,
+        opt_size=request.shapes.opt_bhw,
+        max_size=request.shapes.max_bhw,
         versions=versions,
         device=device,
     )

@@ -80,8 +80,8 @@ def run(args: argparse.Namespace) -> int:
 def _tell(out: Path, shapes: Shapes, exported: Exported) -> None:
     card = exported.card
     print(f"{out}: {card.network}, {card.parameters:,} parameters, weights {card.weights_sha256[:12]}")
-    least, most = ("x".join(map(str, size)) for size in (shapes.least, shapes.most))
-    print(f"input: {least} (batch, height, width)" if least == most else f"input: {least} to {most}")
+    smallest, largest = ("x".join(map(str, size)) for size in (shapes.min_bhw, shapes.max_bhw))
+    print(f"input: {smallest} (batch, height, width)" if smallest == largest else f"input: {smallest} to {largest}")
     if exported.plan:
         print(f"precision: {exported.plan}")
     for engine, agreement in exported.agreements.items():

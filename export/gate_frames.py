@@ -68,7 +68,7 @@ def fit(frame: GateFrame, shapes: Shapes) -> GateFrame:
     """Cut a frame's middle out, or mirror its edges, where a file of these sizes does not take it as it is."""
     image: NDArray[np.uint8] | NDArray[np.uint16] = frame.image
     for axis in (0, 1):
-        low, high, side = shapes.least[axis + 1], shapes.most[axis + 1], image.shape[axis]
+        low, high, side = shapes.min_bhw[axis + 1], shapes.max_bhw[axis + 1], image.shape[axis]
         if side > high:
             first = (side - high) // 2
             image = image[first : first + high] if axis == 0 else image[:, first : first + high]
@@ -92,7 +92,7 @@ def batches(
     Returns:
         Frames, and the images of a whole batch, of which they are the first.
     """
-    batch = min(max(2, shapes.least[0]), shapes.most[0])
+    batch = min(max(2, shapes.min_bhw[0]), shapes.max_bhw[0])
     groups: dict[tuple[int, ...], list[GateFrame]] = {}
     for frame in frames:
         groups.setdefault(tuple(rule.padded_px(side) for side in frame.image.shape), []).append(frame)

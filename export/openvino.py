@@ -54,7 +54,7 @@ def quantise(model: ov.Model, inputs: Sequence[ModelInput]) -> ov.Model:
             "--int8: expected the package nncf, found none; pip install '.[int8]' in a checkout of lpnet-rt"
         ) from error
     nncf.set_log_level(logging.ERROR)
-    with contextlib.redirect_stdout(sys.stderr):  # its progress bar is no result of ours
+    with contextlib.redirect_stdout(sys.stderr):  # standard output is for results, not for its progress bar
         return nncf.quantize(
             model,
             nncf.Dataset(list(inputs)),

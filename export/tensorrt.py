@@ -1,4 +1,4 @@
-"""LPNet-RT to a TensorRT engine: through torch-tensorrt, or from an ONNX file with TensorRT alone.
+"""LPNet-RT to a TensorRT engine: through torch-tensorrt, or from an ONNX file with TensorRT only.
 
 An engine belongs to one version of TensorRT and one kind of GPU; its card says which, and it is refused elsewhere.
 Precision is in the graph (:mod:`lpnet_rt.networks.lpnet_rt.inference`): networks are strongly typed, and nothing here
@@ -79,6 +79,6 @@ def build_with_torch(module: Any, shapes: Shapes) -> bytes:
 def profile(shapes: Shapes) -> dict[str, tuple[int, ...]]:
     """Sizes as keywords: one ``shape``, or ``min_shape``, ``opt_shape`` and ``max_shape``."""
     if shapes.is_fixed:
-        return {"shape": shapes.nchw(shapes.most)}
-    sizes = zip(("min_shape", "opt_shape", "max_shape"), (shapes.least, shapes.usual, shapes.most), strict=True)
+        return {"shape": shapes.nchw(shapes.max_bhw)}
+    sizes = zip(("min_shape", "opt_shape", "max_shape"), (shapes.min_bhw, shapes.opt_bhw, shapes.max_bhw), strict=True)
     return {name: shapes.nchw(size) for name, size in sizes}

@@ -64,7 +64,7 @@ points = [[210, 90], [260, 90], [260, 180], [210, 180]]
 
 ## Passwords
 
-Whatever stands in a flag can be read by every user of the machine (`ps`). In a stream's URL, name a place instead:
+Whatever stands in a flag can be read by every user of the machine (`ps`). In a URL, name a variable or a file instead:
 `${CAM_PASSWORD}` is the environment variable of that name, `${file:/run/secrets/camera}` the first line of that file
 (4 KiB at most). The value is percent-encoded, so it may hold any character. In a shell, put the URL in single quotes.
 A variable that is not set, or a file that cannot be read, ends the run with exit code 2. No message, error or `repr`

@@ -50,7 +50,7 @@ def watched(
             if not console.is_terminal and now_ns - said_ns >= _LINE_NS and done < len(items):
                 said_ns = now_ns
                 left_s = (len(items) - done) / rate_hz
-                line = f"{title}: {done} of {len(items)} {noun}, {_rate(rate_hz)} a second, about {left_s:.0f} s left"
+                line = f"{title}: {done} of {len(items)} {noun}, {_rate(rate_hz)} per second, about {left_s:.0f} s left"
                 console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 

@@ -91,14 +91,14 @@ def _mend(path: Path) -> str:
     """What to do; every ``best.pt`` holds a whole state, that of an earlier epoch."""
     best = path.with_name("best.pt")
     if path.name == "last.pt" and best.is_file():
-        return f"copy {best} over it to go on from there, or start in another folder"
+        return f"copy {best} over it to resume from there, or start in another folder"
     return "take a copy of it, or another checkpoint"
 
 
 def _refuse_broken(path: Path, weights: object) -> None:
-    """Refuse weights that are no ordinary tensors, and those that are not finite."""
+    """Refuse weights that are not ordinary tensors, and those that are not finite."""
     if not isinstance(weights, Mapping):
-        raise ModelError(f"{path}: expected a checkpoint of a run: the weights are no tensors by name")
+        raise ModelError(f"{path}: expected a checkpoint of a run: the weights are not tensors by name")
     for name, value in weights.items():
         if not isinstance(value, Tensor) or value.layout != torch.strided or value.device.type != "cpu":
             raise ModelError(f"{path}: {str(name)[:60]!r}: expected a tensor in the checkpoint, found something else")

@@ -207,5 +207,5 @@ def test_a_tensorrt_engine_passes_the_gate(
     assert exported.card.built.device == gpu_name()
     assert exported.agreements["tensorrt"].detections >= 4
     assert build_from_onnx(
-        half_onnx[0].read_bytes(), {"shape": (1, 2, *read_shapes(SIZE, None, 1, input_rule(network)).most[1:])}
+        half_onnx[0].read_bytes(), {"shape": (1, 2, *read_shapes(SIZE, None, 1, input_rule(network)).max_bhw[1:])}
     )

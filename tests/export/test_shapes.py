@@ -13,7 +13,7 @@ def test_without_flags_one_file_takes_every_size() -> None:
     shapes = read_shapes(None, None, 1, RULE)
     assert shapes == any_size(RULE)
     assert shapes.free == (False, True, True)
-    assert (shapes.least, shapes.most) == ((1, 64, 64), (1, 8192, 8192))
+    assert (shapes.min_bhw, shapes.max_bhw) == ((1, 64, 64), (1, 8192, 8192))
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_without_flags_one_file_takes_every_size() -> None:
 )
 def test_a_size_is_padded_to_what_the_stride_divides(text: str, expected: tuple[int, int, int]) -> None:
     shapes = read_shapes(text, None, 3, RULE)
-    assert shapes.least == shapes.usual == shapes.most == expected
+    assert shapes.min_bhw == shapes.opt_bhw == shapes.max_bhw == expected
     assert shapes.is_fixed
     assert shapes.dynamic() == {}
     assert tuple(shapes.sample().shape) == (expected[0], 2, *expected[1:])
@@ -30,7 +30,7 @@ def test_a_size_is_padded_to_what_the_stride_divides(text: str, expected: tuple[
 
 def test_from_least_to_most() -> None:
     shapes = read_shapes(None, ["1x128x128", "4x512x640", "8x1000x1280"], 1, RULE)
-    assert (shapes.least, shapes.usual, shapes.most) == ((1, 128, 128), (4, 512, 640), (8, 1008, 1280))
+    assert (shapes.min_bhw, shapes.opt_bhw, shapes.max_bhw) == ((1, 128, 128), (4, 512, 640), (8, 1008, 1280))
     assert shapes.free == (True, True, True)
     assert set(shapes.dynamic()) == {0, 2, 3}
     batch, _, height, width = shapes.sample().shape
@@ -52,7 +52,7 @@ def test_a_size_that_is_none(text: str) -> None:
 
 
 def test_sizes_in_the_wrong_order() -> None:
-    with pytest.raises(SettingsError, match="height: expected 1 <= least <= usual <= most, found 512, 256, 1024"):
+    with pytest.raises(SettingsError, match="height: expected 1 <= min <= opt <= max, found 512, 256, 1024"):
         read_shapes(None, ["512x640", "256x640", "1024x640"], 1, RULE)
 
 

@@ -26,8 +26,8 @@ def test_a_line_every_ten_seconds_where_there_is_no_terminal():
     out = io.StringIO()
     assert list(watched(range(7), "evaluate [a]", clock=Steps(), console=Console(file=out, width=20))) == [*range(7)]
     assert out.getvalue().splitlines() == [
-        "evaluate [a]: 3 of 7 frames, 0.25 a second, about 16 s left",
-        "evaluate [a]: 6 of 7 frames, 0.25 a second, about 4 s left",
+        "evaluate [a]: 3 of 7 frames, 0.25 per second, about 16 s left",
+        "evaluate [a]: 6 of 7 frames, 0.25 per second, about 4 s left",
     ]
 
 

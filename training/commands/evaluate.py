@@ -1,4 +1,4 @@
-"""The verb ``evaluate``: judge a model, or any detector's masks or score maps, on images with masks.
+"""The verb ``evaluate``: evaluate a model, or any detector's masks or score maps, on images with masks.
 
 ``lpnet-rt evaluate --images DIR --masks DIR [--split FILE] [--model M | --predictions DIR] --json OUT --plots DIR``,
 or ``python -m lpnet_rt.training.commands.evaluate`` with the same flags.
@@ -38,7 +38,7 @@ ScoreFunction = Callable[[GreyImage], NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class EvaluateOptions:
-    """What to judge, on what, and where to write it.
+    """What to evaluate, on what, and where to write it.
 
     Attributes:
         images: Folder of images.
@@ -46,11 +46,11 @@ class EvaluateOptions:
         split: Text file with the stems to take; None takes every image.
         predictions: Folder of masks (0/255), score maps (8 or 16 bit of full scale) or .npy of floats from 0 to 1.
         model: Turns (H, W) raw counts into an (H, W) score map from 0 to 1; used where there are no predictions.
-        judged: Name of what is judged, for the report.
+        judged: Name of what is evaluated, for the report.
         runs_in: Engine and precision that run the model, to be shown with the progress; empty where that says nothing.
         threshold: Score that a detection's peak reaches, where a measure takes one threshold.
-        rate_hz: Frames a second, for false detections an hour.
-        false_per_empty_frame: False-alarm rates at which Pd is wanted, detections a target-free frame.
+        rate_hz: Frames per second, for false detections per hour.
+        false_per_empty_frame: False-alarm rates at which Pd is wanted, detections per target-free frame.
         json: File for all figures, or None.
         plots: Folder for the plots, or None.
         overwrite: Whether files of these names that exist are replaced.
@@ -74,20 +74,20 @@ class EvaluateOptions:
         if not 0 < self.threshold <= 1:
             raise SettingsError(f"threshold: expected over 0 up to 1, found {self.threshold:g}")
         if not 0 < self.rate_hz < math.inf:
-            raise SettingsError(f"rate_hz: expected frames a second over 0, found {self.rate_hz:g}")
+            raise SettingsError(f"rate_hz: expected frames per second over 0, found {self.rate_hz:g}")
         wrong = [rate for rate in self.false_per_empty_frame if not 0 <= rate < math.inf]
         if wrong:
-            raise SettingsError(f"at-rate: expected false detections a frame of 0 or more, found {wrong[0]:g}")
+            raise SettingsError(f"at-rate: expected false detections per frame of 0 or more, found {wrong[0]:g}")
         if (self.predictions is None) == (self.model is None):
             raise SettingsError("evaluate: expected either predictions or a model, found both or neither; give one")
 
 
 def evaluate(options: EvaluateOptions) -> Evaluation:
-    """Judge every frame, write what the options ask for, and return it.
+    """Evaluate every frame, write what the options ask for, and return it.
 
     Raises:
         DataError: A folder, a split, an image, a mask or a prediction is missing, damaged or of another size.
-        SinkError: A file is there already, or cannot be written; known before the first frame is judged.
+        SinkError: A file is there already, or cannot be written; known before the first frame is evaluated.
     """
     evaluation = judge(options)
     write_outputs(evaluation, options)
@@ -95,7 +95,7 @@ def evaluate(options: EvaluateOptions) -> Evaluation:
 
 
 def judge(options: EvaluateOptions) -> Evaluation:
-    """Judge every frame; write nothing.
+    """Evaluate every frame; write nothing.
 
     Raises:
         DataError: As :func:`evaluate`.
@@ -134,7 +134,7 @@ def check_outputs(json: Path | None, plots: Path | None, overwrite: bool, inputs
         json: File for the figures, or None.
         plots: Folder for the plots, or None.
         overwrite: Whether files that exist may be replaced.
-        inputs: Files that are judged: never replaced.
+        inputs: Files that are evaluated: never replaced.
 
     Raises:
         SinkError: A file exists, is one of the inputs, or its folder cannot be made or written.
@@ -155,7 +155,7 @@ def check_outputs(json: Path | None, plots: Path | None, overwrite: bool, inputs
     for flag, path in files:
         refuse_existing(path, flag, overwrite)
         if path.resolve() in read:
-            raise SinkError(f"{flag} {path}: the file is one of those that are judged; give another name")
+            raise SinkError(f"{flag} {path}: the file is one of those that are evaluated; give another name")
 
 
 def _inputs(pairs: Sequence[Pair], split: Path | None) -> list[Path]:
@@ -182,17 +182,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", type=Path, metavar="FILE", help="text file with the image names to take")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--model", default="lpnet-rt", metavar="M", help="packaged model or .onnx file (lpnet-rt)")
-    what.add_argument("--predictions", type=Path, metavar="DIR", help="judge masks or score maps (PNG, .npy) instead")
+    what.add_argument(
+        "--predictions", type=Path, metavar="DIR", help="evaluate masks or score maps (PNG, .npy) instead"
+    )
     parser.add_argument(
         "--threshold", type=float, default=0.5, metavar="T", help="score that a detection reaches (0.5)"
     )
-    parser.add_argument("--rate", type=float, default=30.0, metavar="HZ", help="frames a second, for hourly rates (30)")
+    parser.add_argument(
+        "--rate", type=float, default=30.0, metavar="HZ", help="frames per second, for hourly rates (30)"
+    )
     parser.add_argument(
         "--at-rate",
         type=float,
         action="append",
         metavar="R",
-        help="state Pd at R false detections a target-free frame; may be repeated (0.01, 0.1, 0.3, 1)",
+        help="state Pd at R false detections per target-free frame; may be repeated (0.01, 0.1, 0.3, 1)",
     )
     parser.add_argument("--engine", default="auto", metavar="E", help="engine that runs the model (auto)")
     parser.add_argument("--precision", default="auto", metavar="P", help="auto, f32 or bf16")
@@ -234,7 +238,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _load_model(args: argparse.Namespace) -> tuple[ScoreFunction, str]:
-    # Imported here: whoever judges another detector's predictions needs no engine.
+    # Imported here: whoever evaluates another detector's predictions needs no engine.
     from lpnet_rt.detector import Detector
     from lpnet_rt.settings import DetectorSettings
 

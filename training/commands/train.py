@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="DIR", help="folder of the data sets that the recipe names (data.root)")
     parser.add_argument("--out", metavar="DIR", help="folder of the run (default: runs/ and the recipe's name)")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="one value of the recipe")
-    parser.add_argument("--epochs-now", type=int, metavar="N", help="stop after N epochs; the same command goes on")
+    parser.add_argument("--epochs-now", type=int, metavar="N", help="stop after N epochs; the same command resumes")
     parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu or cuda (default: %(default)s)")
 
 
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     out = Path(args.out or f"runs/{Path(args.recipe or 'lpnet-rt').stem}")
     best = train(recipe, out, args.epochs_now, args.device)
     if not best.exists():
-        print(f"{best.parent}: nothing is validated yet; the same command goes on")
+        print(f"{best.parent}: nothing is validated yet; the same command resumes")
     elif isinstance(recipe, LPNetGARecipe):
         print(f"best by validation: {best}; next: lpnet-rt import-weights {best} --out model.safetensors")
     else:

@@ -33,7 +33,7 @@ _ROWS = (
     ("images", "images"),
     ("without target", "images_without_target"),
     ("targets", "targets"),
-    ("targets an image", "targets_per_image"),
+    ("targets per image", "targets_per_image"),
     ("target area, px", "area_px"),
     ("target contrast", "contrast"),
     ("width, px", "width_px"),

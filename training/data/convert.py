@@ -204,7 +204,7 @@ def _write_frame(entry: Entry, image: GreyImage, mask: NDArray[np.uint8], option
         _write_image(root / "masks" / f"{entry.name}.png", mask)
         return
     if image.dtype != np.uint8:
-        raise DataError(f"{entry.image}: expected 8 bits a pixel, as BMP holds no more, found 16; use --to plain")
+        raise DataError(f"{entry.image}: expected 8 bits per pixel, as BMP holds no more, found 16; use --to plain")
     folder = root / (entry.split or "train")
     _write_image(folder / f"{entry.name}.bmp", image)
     _write_image(folder / "gt" / f"{entry.name}_gt.bmp", mask)

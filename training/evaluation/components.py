@@ -100,7 +100,7 @@ def detected(prediction: Prediction, threshold: float) -> BoolMask:
 
 
 def binarise(prediction: Prediction, threshold: float) -> BoolMask:
-    """Return which pixels of a prediction reach the threshold: what the paper's measures judge.
+    """Return which pixels of a prediction reach the threshold: what the paper's metrics judge.
 
     Args:
         prediction: (H, W); bool is taken as it is; uint8 is divided by 255, uint16 by 65535; float is taken as a score.

@@ -10,26 +10,26 @@ import msgspec
 import numpy as np
 
 from lpnet_rt.frames import GreyImage
-from lpnet_rt.training.evaluation.cases import Case, CaseCollector
 from lpnet_rt.training.evaluation.components import BoolMask, Prediction
-from lpnet_rt.training.evaluation.field_measures import (
+from lpnet_rt.training.evaluation.error_examples import ErrorCollector, ErrorExample
+from lpnet_rt.training.evaluation.field_metrics import (
     EmptyFrameAccumulator,
-    EmptyFrameMeasures,
+    EmptyFrameMetrics,
     FieldAccumulator,
-    FieldMeasures,
+    FieldMetrics,
     rate_bound,
     ratio,
 )
 from lpnet_rt.training.evaluation.operating import OperatingAccumulator, OperatingCurve, OperatingPoint
-from lpnet_rt.training.evaluation.paper_measures import (
+from lpnet_rt.training.evaluation.paper_metrics import (
     PAPER_THRESHOLDS,
     PLAIN,
     PUBLISHED,
     PaperAccumulator,
-    PaperMeasures,
+    PaperMetrics,
 )
 
-__all__ = ["Evaluation", "Evaluator", "FrameRow", "OperatorMeasures", "RatePoint", "to_json"]
+__all__ = ["Evaluation", "Evaluator", "FrameRow", "OperatorMetrics", "RatePoint", "to_json"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class RatePoint:
     """The best threshold for a false-alarm rate.
 
     Attributes:
-        false_per_empty_frame: The rate that was asked for, detections a target-free frame.
+        false_per_empty_frame: The rate that was asked for, detections per target-free frame.
         best: Where the most targets are found at that rate or under; None where no threshold is quiet enough.
         shown: Whether there are enough target-free frames to show such a rate: with fewer, a detector that is silent on
             all of them may still exceed it.
@@ -68,19 +68,19 @@ class RatePoint:
 
 
 @dataclass(frozen=True, slots=True)
-class OperatorMeasures:
+class OperatorMetrics:
     """What an operator asks.
 
     Attributes:
         empty_frames: Measures over the target-free frames, at the evaluation's threshold.
-        rate_hz: Frames a second that the hourly figure is for.
-        false_per_hour: False detections an hour on target-free frames.
+        rate_hz: Frames per second that the hourly figure is for.
+        false_per_hour: False detections per hour on target-free frames.
         least_rate_shown: Lowest rate that so many target-free frames can show, with 95 % confidence and none false;
             None without such frames.
         pd_at_rate: Pd at given false-alarm rates, each at its own best threshold.
     """
 
-    empty_frames: EmptyFrameMeasures
+    empty_frames: EmptyFrameMetrics
     rate_hz: float
     false_per_hour: float | None
     least_rate_shown: float | None
@@ -92,28 +92,28 @@ class Evaluation:
     """Everything that is measured; docs/metrics.md defines each figure.
 
     Attributes:
-        judged: What was judged: a model's name or a folder of predictions.
+        judged: What was evaluated: a model's name or a folder of predictions.
         threshold: Score that a detection's peak reaches, in ``field``, ``operator`` and ``frames``.
         field: mIoU, nIoU, Pd, Fa.
         operator: False detections on target-free frames, Pd at given rates.
         curve: Pd and false alarms over thresholds.
-        paper_published: The paper's measures with the published evaluator's quirks.
+        paper_published: The paper's metrics with the published evaluator's quirks.
         paper_plain: The same without, target-free frames included.
-        frames: One row a frame.
+        frames: One row per frame.
         misses: Pictures of missed targets, the largest.
         false_alarms: Pictures of false detections, those with the highest scores.
     """
 
     judged: str
     threshold: float
-    field: FieldMeasures
-    operator: OperatorMeasures
+    field: FieldMetrics
+    operator: OperatorMetrics
     curve: OperatingCurve
-    paper_published: PaperMeasures
-    paper_plain: PaperMeasures
+    paper_published: PaperMetrics
+    paper_plain: PaperMetrics
     frames: tuple[FrameRow, ...]
-    misses: tuple[Case, ...]
-    false_alarms: tuple[Case, ...]
+    misses: tuple[ErrorExample, ...]
+    false_alarms: tuple[ErrorExample, ...]
 
 
 class Evaluator:
@@ -126,7 +126,7 @@ class Evaluator:
         self._empty = EmptyFrameAccumulator(threshold)
         self._operating = OperatingAccumulator()
         self._paper = PaperAccumulator(PAPER_THRESHOLDS, (PUBLISHED, PLAIN))
-        self._cases = CaseCollector(threshold)
+        self._errors = ErrorCollector(threshold)
         self._frames: list[FrameRow] = []
 
     def add(self, stem: str, image: GreyImage, prediction: Prediction, true: BoolMask) -> None:
@@ -146,7 +146,7 @@ class Evaluator:
             self._empty.add_count(outcome.false_components)
         self._operating.add(prediction, true)
         self._paper.add(prediction, true)
-        self._cases.add(stem, image, prediction, np.asarray(true, np.bool_))
+        self._errors.add(stem, image, prediction, np.asarray(true, np.bool_))
         union_px = outcome.predicted_px + outcome.true_px - outcome.both_px
         iou = ratio(outcome.both_px, union_px)
         self._frames.append(FrameRow(stem, outcome.targets, outcome.matched, outcome.false_components, iou))
@@ -155,7 +155,7 @@ class Evaluator:
         """Return everything measured so far.
 
         Args:
-            false_per_empty_frame: False-alarm rates at which Pd is wanted, detections a target-free frame.
+            false_per_empty_frame: False-alarm rates at which Pd is wanted, detections per target-free frame.
         """
         empty, curve = self._empty.result(), self._operating.result()
         min_rate = rate_bound(0, empty.frames)
@@ -163,7 +163,7 @@ class Evaluator:
             judged=self._judged,
             threshold=self._field.threshold,
             field=self._field.result(),
-            operator=OperatorMeasures(
+            operator=OperatorMetrics(
                 empty_frames=empty,
                 rate_hz=self._rate_hz,
                 false_per_hour=empty.false_per_hour(self._rate_hz),
@@ -177,8 +177,8 @@ class Evaluator:
             paper_published=self._paper.result(PUBLISHED),
             paper_plain=self._paper.result(PLAIN),
             frames=tuple(self._frames),
-            misses=self._cases.misses,
-            false_alarms=self._cases.false_alarms,
+            misses=self._errors.misses,
+            false_alarms=self._errors.false_alarms,
         )
 
 

@@ -9,11 +9,11 @@ import numpy as np
 
 from lpnet_rt.detections import body_mask
 from lpnet_rt.training.evaluation.components import BoolMask, Prediction, score_map, truth_mask
-from lpnet_rt.training.evaluation.field_measures import (
+from lpnet_rt.training.evaluation.field_metrics import (
     EmptyFrameAccumulator,
-    EmptyFrameMeasures,
+    EmptyFrameMetrics,
     FieldAccumulator,
-    FieldMeasures,
+    FieldMetrics,
     FrameOutcome,
     Truth,
     frame_outcome,
@@ -39,9 +39,9 @@ class OperatingPoint:
         threshold: Score that a detection's peak reaches.
         pd: Targets found / targets.
         fa_per_million: Pixels of false components per million pixels, over all frames.
-        false_per_target_frame: False components a frame, over frames with targets.
-        false_per_empty_frame: False components a frame, over target-free frames; None where there are none.
-        false_per_frame: False components a frame, over all frames.
+        false_per_target_frame: False components per frame, over frames with targets.
+        false_per_empty_frame: False components per frame, over target-free frames; None where there are none.
+        false_per_frame: False components per frame, over all frames.
         miou: Pooled IoU over all frames.
     """
 
@@ -64,7 +64,7 @@ class OperatingCurve:
         """Return the point with the highest Pd whose rate on target-free frames is at most the given one.
 
         Args:
-            false_per_empty_frame: False detections a target-free frame that can be lived with.
+            false_per_empty_frame: False detections per target-free frame that can be lived with.
 
         Returns:
             Of equal Pd the point with the fewest false alarms; None where no threshold is quiet enough, or where
@@ -81,7 +81,7 @@ class OperatingCurve:
 
 
 class OperatingAccumulator:
-    """Adds frames up to the field's measures at every threshold, target-free frames apart."""
+    """Adds frames up to the field's metrics at every threshold, target-free frames apart."""
 
     def __init__(self, thresholds: Sequence[float] = OPERATING_THRESHOLDS) -> None:
         self.thresholds = tuple(thresholds)
@@ -116,11 +116,11 @@ class OperatingAccumulator:
 
     def result(self) -> OperatingCurve:
         """Return the curve of what was added so far."""
-        measures = zip(self._all, self._with_target, self._empty, strict=True)
-        return OperatingCurve(tuple(_point(a.result(), w.result(), e.result()) for a, w, e in measures))
+        metrics = zip(self._all, self._with_target, self._empty, strict=True)
+        return OperatingCurve(tuple(_point(a.result(), w.result(), e.result()) for a, w, e in metrics))
 
 
-def _point(whole: FieldMeasures, with_target: FieldMeasures, empty: EmptyFrameMeasures) -> OperatingPoint:
+def _point(whole: FieldMetrics, with_target: FieldMetrics, empty: EmptyFrameMetrics) -> OperatingPoint:
     return OperatingPoint(
         threshold=whole.threshold,
         pd=whole.pd,

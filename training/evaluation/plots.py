@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from lpnet_rt.errors import SinkError, reason
 from lpnet_rt.files import write_whole
-from lpnet_rt.training.evaluation.cases import Case
+from lpnet_rt.training.evaluation.error_examples import ErrorExample
 from lpnet_rt.training.evaluation.evaluator import Evaluation
 from lpnet_rt.training.evaluation.operating import OperatingPoint
 from lpnet_rt.view.display_stretch import display_stretch
@@ -202,7 +202,7 @@ def _roc(evaluation: Evaluation) -> Figure:
     frames = f"a target-free frame ({empty} frames)" if empty else "a frame (all frames: none is free of targets)"
     panels = (
         (left, [p.fa_per_million for p in points], "Fa, pixels of false components per million, all frames"),
-        (right, rates, f"false detections {frames}"),
+        (right, rates, f"false detections per {frames}"),
     )
     for axes, values, label in panels:
         axes.set_xlabel(label)
@@ -246,7 +246,7 @@ def _rates_over_threshold(left: Axes, right: Axes, points: Sequence[OperatingPoi
     thresholds = [point.threshold for point in points]
     panels = (
         (left, "Fa, pixels of false components per million", [p.fa_per_million for p in points]),
-        (right, "false detections a target-free frame", [p.false_per_empty_frame for p in points]),
+        (right, "false detections per target-free frame", [p.false_per_empty_frame for p in points]),
     )
     for axes, label, rates in panels:
         axes.plot(thresholds, _numbers(rates), "o-", color=_TARGET_COLOUR, markersize=3.5)
@@ -288,31 +288,31 @@ def _gallery(evaluation: Evaluation) -> Figure:
         ("missed, largest first", evaluation.misses),
         ("false, strongest first, away from targets", evaluation.false_alarms),
     )
-    heights = [max(1, -(-len(cases) // _GALLERY_COLUMNS)) for _, cases in groups]
+    heights = [max(1, -(-len(examples) // _GALLERY_COLUMNS)) for _, examples in groups]
     figure = _new_figure(1.9 * _GALLERY_COLUMNS, 0.8 + 2.25 * sum(heights))
     rows_of_parts = figure.add_gridspec(2, 1, height_ratios=heights)
-    for i, (rows, (name, cases)) in enumerate(zip(heights, groups, strict=True)):
+    for i, (rows, (name, examples)) in enumerate(zip(heights, groups, strict=True)):
         part = figure.add_subfigure(rows_of_parts[i])
-        shown = f"{name} ({len(cases)} shown)" if cases else f"{name}: none"
+        shown = f"{name} ({len(examples)} shown)" if examples else f"{name}: none"
         part.suptitle(f"{shown}; truth green, prediction red", fontsize=10)
         grid = part.subplots(rows, _GALLERY_COLUMNS, squeeze=False)
         for axes in grid.flat:
             axes.set_axis_off()
-        for axes, case in zip(grid.flat, cases, strict=False):
-            _tile(axes, case)
+        for axes, example in zip(grid.flat, examples, strict=False):
+            _tile(axes, example)
     return figure
 
 
-def _tile(axes: Axes, case: Case) -> None:
-    picture = display_stretch(case.image).astype(np.float32)
+def _tile(axes: Axes, example: ErrorExample) -> None:
+    picture = display_stretch(example.image).astype(np.float32)
     low, high = float(picture.min()), float(picture.max())
     # At least 32 grey levels from black to white, so that the noise of an empty sky does not look like a scene.
     axes.imshow(picture, cmap="gray", vmin=low, vmax=max(high, low + 32), interpolation="nearest")
-    for mask, colour in ((case.true, _TRUTH_COLOUR), (case.predicted, _PREDICTION_COLOUR)):
+    for mask, colour in ((example.true, _TRUTH_COLOUR), (example.predicted, _PREDICTION_COLOUR)):
         for x, y in _outline(mask):
             axes.plot(x, y, color=colour, linewidth=1.0)
-    name = case.stem if len(case.stem) <= 20 else f"…{case.stem[-19:]}"
-    axes.set_title(f"{name}\n({case.centre_xy[0]:.0f}, {case.centre_xy[1]:.0f}) {case.score:.2f}", fontsize=7)
+    name = example.stem if len(example.stem) <= 20 else f"…{example.stem[-19:]}"
+    axes.set_title(f"{name}\n({example.centre_xy[0]:.0f}, {example.centre_xy[1]:.0f}) {example.score:.2f}", fontsize=7)
 
 
 def _outline(mask: np.ndarray) -> list[tuple[list[float], list[float]]]:

@@ -7,11 +7,11 @@ from rich.table import Table
 
 from lpnet_rt.text import printable
 from lpnet_rt.training.evaluation.evaluator import Evaluation, RatePoint
-from lpnet_rt.training.evaluation.paper_measures import PaperMeasures
+from lpnet_rt.training.evaluation.paper_metrics import PaperMetrics
 
 __all__ = ["print_summary"]
 
-_SECONDS_AN_HOUR = 3600.0
+_SECONDS_PER_HOUR = 3600.0
 
 
 def print_summary(evaluation: Evaluation, console: Console) -> None:
@@ -41,16 +41,16 @@ def _add_operator(table: Table, evaluation: Evaluation, at: str) -> None:
     operator = evaluation.operator
     empty = operator.empty_frames
     if not empty.frames:
-        table.add_row("false detections a frame", "-", "not defined: no frame is free of targets")
+        table.add_row("false detections per frame", "-", "not defined: no frame is free of targets")
         return
     bound = empty.false_per_frame_bound or 0.0
     where = f"{at}, {_count(empty.frames, 'target-free frame')}; under {_number(bound)} (95 %)"
-    table.add_row("false detections a frame", _number(empty.false_per_frame), where)
-    hourly = bound * operator.rate_hz * _SECONDS_AN_HOUR
+    table.add_row("false detections per frame", _number(empty.false_per_frame), where)
+    hourly = bound * operator.rate_hz * _SECONDS_PER_HOUR
     where = f"{operator.rate_hz:g} frames/s; under {_number(hourly)} (95 %)"
-    table.add_row("false detections an hour", _number(operator.false_per_hour), where)
+    table.add_row("false detections per hour", _number(operator.false_per_hour), where)
     for point in operator.pd_at_rate:
-        name = f"Pd at {point.false_per_empty_frame:g} false a frame"
+        name = f"Pd at {point.false_per_empty_frame:g} false per frame"
         table.add_row(name, _percent(point.best.pd if point.best else None), _where(evaluation, point))
 
 
@@ -68,13 +68,13 @@ def _where(evaluation: Evaluation, point: RatePoint) -> str:
     return f"{at}; {frames} cannot show a rate under {min_rate}, even with none false"
 
 
-def _add_paper(table: Table, paper: PaperMeasures, name: str, frames: str) -> None:
+def _add_paper(table: Table, paper: PaperMetrics, name: str, frames: str) -> None:
     for kind, row in (("targets", paper.best_target_f1), ("pixels", paper.best_pixel_f1)):
         value = (row.target_f1 if kind == "targets" else row.pixel_f1) if row else None
         table.add_row(
             f"{name}: F1 of {kind}", _percent(value), f"best, threshold {row.threshold:.2f}{frames}" if row else ""
         )
-    table.add_row(f"{name}: ROC area", _number(paper.roc_area), f"0 to 0.5 false an image{frames}")
+    table.add_row(f"{name}: ROC area", _number(paper.roc_area), f"0 to 0.5 false per image{frames}")
 
 
 def _count(number: int, noun: str) -> str:

@@ -1,4 +1,4 @@
-"""What a run tells: a line an epoch, ``log.csv`` and TensorBoard."""
+"""The log of a run: one line per epoch, ``log.csv`` and TensorBoard."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ EVENTS = "tensorboard"
 
 
 class RunLog:
-    """One row an epoch, in a table that can be plotted and in TensorBoard's events."""
+    """One row per epoch, in a table that can be plotted and in TensorBoard's events."""
 
     def __init__(self, folder: Path, columns: Sequence[str], epoch: int) -> None:
-        """Go on with the log of ``folder`` after ``epoch``.
+        """Resume the log of ``folder`` after ``epoch``.
 
         What a killed run wrote of later epochs is dropped, because they are trained again.
         """

@@ -32,7 +32,7 @@ from lpnet_rt.training.loop.checkpoints import (
 from lpnet_rt.training.loop.logs import LOG, RunLog
 from lpnet_rt.training.loop.ranks import ShardedBatches, TrainingProcess, join_run
 from lpnet_rt.training.recipes.lpnet_rt import Recipe
-from lpnet_rt.training.tasks.base import Findings, Task
+from lpnet_rt.training.tasks.base import Task, ValidationResult
 from lpnet_rt.training.tasks.lpnet_rt import LPNetRTTask, build_network
 from lpnet_rt.training.tasks.lpnetga import LPNetGATask
 
@@ -40,7 +40,7 @@ __all__ = ["BEST", "LAST", "LOG", "Run", "build_network", "load_checkpoint", "ma
 
 
 def train(recipe: AnyRecipe, folder: Path, epochs_now: int | None = None, device: str = "auto") -> Path:
-    """Train, or go on with, the run in ``folder``.
+    """Start or resume the run in ``folder``.
 
     Args:
         recipe: Must be the recipe the run was started with, if it was.
@@ -84,7 +84,7 @@ class Run:
     """State of a run between epochs."""
 
     def __init__(self, recipe: AnyRecipe, task: Task, folder: Path, process: TrainingProcess) -> None:
-        """Start, or take up where ``last.pt`` stands; the folder is made when nothing can fail any more.
+        """Start, or resume from ``last.pt``; the folder is made when nothing can fail any more.
 
         Raises:
             DataError: There are fewer crops than one batch.
@@ -96,7 +96,7 @@ class Run:
         self.epoch, self.best = 0, -math.inf
         self.batches = ShardedBatches(len(task.crops), recipe.optimiser.batch, process)
         if not len(self.batches):
-            raise DataError(f"expected at least {recipe.optimiser.batch} crops an epoch, found {len(task.crops)}")
+            raise DataError(f"expected at least {recipe.optimiser.batch} crops per epoch, found {len(task.crops)}")
         torch.manual_seed(recipe.seed)
         self.network = self._build()
         self.average = self._build() if task.average is not None else self.network
@@ -122,7 +122,7 @@ class Run:
             self.average.eval()
             figures |= task.finish_epoch(self.average, self.epoch)
             if self.epoch % recipe.validate_every == 0 or self.epoch == recipe.epochs:
-                figures |= self._judge(task.validate(self.average))
+                figures |= self._keep_best(task.validate(self.average))
         if self.log is not None:
             self.log.add({"epoch": self.epoch, "seconds": time.monotonic() - began, **figures})
             self._save(LAST)
@@ -181,7 +181,7 @@ class Run:
             _follow(self.average, self.network, min(self.task.average, (1 + step) / (10 + step)))
         return value
 
-    def _judge(self, found: Findings) -> dict[str, float]:
+    def _keep_best(self, found: ValidationResult) -> dict[str, float]:
         """Keep the network if it is the best so far."""
         if found.fitness > self.best:
             self.best = found.fitness

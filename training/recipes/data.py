@@ -46,7 +46,7 @@ class DataSetsRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         held_back: Clips whose number leaves this when divided by ``held_back_of`` are validated on and never trained
             on, unless a part names their splits.
         held_back_of: See ``held_back``.
-        video_crops: Crops an epoch from frames of clips; 0 reads none of them.
+        video_crops: Crops per epoch from frames of clips; 0 reads none of them.
     """
 
     root: str = "data"

@@ -42,8 +42,8 @@ class DataRecipe(DataSetsRecipe, frozen=True, forbid_unknown_fields=True, kw_onl
 
     Attributes:
         crop_px: Side of a training crop.
-        mask_crops: Crops an epoch from frames with pixel masks and targets.
-        empty_crops: Crops an epoch from target-free frames.
+        mask_crops: Crops per epoch from frames with pixel masks and targets.
+        empty_crops: Crops per epoch from target-free frames.
         hard_share: Share of the target-free crops that are centred on the network's own latest false alarms.
         synthetic_share: Share of target-free crops into which synthetic targets are laid.
     """
@@ -61,7 +61,7 @@ class OptimiserRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     Attributes:
         epochs: Passes over an epoch's crops.
-        batch: Crops a step.
+        batch: Crops per step.
         rate: Highest learning rate.
         weight_decay: On convolution kernels.
         warmup_steps: Steps from nothing to the highest rate.
@@ -89,12 +89,12 @@ class OptimiserRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class ValidationRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How much a model is judged on while it is trained; more takes longer and tells more.
+    """How much a model is validated on during training; more takes longer and is more reliable.
 
     Attributes:
         frames: At most so many frames with masks, and as many target-free ones, evenly spread; 0 takes all.
         clips: At most so many of the clips held back, evenly spread; 0 takes all.
-        video_stride: Every n-th labelled frame of a clip is judged.
+        video_stride: Every n-th labelled frame of a clip is validated on.
     """
 
     frames: Count = 0

@@ -57,7 +57,7 @@ class LPNetGALossRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only
     Attributes:
         supervised: Teach the attention the spread map.
         sigma: Width of the spread map's Gaussian, in steps of the spectrum.
-        patches: Patches of each crop that a step takes, drawn anew each time; 0 takes all that lie inside, as the
+        patches: Patches of each crop that a step takes, redrawn at every step; 0 takes all that lie inside, as the
             paper does. Fewer estimate the same loss at a fraction of the cost.
     """
 

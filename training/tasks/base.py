@@ -8,16 +8,16 @@ from typing import Protocol
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-__all__ = ["Crops", "Findings", "Task"]
+__all__ = ["Crops", "Task", "ValidationResult"]
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class ValidationResult:
     """What a validation found.
 
     Attributes:
         fitness: The one number by which the best model is chosen; higher is better.
-        figures: The measures, by column of the log.
+        figures: The metrics, by column of the log.
     """
 
     fitness: float
@@ -87,7 +87,7 @@ class Task(Protocol):
         """Do what is due after an epoch (counted from 1) and return figures for the log."""
         ...
 
-    def validate(self, network: nn.Module) -> Findings:
+    def validate(self, network: nn.Module) -> ValidationResult:
         """Judge a network in evaluation mode on what is never trained on."""
         ...
 

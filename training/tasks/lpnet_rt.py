@@ -18,7 +18,7 @@ from lpnet_rt.training.crops.lpnet_rt import CropDataset, FalseAlarms
 from lpnet_rt.training.data.roles import training_frames
 from lpnet_rt.training.recipes.lpnet_rt import NetworkRecipe, Recipe
 from lpnet_rt.training.states import read_state
-from lpnet_rt.training.tasks.base import Findings
+from lpnet_rt.training.tasks.base import ValidationResult
 from lpnet_rt.training.tasks.losses import Background, views_loss
 from lpnet_rt.training.tasks.validate import Validation, ValidationSet, find_false_alarms, scorer, validate
 
@@ -103,10 +103,10 @@ class LPNetRTTask:
             self.crops.false_alarms = find_false_alarms(score, self.crops.empty)
         return {"false_alarms": len(self.crops.false_alarms)}
 
-    def validate(self, network: nn.Module) -> Findings:
+    def validate(self, network: nn.Module) -> ValidationResult:
         """Masks, silence and video."""
         found = validate(scorer(cast("LPNetRT", network), self._recipe.precision), self._validation)
-        return Findings(found.fitness, asdict(found))
+        return ValidationResult(found.fitness, asdict(found))
 
     def state(self) -> dict[str, object]:
         """Where the network last fired on target-free frames."""

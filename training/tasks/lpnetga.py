@@ -18,11 +18,11 @@ from lpnet_rt.networks.lpnetga.network import LPNetGA
 from lpnet_rt.networks.lpnetga.patches import PatchGrid, split
 from lpnet_rt.training.crops.lpnetga import PaperCrops, load_frames
 from lpnet_rt.training.data.frames import IGNORE, LabelledFrame
-from lpnet_rt.training.evaluation.field_measures import FieldAccumulator
-from lpnet_rt.training.evaluation.paper_measures import PUBLISHED, PaperAccumulator
+from lpnet_rt.training.evaluation.field_metrics import FieldAccumulator
+from lpnet_rt.training.evaluation.paper_metrics import PUBLISHED, PaperAccumulator
 from lpnet_rt.training.progress import watched
 from lpnet_rt.training.recipes.lpnetga import LPNetGANetworkRecipe, LPNetGARecipe
-from lpnet_rt.training.tasks.base import Findings
+from lpnet_rt.training.tasks.base import ValidationResult
 from lpnet_rt.training.tasks.spread_maps import spread_map
 
 __all__ = ["LPNetGATask", "attention_loss", "build_lpnetga", "patch_loss"]
@@ -129,8 +129,8 @@ class LPNetGATask:
         """Nothing is due after an epoch."""
         return {}
 
-    def validate(self, network: nn.Module) -> Findings:
-        """The paper's measures of the paper's procedure, and the field's at an absolute score of 0.5."""
+    def validate(self, network: nn.Module) -> ValidationResult:
+        """The paper's metrics of the paper's procedure, and the field's at an absolute score of 0.5."""
         return _judge(cast("LPNetGA", network), self._validation, self._recipe.precision)
 
     def state(self) -> dict[str, object]:
@@ -150,7 +150,7 @@ class LPNetGATask:
         return (drawn + number * torch.arange(batch)[:, None]).flatten().to(truth.device)
 
 
-def _judge(network: LPNetGA, frames: list[LabelledFrame], precision: str) -> Findings:
+def _judge(network: LPNetGA, frames: list[LabelledFrame], precision: str) -> ValidationResult:
     """Score whole frames; an absolute map stretched to 0..1 is the paper's map."""
     engine = TorchModuleEngine(lambda image: network(image, "mean"), precision, next(network.parameters()).device)
     scorer = HostScorer(engine, model_card(LPNetGACard(name="LPNetGA", sha256="", licence="", fusing="mean")))
@@ -161,8 +161,8 @@ def _judge(network: LPNetGA, frames: list[LabelledFrame], precision: str) -> Fin
         field.add(score, true)
         span = float(score.max() - score.min())
         paper.add((score - score.min()) / span if span > 0 else score * 0.0, true)
-    measures, shapes = paper.result(PUBLISHED), field.result()
-    target, pixel = measures.best_target_f1, measures.best_pixel_f1
+    metrics, shapes = paper.result(PUBLISHED), field.result()
+    target, pixel = metrics.best_target_f1, metrics.best_pixel_f1
     target_f1 = (target.target_f1 if target else None) or 0.0
     pixel_f1 = (pixel.pixel_f1 if pixel else None) or 0.0
     figures = {
@@ -170,9 +170,9 @@ def _judge(network: LPNetGA, frames: list[LabelledFrame], precision: str) -> Fin
         "target_threshold": target.threshold if target else 1.0,
         "pixel_f1": pixel_f1,
         "pixel_threshold": pixel.threshold if pixel else 1.0,
-        "roc_area": measures.roc_area,
+        "roc_area": metrics.roc_area,
         "miou": 100 * (shapes.miou or 0.0),
         "pd": 100 * (shapes.pd or 0.0),
         "fa": shapes.fa_per_million or 0.0,
     }
-    return Findings(target_f1 + pixel_f1, figures)
+    return ValidationResult(target_f1 + pixel_f1, figures)

@@ -19,7 +19,7 @@ from lpnet_rt.networks.lpnet_rt.network import LPNetRT
 from lpnet_rt.training.crops.lpnet_rt import FalseAlarms
 from lpnet_rt.training.data.frames import LabelledFrame
 from lpnet_rt.training.data.roles import spread_over, validation_frames
-from lpnet_rt.training.evaluation.field_measures import BoxAccumulator, EmptyFrameAccumulator, FieldAccumulator
+from lpnet_rt.training.evaluation.field_metrics import BoxAccumulator, EmptyFrameAccumulator, FieldAccumulator
 from lpnet_rt.training.progress import watched
 from lpnet_rt.training.recipes.lpnet_rt import Recipe
 
@@ -57,14 +57,14 @@ class ValidationSet:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """The measures, at one threshold; shares in percent.
+    """The metrics, at one threshold; shares in percent.
 
     Attributes:
         miou: Pooled IoU on ``masked``.
         niou: Mean IoU of the frames of ``masked``.
         pd: Targets found on ``masked``.
         fa_per_million: Pixels of false detections per million pixels on ``masked``.
-        empty_false: False detections a target-free frame.
+        empty_false: False detections per target-free frame.
         video_hit: Labelled video frames with a detection in the grown box.
         video_false: Detections outside the boxes, a labelled frame.
     """

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from lpnet_rt.training.evaluation.field_measures import ratio
+from lpnet_rt.training.evaluation.field_metrics import ratio
 from lpnet_rt.training.tracks.replay import TrackPath
 from lpnet_rt.training.tracks.truth import ClipTruth
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lpnet_rt.training.evaluation.field_measures import ratio
+from lpnet_rt.training.evaluation.field_metrics import ratio
 from lpnet_rt.training.tracks.replay import TrackPath
 from lpnet_rt.training.tracks.truth import ClipTruth, inside_boxes
 

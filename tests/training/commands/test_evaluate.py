@@ -149,7 +149,7 @@ def test_outputs_that_cannot_be_written_are_known_first(data):
             evaluate(options(data, json=data / "figures.json", plots=data, predictions=None, model=_never))
         assert (data / name).read_text() == "precious"
         (data / name).unlink()
-    with pytest.raises(SinkError, match="one of those that are judged"):
+    with pytest.raises(SinkError, match="one of those that are evaluated"):
         evaluate(options(data, json=data / "masks" / "a.png", overwrite=True))
     with pytest.raises(SinkError, match="a plot has this name"):
         evaluate(options(data, json=data / "f1.png", plots=data))
@@ -169,8 +169,8 @@ def test_the_verb_prints_its_figures(data, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     assert run(parse(*flags, "--json", data / "o.json", "--at-rate", 0.5)) == 0
     printed = capsys.readouterr().out
-    assert "Pd at 0.5 false a frame" in printed
-    assert "Pd at 0.3 false a frame" not in printed
+    assert "Pd at 0.5 false per frame" in printed
+    assert "Pd at 0.3 false per frame" not in printed
     assert "3 frames, 2 targets" in printed
     assert "50.00 %" in printed
     assert "1 target-free frame)" in printed

@@ -3,7 +3,7 @@ import pytest
 
 from lpnet_rt.detections import detect
 from lpnet_rt.errors import DataError
-from lpnet_rt.training.evaluation.field_measures import field_measures
+from lpnet_rt.training.evaluation.field_metrics import field_metrics
 from lpnet_rt.training.evaluation.operating import OPERATING_THRESHOLDS, OperatingAccumulator
 
 
@@ -49,7 +49,7 @@ def test_agrees_with_the_measures_at_one_threshold():
     for prediction, truth in pairs:
         accumulator.add(prediction, truth)
     point = accumulator.result().points[OPERATING_THRESHOLDS.index(0.5)]
-    whole = field_measures(pairs, 0.5)
+    whole = field_metrics(pairs, 0.5)
     assert (point.pd, point.fa_per_million, point.miou) == (whole.pd, whole.fa_per_million, whole.miou)
     assert whole.matched > 0
 

@@ -100,7 +100,7 @@ def test_folders_that_cannot_be_gone_on_with(recipe: Recipe, tmp_path: Path) -> 
 
 def test_too_few_crops_for_a_batch(recipe: Recipe, tmp_path: Path) -> None:
     greedy = msgspec.structs.replace(recipe, optimiser=msgspec.structs.replace(recipe.optimiser, batch=9))
-    with pytest.raises(DataError, match="expected at least 9 crops an epoch, found 8"):
+    with pytest.raises(DataError, match="expected at least 9 crops per epoch, found 8"):
         train(greedy, tmp_path / "run")
 
 

@@ -1,4 +1,4 @@
-"""The field's and the operator's measures, as accumulators that see one frame at a time.
+"""The field's and the operator's metrics, as accumulators that see one frame at a time.
 
 Every measure is defined with its formula and source in docs/metrics.md. Rates are fractions of 1 unless a name says
 otherwise; a rate whose denominator is zero is None, never a number that looks like a result. What is predicted is what
@@ -19,15 +19,15 @@ from lpnet_rt.training.evaluation.components import BoolMask, Prediction, compon
 
 __all__ = [
     "BoxAccumulator",
-    "BoxMeasures",
+    "BoxMetrics",
     "EmptyFrameAccumulator",
-    "EmptyFrameMeasures",
+    "EmptyFrameMetrics",
     "FieldAccumulator",
-    "FieldMeasures",
+    "FieldMetrics",
     "FrameOutcome",
-    "box_measures",
+    "box_metrics",
     "empty_frame_measures",
-    "field_measures",
+    "field_metrics",
     "frame_outcome",
     "rate_bound",
     "ratio",
@@ -54,7 +54,7 @@ def rate_bound(count: int, frames: int) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class FrameOutcome:
-    """Counts of one frame at one threshold; the measures are sums of these.
+    """Counts of one frame at one threshold; the metrics are sums of these.
 
     Attributes:
         pixels: Pixels of the frame.
@@ -87,8 +87,8 @@ def frame_outcome(predicted: BoolMask, true: BoolMask, limit_px: float = MATCH_L
     """
     found, wanted = components(predicted), components(true)
     partners, matched = match(found.centroid_xy, wanted.centroid_xy, limit_px)
-    alone = np.ones(len(found), np.bool_)
-    alone[partners] = False
+    unmatched = np.ones(len(found), np.bool_)
+    unmatched[partners] = False
     return FrameOutcome(
         pixels=predicted.size,
         both_px=int(np.count_nonzero(predicted & true)),
@@ -96,14 +96,14 @@ def frame_outcome(predicted: BoolMask, true: BoolMask, limit_px: float = MATCH_L
         true_px=int(np.count_nonzero(true)),
         targets=len(wanted),
         matched=len(matched),
-        false_components=int(np.count_nonzero(alone)),
-        false_px=int(found.area_px[alone].sum()),
+        false_components=int(np.count_nonzero(unmatched)),
+        false_px=int(found.area_px[unmatched].sum()),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class FieldMeasures:
-    """The field's measures over a set of frames.
+class FieldMetrics:
+    """The field's metrics over a set of frames.
 
     Attributes:
         threshold: Score that a detection's peak reaches.
@@ -179,11 +179,11 @@ class FieldAccumulator:
             self._niou_sum += outcome.both_px / union_px
             self._niou_images += 1
 
-    def result(self) -> FieldMeasures:
-        """Return the measures of what was added so far."""
+    def result(self) -> FieldMetrics:
+        """Return the metrics of what was added so far."""
         total = FrameOutcome(**self._sums)
         false_share = ratio(total.false_px, total.pixels)
-        return FieldMeasures(
+        return FieldMetrics(
             threshold=self.threshold,
             images=self._images,
             images_without_target=self._without_target,
@@ -202,7 +202,7 @@ class FieldAccumulator:
 
 
 @dataclass(frozen=True, slots=True)
-class EmptyFrameMeasures:
+class EmptyFrameMetrics:
     """What a detector says on frames that hold no target.
 
     Attributes:
@@ -220,12 +220,12 @@ class EmptyFrameMeasures:
     frames_with_false: float | None
 
     def false_per_hour(self, rate_hz: float) -> float | None:
-        """Return false detections an hour for a camera of ``rate_hz`` frames a second."""
+        """Return false detections per hour for a camera of ``rate_hz`` frames per second."""
         return None if self.false_per_frame is None else self.false_per_frame * rate_hz * 3600.0
 
 
 class EmptyFrameAccumulator:
-    """Adds target-free frames up to false detections a frame."""
+    """Adds target-free frames up to false detections per frame."""
 
     def __init__(self, threshold: float = 0.5) -> None:
         self.threshold = threshold
@@ -249,9 +249,9 @@ class EmptyFrameAccumulator:
         self._false += detections
         self._frames_with_false += detections > 0
 
-    def result(self) -> EmptyFrameMeasures:
-        """Return the measures of what was added so far."""
-        return EmptyFrameMeasures(
+    def result(self) -> EmptyFrameMetrics:
+        """Return the metrics of what was added so far."""
+        return EmptyFrameMetrics(
             frames=self._frames,
             false_detections=self._false,
             false_per_frame=ratio(self._false, self._frames),
@@ -261,7 +261,7 @@ class EmptyFrameAccumulator:
 
 
 @dataclass(frozen=True, slots=True)
-class BoxMeasures:
+class BoxMetrics:
     """Detections against hand-drawn boxes, over the labelled frames of video.
 
     Attributes:
@@ -288,7 +288,7 @@ class BoxMeasures:
 
 
 class BoxAccumulator:
-    """Adds video frames with boxes up to hit rate and false detections a labelled frame."""
+    """Adds video frames with boxes up to hit rate and false detections per labelled frame."""
 
     def __init__(self, margin_px: float = BOX_MARGIN_PX) -> None:
         self.margin_px = margin_px
@@ -328,10 +328,10 @@ class BoxAccumulator:
         self._sums["hit_boxes"] += int(np.count_nonzero(inside.any(axis=0)))
         return hit
 
-    def result(self) -> BoxMeasures:
-        """Return the measures of what was added so far."""
+    def result(self) -> BoxMetrics:
+        """Return the metrics of what was added so far."""
         sums = self._sums
-        return BoxMeasures(
+        return BoxMetrics(
             labelled_frames=sums["labelled"],
             hit_frames=sums["hit_frames"],
             hit_rate=ratio(sums["hit_frames"], sums["labelled"]),
@@ -344,8 +344,8 @@ class BoxAccumulator:
         )
 
 
-def field_measures(pairs: Iterable[tuple[Prediction, Truth]], threshold: float = 0.5) -> FieldMeasures:
-    """Return the field's measures of (prediction, truth) pairs.
+def field_metrics(pairs: Iterable[tuple[Prediction, Truth]], threshold: float = 0.5) -> FieldMetrics:
+    """Return the field's metrics of (prediction, truth) pairs.
 
     Raises:
         DataError: The sizes of a pair differ or a prediction cannot be read as scores.
@@ -356,7 +356,7 @@ def field_measures(pairs: Iterable[tuple[Prediction, Truth]], threshold: float =
     return accumulator.result()
 
 
-def empty_frame_measures(predictions: Iterable[Prediction], threshold: float = 0.5) -> EmptyFrameMeasures:
+def empty_frame_measures(predictions: Iterable[Prediction], threshold: float = 0.5) -> EmptyFrameMetrics:
     """Return false detections over the predictions for target-free frames.
 
     Raises:
@@ -368,9 +368,9 @@ def empty_frame_measures(predictions: Iterable[Prediction], threshold: float = 0
     return accumulator.result()
 
 
-def box_measures(
+def box_metrics(
     frames: Iterable[tuple[NDArray[np.floating], NDArray[np.floating]]], margin_px: float = BOX_MARGIN_PX
-) -> BoxMeasures:
+) -> BoxMetrics:
     """Return hits and false detections of (centroid_xy, boxes_xywh) frames.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The measures of Chen et al. (TAES 2022) over thresholds, with the quirks of the published evaluator or without.
+"""The metrics of Chen et al. (TAES 2022) over thresholds, with the quirks of the published evaluator or without.
 
 A predicted component is right if it shares a pixel with a true one and the middles of their bounding boxes lie within
 4 pixels. Several predicted components may be right about one target, so that Pd and recall are two different numbers.
@@ -13,18 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lpnet_rt.training.evaluation.components import BoolMask, Components, Prediction, binarise, components, truth_mask
-from lpnet_rt.training.evaluation.field_measures import Truth, ratio
+from lpnet_rt.training.evaluation.field_metrics import Truth, ratio
 
 __all__ = [
     "PAPER_THRESHOLDS",
     "PLAIN",
     "PUBLISHED",
     "PaperAccumulator",
-    "PaperMeasures",
+    "PaperMetrics",
     "PaperRow",
     "PaperRules",
     "area_under_roc",
-    "paper_measures",
+    "paper_metrics",
 ]
 
 CENTRE_LIMIT_PX = 4.0
@@ -60,7 +60,7 @@ PLAIN = PaperRules(skip_empty_masks=False, one_false_on_empty_mask=False, one_mi
 
 @dataclass(frozen=True, slots=True)
 class PaperRow:
-    """The paper's measures at one threshold; None where the denominator is zero.
+    """The paper's metrics at one threshold; None where the denominator is zero.
 
     Attributes:
         threshold: Score at or over which a pixel is predicted.
@@ -86,12 +86,12 @@ class PaperRow:
 
 
 @dataclass(frozen=True, slots=True)
-class PaperMeasures:
-    """The paper's measures over all thresholds.
+class PaperMetrics:
+    """The paper's metrics over all thresholds.
 
     Attributes:
         rows: One per threshold, in the order of the thresholds.
-        roc_area: Area under Pd over false targets an image from 0 to 0.5, divided by 0.5. It can pass 1 where several
+        roc_area: Area under Pd over false targets per image from 0 to 0.5, divided by 0.5. It can pass 1 where several
             predicted components are right about one target, as Pd itself can.
         best_target_f1: Row with the highest target F1, or None.
         best_pixel_f1: Row with the highest pixel F1, or None.
@@ -120,7 +120,7 @@ class _Counts:
 
 
 class PaperAccumulator:
-    """Adds frames up to the paper's measures at every threshold, under several rules at once."""
+    """Adds frames up to the paper's metrics at every threshold, under several rules at once."""
 
     def __init__(
         self, thresholds: Sequence[float] = PAPER_THRESHOLDS, rules: Sequence[PaperRules] = (PUBLISHED, PLAIN)
@@ -163,8 +163,8 @@ class PaperAccumulator:
                 known[sizes_px[-1]] = _count(predicted, true, wanted)
         return [known[size_px] for size_px in sizes_px]
 
-    def result(self, rules: PaperRules = PUBLISHED) -> PaperMeasures:
-        """Return the measures of what was added so far.
+    def result(self, rules: PaperRules = PUBLISHED) -> PaperMetrics:
+        """Return the metrics of what was added so far.
 
         Args:
             rules: Which of the rules that the accumulator was made with.
@@ -173,7 +173,7 @@ class PaperAccumulator:
         rows = tuple(_row(threshold, sums, self._images) for threshold, sums in sums_by_threshold)
         by_target = [row for row in rows if row.target_f1 is not None]
         by_pixel = [row for row in rows if row.pixel_f1 is not None]
-        return PaperMeasures(
+        return PaperMetrics(
             rows=rows,
             roc_area=area_under_roc([(row.fa_per_image, row.pd) for row in rows], ROC_LIMIT_PER_IMAGE),
             best_target_f1=max(by_target, key=lambda row: row.target_f1 or 0.0, default=None),
@@ -181,12 +181,12 @@ class PaperAccumulator:
         )
 
 
-def paper_measures(
+def paper_metrics(
     pairs: Iterable[tuple[Prediction, Truth]],
     thresholds: Sequence[float] = PAPER_THRESHOLDS,
     rules: PaperRules = PUBLISHED,
-) -> PaperMeasures:
-    """Return the paper's measures of (prediction, truth) pairs.
+) -> PaperMetrics:
+    """Return the paper's metrics of (prediction, truth) pairs.
 
     Raises:
         DataError: The sizes of a pair differ or a prediction cannot be read as scores.

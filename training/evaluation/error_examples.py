@@ -20,19 +20,19 @@ from lpnet_rt.training.evaluation.components import (
     match,
     score_map,
 )
-from lpnet_rt.training.evaluation.field_measures import MATCH_LIMIT_PX
+from lpnet_rt.training.evaluation.field_metrics import MATCH_LIMIT_PX
 
-__all__ = ["Case", "CaseCollector"]
+__all__ = ["ErrorCollector", "ErrorExample"]
 
 _SIDE_PX = 48
-_FALSE_ALARMS_A_FRAME = 3
+_FALSE_ALARMS_PER_FRAME = 3
 # A component this close to a target is a part of its answer, such as one half of a target that was split: no false
-# alarm to look at, though the measures count it.
+# alarm to look at, though the metrics count it.
 _PART_OF_TARGET_PX = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class ErrorExample:
     """One miss or one false alarm, cut out of its frame.
 
     Attributes:
@@ -54,15 +54,15 @@ class Case:
     true: BoolMask
 
 
-class CaseCollector:
+class ErrorCollector:
     """Keeps the misses of the largest targets and the false alarms with the highest scores."""
 
     def __init__(self, threshold: float, limit: int = 12) -> None:
         self.threshold = threshold
         self._limit = limit
         self._tie = itertools.count()
-        self._misses: list[tuple[float, int, Case]] = []
-        self._false_alarms: list[tuple[float, int, Case]] = []
+        self._misses: list[tuple[float, int, ErrorExample]] = []
+        self._false_alarms: list[tuple[float, int, ErrorExample]] = []
 
     def add(self, stem: str, image: GreyImage, prediction: Prediction, true: BoolMask) -> None:
         """Take one frame; image, prediction and truth are (H, W)."""
@@ -72,28 +72,28 @@ class CaseCollector:
         partners, matched = match(found.centroid_xy, wanted.centroid_xy, MATCH_LIMIT_PX)
         layers = (image, predicted, true)
         for i in np.setdiff1d(np.arange(len(wanted)), matched):
-            case = _cut(stem, wanted.centroid_xy[i], score[wanted.labels == i + 1], layers)
-            self._keep(self._misses, float(case.area_px), case)
+            example = _cut(stem, wanted.centroid_xy[i], score[wanted.labels == i + 1], layers)
+            self._keep(self._misses, float(example.area_px), example)
         # The strongest few of a frame: one frame full of clutter must not hide what fails in all others.
-        alone = np.setdiff1d(np.arange(len(found)), [*partners, *_near_targets(found, true)])
-        peaks = _peaks(found.labels, score, len(found))[alone]
-        for i in alone[np.argsort(-peaks, kind="stable")[:_FALSE_ALARMS_A_FRAME]]:
-            case = _cut(stem, found.centroid_xy[i], score[found.labels == i + 1], layers)
-            self._keep(self._false_alarms, case.score, case)
+        unmatched = np.setdiff1d(np.arange(len(found)), [*partners, *_near_targets(found, true)])
+        peaks = _peaks(found.labels, score, len(found))[unmatched]
+        for i in unmatched[np.argsort(-peaks, kind="stable")[:_FALSE_ALARMS_PER_FRAME]]:
+            example = _cut(stem, found.centroid_xy[i], score[found.labels == i + 1], layers)
+            self._keep(self._false_alarms, example.score, example)
 
     @property
-    def misses(self) -> tuple[Case, ...]:
+    def misses(self) -> tuple[ErrorExample, ...]:
         """Missed targets, largest first."""
-        return tuple(case for _, _, case in sorted(self._misses, key=lambda entry: (-entry[0], -entry[1])))
+        return tuple(example for _, _, example in sorted(self._misses, key=lambda entry: (-entry[0], -entry[1])))
 
     @property
-    def false_alarms(self) -> tuple[Case, ...]:
+    def false_alarms(self) -> tuple[ErrorExample, ...]:
         """Predicted components that match no target and lie over 3 pixels from all, highest score first."""
-        return tuple(case for _, _, case in sorted(self._false_alarms, key=lambda entry: (-entry[0], -entry[1])))
+        return tuple(example for _, _, example in sorted(self._false_alarms, key=lambda entry: (-entry[0], -entry[1])))
 
-    def _keep(self, heap: list[tuple[float, int, Case]], rank: float, case: Case) -> None:
+    def _keep(self, heap: list[tuple[float, int, ErrorExample]], rank: float, example: ErrorExample) -> None:
         # The tie-breaker falls, so that of equals the first seen stays.
-        heapq.heappush(heap, (rank, -next(self._tie), case))
+        heapq.heappush(heap, (rank, -next(self._tie), example))
         if len(heap) > self._limit:
             heapq.heappop(heap)
 
@@ -119,13 +119,13 @@ def _cut(
     centre_xy: NDArray[np.float64],
     scores: NDArray[np.float32],
     layers: tuple[GreyImage, BoolMask, BoolMask],
-) -> Case:
+) -> ErrorExample:
     image, predicted, true = layers
     height, width = image.shape
     left = int(np.clip(round(float(centre_xy[0])) - _SIDE_PX // 2, 0, max(0, width - _SIDE_PX)))
     top = int(np.clip(round(float(centre_xy[1])) - _SIDE_PX // 2, 0, max(0, height - _SIDE_PX)))
     window = (slice(top, top + _SIDE_PX), slice(left, left + _SIDE_PX))
-    return Case(
+    return ErrorExample(
         stem=stem,
         centre_xy=(float(centre_xy[0]), float(centre_xy[1])),
         score=float(scores.max()),

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from lpnet_rt.errors import DataError
-from lpnet_rt.training.evaluation.paper_measures import (
+from lpnet_rt.training.evaluation.paper_metrics import (
     PAPER_THRESHOLDS,
     PLAIN,
     PUBLISHED,
     PaperRules,
     area_under_roc,
-    paper_measures,
+    paper_metrics,
 )
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -40,7 +40,7 @@ def frame(*squares: tuple[int, int, int]) -> np.ndarray:
 
 
 def at_half(prediction: np.ndarray, truth: np.ndarray, rules: PaperRules = PLAIN):
-    return paper_measures([(prediction, truth)], (0.5,), rules).rows[0]
+    return paper_metrics([(prediction, truth)], (0.5,), rules).rows[0]
 
 
 def test_two_predictions_on_one_target_both_count_for_pd_but_not_for_recall():
@@ -67,29 +67,29 @@ def test_a_shared_pixel_and_the_middle_within_four_pixels_are_both_needed():
 
 def test_quirks_are_switchable_one_by_one():
     silent = [(frame(), frame((5, 5, 2), (20, 20, 2))), (frame((30, 5, 2)), frame((30, 5, 2)))]
-    assert paper_measures(silent, (0.5,), PUBLISHED).rows[0].target_recall == pytest.approx(1 / 2)
-    assert paper_measures(silent, (0.5,), PLAIN).rows[0].target_recall == pytest.approx(1 / 3)
+    assert paper_metrics(silent, (0.5,), PUBLISHED).rows[0].target_recall == pytest.approx(1 / 2)
+    assert paper_metrics(silent, (0.5,), PLAIN).rows[0].target_recall == pytest.approx(1 / 3)
 
     noisy = [(frame((5, 5, 2), (20, 20, 2)), frame()), (frame((30, 5, 2)), frame((30, 5, 2)))]
-    assert paper_measures(noisy, (0.5,), PLAIN).rows[0].fa_per_image == 1.0
+    assert paper_metrics(noisy, (0.5,), PLAIN).rows[0].fa_per_image == 1.0
     capped = replace(PLAIN, one_false_on_empty_mask=True)
-    assert paper_measures(noisy, (0.5,), capped).rows[0].fa_per_image == 0.5
-    skipped = paper_measures(noisy + noisy[:1], (0.5,), PUBLISHED).rows[0]
+    assert paper_metrics(noisy, (0.5,), capped).rows[0].fa_per_image == 0.5
+    skipped = paper_metrics(noisy + noisy[:1], (0.5,), PUBLISHED).rows[0]
     assert skipped.fa_per_image == 0.0
     assert skipped.pixel_precision == 1.0
     one_wrong = [*noisy, (frame((1, 1, 2)), frame((30, 30, 2)))]
-    assert paper_measures(one_wrong, (0.5,), PUBLISHED).rows[0].fa_per_image == pytest.approx(1 / 3)
+    assert paper_metrics(one_wrong, (0.5,), PUBLISHED).rows[0].fa_per_image == pytest.approx(1 / 3)
 
     truth = frame((5, 5, 2))
     nearly = [(np.where(truth > 0, 0.999, 0.001).astype(np.float32), truth)]
-    assert paper_measures(nearly, (1.0,), PLAIN).rows[0].pixel_recall == 0.0
-    assert paper_measures(nearly, (1.0,), PUBLISHED).rows[0].pixel_recall == 1.0
-    assert paper_measures(nearly, (1.0,), replace(PLAIN, eight_bits=True)).rows[0].pixel_recall == 1.0
+    assert paper_metrics(nearly, (1.0,), PLAIN).rows[0].pixel_recall == 0.0
+    assert paper_metrics(nearly, (1.0,), PUBLISHED).rows[0].pixel_recall == 1.0
+    assert paper_metrics(nearly, (1.0,), replace(PLAIN, eight_bits=True)).rows[0].pixel_recall == 1.0
 
 
 def test_scores_that_are_no_numbers_are_refused_before_they_are_rounded():
     with pytest.raises(DataError, match="expected finite scores"):
-        paper_measures([(np.full((4, 4), np.nan, np.float32), np.eye(4, dtype=bool))], (0.5,), PUBLISHED)
+        paper_metrics([(np.full((4, 4), np.nan, np.float32), np.eye(4, dtype=bool))], (0.5,), PUBLISHED)
 
 
 def test_undefined_rates_are_none_and_total_failure_is_zero():
@@ -102,7 +102,7 @@ def test_nested_thresholds_are_each_judged():
     truth = frame((10, 10, 2))
     score = np.where(truth > 0, 0.8, 0.0).astype(np.float32)
     score[30:32, 30:32] = 0.4
-    result = paper_measures([(score, truth)], (0.1, 0.3, 0.5, 0.9), PLAIN)
+    result = paper_metrics([(score, truth)], (0.1, 0.3, 0.5, 0.9), PLAIN)
     assert [row.fa_per_image for row in result.rows] == [1.0, 1.0, 0.0, 0.0]
     assert [row.pd for row in result.rows] == [1.0, 1.0, 1.0, 0.0]
     assert result.best_target_f1 is result.rows[2]
@@ -128,7 +128,7 @@ def test_published_evaluator_is_reproduced(mode):
         )
         for name in names
     ]
-    rows = paper_measures(pairs, PAPER_THRESHOLDS, PUBLISHED).rows
+    rows = paper_metrics(pairs, PAPER_THRESHOLDS, PUBLISHED).rows
     with (REFERENCE / f"eval_v1_val_bn_{mode}.csv").open() as file:
         expected = list(csv.DictReader(file))
     assert len(rows) == len(expected) == 20

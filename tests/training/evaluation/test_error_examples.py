@@ -1,6 +1,6 @@
 import numpy as np
 
-from lpnet_rt.training.evaluation.cases import CaseCollector
+from lpnet_rt.training.evaluation.error_examples import ErrorCollector
 
 
 def disc(*spots: tuple[int, int, int, float]) -> np.ndarray:
@@ -12,7 +12,7 @@ def disc(*spots: tuple[int, int, int, float]) -> np.ndarray:
 
 def test_misses_are_ranked_by_size_and_false_alarms_by_score():
     image = np.arange(8000, dtype=np.uint16).reshape(80, 100)
-    collector = CaseCollector(threshold=0.5, limit=2)
+    collector = ErrorCollector(threshold=0.5, limit=2)
     truth = disc((5, 5, 1, 1), (30, 30, 3, 1), (60, 60, 2, 1), (80, 20, 2, 1)) > 0
     prediction = disc((80, 20, 2, 0.8), (10, 70, 2, 0.6), (50, 10, 2, 0.9), (90, 70, 2, 0.7), (30, 30, 3, 0.2))
     collector.add("one", image, prediction, truth)
@@ -25,7 +25,7 @@ def test_misses_are_ranked_by_size_and_false_alarms_by_score():
 
 def test_a_case_is_cut_out_around_its_centre():
     image = np.arange(8000, dtype=np.uint16).reshape(80, 100)
-    collector = CaseCollector(threshold=0.5)
+    collector = ErrorCollector(threshold=0.5)
     collector.add("a", image, disc((98, 40, 2, 0.9)), np.zeros((80, 100), bool))
     (case,) = collector.false_alarms
     assert case.centre_xy == (98.5, 40.5)
@@ -35,7 +35,7 @@ def test_a_case_is_cut_out_around_its_centre():
 
 
 def test_frames_smaller_than_a_picture_are_kept_whole():
-    collector = CaseCollector(threshold=0.5)
+    collector = ErrorCollector(threshold=0.5)
     truth = np.zeros((10, 12), bool)
     truth[3, 3] = True
     collector.add("small", np.zeros((10, 12), np.uint8), np.zeros((10, 12), np.uint8), truth)
@@ -43,14 +43,14 @@ def test_frames_smaller_than_a_picture_are_kept_whole():
 
 
 def test_matched_targets_are_no_cases():
-    collector = CaseCollector(threshold=0.5)
+    collector = ErrorCollector(threshold=0.5)
     truth = disc((30, 30, 3, 1.0))
     collector.add("a", np.zeros((80, 100), np.uint8), truth, truth > 0)
     assert collector.misses == collector.false_alarms == ()
 
 
 def test_the_halves_of_a_split_target_are_no_false_alarms():
-    collector = CaseCollector(threshold=0.5)
+    collector = ErrorCollector(threshold=0.5)
     truth = disc((30, 30, 12, 1.0)) > 0
     halves = np.zeros((80, 100), np.float32)
     halves[30:42, 30:34] = halves[30:42, 38:43] = 0.99
