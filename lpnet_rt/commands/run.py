@@ -114,7 +114,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config",
         action=_Once,
         metavar="FILE",
-        help="TOML file with [source] or several [[source]], [detector], [track], [publish], [output]",
+        help="TOML file with [source] or several [[source]], [detector], [track], [[zone]], [publish], [output]",
     )
 
 
