@@ -11,6 +11,7 @@ Indices = NDArray[np.intp]
 Pairs = tuple[Indices, Indices, NDArray[np.float64]]
 """Tracks, detections and costs under 0, (P,) each."""
 _Mask = NDArray[np.bool_]
+_FEW_PAIRS = 600
 
 
 def gated_pairs(
@@ -46,6 +47,9 @@ def _beside(
     track_x: NDArray[np.float64], detection_x: NDArray[np.float64], reach_px: NDArray[np.float64]
 ) -> tuple[Indices, Indices]:
     """The pairs within each track's reach along x: few, so that not every pair need be looked at."""
+    if len(track_x) * len(detection_x) <= _FEW_PAIRS:  # looking at all of them is quicker than sorting
+        row, column = (np.abs(track_x[:, None] - detection_x) <= reach_px[:, None]).nonzero()
+        return row, column
     order = np.argsort(detection_x, kind="stable")
     ascending = detection_x[order]
     first = np.searchsorted(ascending, track_x - reach_px, "left")
