@@ -75,7 +75,7 @@ def convert(path: Path, to: Format, out: Path, overwrite: bool = False) -> tuple
 
     def frames() -> Iterator[FrameMessage]:
         # A run may be writing: what came after the survey is left out.
-        return (frame for _, frame in _frames(path, survey.lines) if frame.error is None)
+        return (frame for _, frame in read_frames(path, survey.lines) if frame.error is None)
 
     several = to == "mot" and len(survey.sources) > 1
     paths = [out.with_stem(f"{out.stem}-{source}") for source in survey.sources] if several else [out]
@@ -96,7 +96,7 @@ def _survey(path: Path) -> Survey:
     """Check every line and count what there is."""
     lines = judged = failed = detections = 0
     sources: dict[str, None] = {}
-    for lines, frame in _frames(path, None):
+    for lines, frame in read_frames(path, None):
         if frame.source not in sources:
             if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", frame.source) or len(sources) >= _MAX_SOURCES:
                 raise MessageError(
@@ -109,7 +109,7 @@ def _survey(path: Path) -> Survey:
     return Survey(lines, judged, failed, detections, tuple(sources))
 
 
-def _frames(path: Path, max_lines: int | None) -> Iterator[tuple[int, FrameMessage]]:
+def read_frames(path: Path, max_lines: int | None = None) -> Iterator[tuple[int, FrameMessage]]:
     """The frames of a file with the numbers of their lines, from 1.
 
     Raises:

@@ -1,7 +1,8 @@
 """The verb ``evaluate``: evaluate a model, or any detector's masks or score maps, on images with masks.
 
 ``lpnet-rt evaluate --images DIR --masks DIR [--split FILE] [--model M | --predictions DIR] --json OUT --plots DIR``,
-or ``python -m lpnet_rt.training.commands.evaluate`` with the same flags.
+or ``python -m lpnet_rt.training.commands.evaluate`` with the same flags. ``--tracks FILE... --data DIR`` evaluates the
+tracks of a run, or MOT files, against the boxes of clips.
 """
 
 from __future__ import annotations
@@ -177,9 +178,12 @@ def _predict(pair: Pair, image: GreyImage, model: ScoreFunction | None) -> Predi
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's flags to a parser."""
-    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of images")
-    parser.add_argument("--masks", type=Path, required=True, metavar="DIR", help="folder of masks, paired by stem")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="folder of images")
+    parser.add_argument("--masks", type=Path, metavar="DIR", help="folder of masks, paired by stem")
     parser.add_argument("--split", type=Path, metavar="FILE", help="text file with the image names to take")
+    tracks_help = "evaluate the tracks of JSON Lines of a run, or MOT files (.txt), instead"
+    parser.add_argument("--tracks", type=Path, nargs="+", metavar="FILE", help=tracks_help)
+    parser.add_argument("--data", type=Path, metavar="DIR", help="with --tracks: folder with boxes/NAME.csv")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--model", default="lpnet-rt", metavar="M", help="packaged model or .onnx file (lpnet-rt)")
     what.add_argument(
@@ -211,6 +215,10 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         LpnetError: As :func:`evaluate`, and ModelError or EngineError where the model cannot be loaded.
     """
+    if args.tracks:
+        return _evaluate_tracks(args)
+    if args.images is None or args.masks is None:
+        raise SettingsError("evaluate: expected --images and --masks, or --tracks and --data; give both of either")
     # Known before a model is loaded and compiled, which takes a while.
     pair_files(args.images, args.masks, args.split, args.predictions)
     check_outputs(args.json, args.plots, args.overwrite)
@@ -234,6 +242,15 @@ def run(args: argparse.Namespace) -> int:
     # Printed first: a full disk costs the files, not the figures.
     print_summary(evaluation, Console())
     write_outputs(evaluation, options)
+    return 0
+
+
+def _evaluate_tracks(args: argparse.Namespace) -> int:
+    from lpnet_rt.training.tracks.work import judge_files
+
+    if args.data is None:
+        raise SettingsError("evaluate: --tracks: expected the folder of the boxes, found none; give it with --data")
+    judge_files(args.data, args.tracks, args.rate, Console().print)
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -21,16 +21,17 @@ from lpnet_rt.tracking.evidence import EvidenceModel
 from lpnet_rt.tracking.motion import MotionModel
 from lpnet_rt.tracking.profile import CalibrationPoint, Lifecycle
 from lpnet_rt.training.data.clips import clip_is_held_back
+from lpnet_rt.training.tracks.files import read_tracks
 from lpnet_rt.training.tracks.fit import FitSettings, calibrate, fit_evidence, out_of_fold
 from lpnet_rt.training.tracks.gospa import clip_gospa
 from lpnet_rt.training.tracks.hota import clip_hota, combine_hota
 from lpnet_rt.training.tracks.judge import judge_clip, summarise
 from lpnet_rt.training.tracks.recording import Recording, load_recording, record, save_recording
-from lpnet_rt.training.tracks.replay import replay
+from lpnet_rt.training.tracks.replay import TrackPath, replay
 from lpnet_rt.training.tracks.samples import collect_samples
 from lpnet_rt.training.tracks.truth import ClipTruth, load_truth, read_ignored
 
-__all__ = ["WEAK_SCORE", "fit_profile", "judge_recordings", "record_clips"]
+__all__ = ["WEAK_SCORE", "fit_profile", "judge_files", "judge_recordings", "record_clips"]
 
 Say = Callable[[str], object]
 HeldBack = tuple[int, int]
@@ -135,7 +136,33 @@ def judge_recordings(
     used = packaged_profile() if profile is None else load_profile(profile)
     settings = TrackerSettings(false_tracks_per_hour=rate)
     judged = [(replay(clip, used, settings), truth) for clip, truth in _clips(data, recordings, held_back, wanted=True)]
-    measures = summarise(judge_clip(path, truth) for path, truth in judged)
+    _report(judged, 30.0, say)
+
+
+def judge_files(data: Path, files: Sequence[Path], frame_rate: float, say: Say) -> None:
+    """Judge recorded tracks against boxes or points.
+
+    Args:
+        data: Folder with ``boxes/*.csv``, and perhaps ``unlabelled.csv``.
+        files: JSON Lines of ``lpnet-rt run``, whose sources are the clips, or MOT files named after them.
+        frame_rate: Frames per second, for rates.
+        say: Takes the lines of the result.
+
+    Raises:
+        LpnetError: Data is missing or damaged, or a clip occurs twice.
+    """
+    ignored = read_ignored(data / "unlabelled.csv")
+    paths: dict[str, TrackPath] = {}
+    for file in files:
+        for name, path in read_tracks(file).items():
+            if name in paths:
+                raise DataError(f"{file}: expected every clip once, found {name} in another file, too")
+            paths[name] = path
+    _report([(path, load_truth(data, name, ignored)) for name, path in paths.items()], frame_rate, say)
+
+
+def _report(judged: Sequence[tuple[TrackPath, ClipTruth]], frame_rate: float, say: Say) -> None:
+    measures = summarise((judge_clip(path, truth) for path, truth in judged), frame_rate)
     for field in fields(measures):
         say(f"{field.name}: {_figure(getattr(measures, field.name))}")
     frames = sum(path.frames for path, _ in judged)
