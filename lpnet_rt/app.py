@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import logging
 import signal
 import sys
@@ -260,6 +261,9 @@ def _stages_of_tracks(
         trackers.append(TrackStage(Tracker(profile, wanted), guard, clock, track.min_state))
         stages[-1].append(trackers[-1].track)
         detector.weak_threshold = WEAK_SCORE
+    if trackers and any(source.live for source, _ in logged):
+        # A live source has no time for it when the first tracks compete for a detection.
+        _in_thread(lambda: importlib.import_module("scipy.optimize"))
     return _Tracking(stages, trackers)
 
 
