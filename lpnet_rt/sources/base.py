@@ -10,7 +10,7 @@ from lpnet_rt.errors import SourceError
 from lpnet_rt.frames import Frame
 from lpnet_rt.sources.states import SourceCounts
 
-__all__ = ["Connection", "Source", "UnusableSourceError"]
+__all__ = ["Connection", "LiveSource", "Source", "UnusableSourceError"]
 
 
 class UnusableSourceError(SourceError):
@@ -55,6 +55,21 @@ class Source(Protocol):
     def close(self) -> None:
         """Release files and devices; harmless when called twice or from another thread."""
         ...
+
+
+class LiveSource:
+    """The attributes that all live sources have in common; see :class:`Source`.
+
+    A late reader misses frames, the reader enforces the limit that ``frame_count`` states, and nothing is read from
+    files. ``rate_hz`` is what the camera declares once it is connected.
+    """
+
+    live = True
+    files: Sequence[Path] = ()
+
+    def __init__(self, name: str, max_frames: int | None) -> None:
+        self.name, self.frame_count = name, max_frames
+        self.rate_hz: float | None = None
 
 
 class Connection(Source, Protocol):

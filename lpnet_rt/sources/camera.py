@@ -15,6 +15,7 @@ from lpnet_rt.clock import SYSTEM_CLOCK, Clock
 from lpnet_rt.errors import LostError, SourceError
 from lpnet_rt.frames import Frame, GreyImage, to_grey
 from lpnet_rt.settings import SourceSettings
+from lpnet_rt.sources.base import LiveSource
 from lpnet_rt.sources.blocking import BlockingCalls, FinishedError
 from lpnet_rt.sources.limits import check_size
 from lpnet_rt.sources.naming import natural_key, source_name
@@ -70,7 +71,7 @@ def _unflattened(image: NDArray[np.generic], size_hw: tuple[int, int] | None) ->
     return flat.reshape(height, width)
 
 
-class CameraSource:
+class CameraSource(LiveSource):
     """Delivers the frames of a camera as they arrive.
 
     Requests 16-bit grey (``Y16``) first, because the 8-bit picture of a thermal camera loses small differences; a
@@ -90,10 +91,9 @@ class CameraSource:
         """
         self._device, self._settings = device, settings
         self.shown = f"camera {device}"
-        self._name = settings.name or source_name(f"camera-{device}" if isinstance(device, int) else Path(device).stem)
-        self._limit = settings.frames
+        name = source_name(f"camera-{device}" if isinstance(device, int) else Path(device).stem)
+        super().__init__(settings.name or name, settings.frames)
         self._timeout_s = self._silence_s = settings.open_timeout_s
-        self._rate_hz: float | None = None
         self._delivered = 0
         self._epochs = EpochCounter()
         self._clock = clock
@@ -122,33 +122,8 @@ class CameraSource:
         except SourceError:
             self.close()
             raise
-        self._rate_hz = rate_hz if rate_hz > 0 else None
-        self._silence_s = silence_limit_s(self._settings, self._rate_hz)
-
-    @property
-    def name(self) -> str:
-        """Name for message topics."""
-        return self._name
-
-    @property
-    def live(self) -> bool:
-        """True: a late reader misses frames."""
-        return True
-
-    @property
-    def frame_count(self) -> int | None:
-        """The limit, or None: a camera does not end. The reader enforces the limit."""
-        return self._limit
-
-    @property
-    def rate_hz(self) -> float | None:
-        """Frames per second that the driver declares."""
-        return self._rate_hz
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Empty: nothing is read from files."""
-        return ()
+        self.rate_hz = rate_hz if rate_hz > 0 else None
+        self._silence_s = silence_limit_s(self._settings, self.rate_hz)
 
     @property
     def is_recording(self) -> bool:
@@ -254,7 +229,7 @@ class CameraSource:
         return Frame(
             image=image,
             index=self._delivered,
-            source=self._name,
+            source=self.name,
             pts_s=pts_s,
             t_capture_us=self._clock.unix_us(),
             t_read_ns=now_ns,

@@ -6,7 +6,6 @@ import dataclasses
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Literal
 
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
@@ -14,7 +13,7 @@ from lpnet_rt.errors import LpnetError, SettingsError, SourceError, TruncatedErr
 from lpnet_rt.frames import Frame
 from lpnet_rt.settings import SourceSettings
 from lpnet_rt.sources.backoff import Backoff
-from lpnet_rt.sources.base import Connection, UnusableSourceError
+from lpnet_rt.sources.base import Connection, LiveSource, UnusableSourceError
 from lpnet_rt.sources.blocking import FinishedError
 from lpnet_rt.sources.states import EpochCounter, OnState, SourceCounts, SourceState, State
 
@@ -33,7 +32,7 @@ _REFETCH_S = 5.0
 _MAX_REFETCH_S = 60.0
 
 
-class ReconnectingSource:
+class ReconnectingSource(LiveSource):
     """Delivers the frames of a camera or a stream across any number of connections.
 
     A break, silence, end or refusal is not an error: the source is tried again, with pauses of 0.2 to 1 s, and after
@@ -63,14 +62,12 @@ class ReconnectingSource:
             SettingsError: A password that the URL refers to is missing.
         """
         self._make, self._clock, self._on_state = connection, clock, on_state
-        self._limit = settings.frames
         self._lock = threading.RLock()
         self._closed = threading.Event()
         self._backoff = backoff or Backoff()
         self._epochs = EpochCounter()
         self._before = SourceCounts()
         self._left_behind: list[Connection] = []
-        self._rate_hz: float | None = None
         self._connected = self._slow = False
         self._restart_reason: str | None = None
         self._refetch_s, self._refetch_ns = _REFETCH_S, 0
@@ -79,32 +76,8 @@ class ReconnectingSource:
         self._logged: tuple[State, bool] = ("connecting", False)
         self._state = SourceState("connecting", None, clock.unix_us(), self._away_since_ns)
         self._connection: Connection | None = connection()
-        self._name, self._shown = self._connection.name, self._connection.shown
-
-    @property
-    def name(self) -> str:
-        """Name for message topics."""
-        return self._name
-
-    @property
-    def live(self) -> bool:
-        """True: a late reader misses frames."""
-        return True
-
-    @property
-    def frame_count(self) -> int | None:
-        """The limit, or None: a live source does not end. The reader enforces the limit."""
-        return self._limit
-
-    @property
-    def rate_hz(self) -> float | None:
-        """Frames per second that the latest connection declares; None before the first."""
-        return self._rate_hz
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Empty: nothing is read from files."""
-        return ()
+        self._shown = self._connection.shown
+        super().__init__(self._connection.name, settings.frames)
 
     @property
     def state(self) -> SourceState:
@@ -171,7 +144,7 @@ class ReconnectingSource:
             self._slow = self._clock.monotonic_ns() - begun_ns > _SLOW_S * 1e9
             self._lose(error)
             return False
-        self._rate_hz = connection.rate_hz or self._rate_hz
+        self.rate_hz = connection.rate_hz or self.rate_hz
         self._connected, self._slow = True, False
         return True
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import av
 
@@ -12,7 +11,7 @@ from lpnet_rt.credentials import expand_secrets
 from lpnet_rt.errors import LostError, SourceError, TruncatedError
 from lpnet_rt.frames import Frame
 from lpnet_rt.settings import SourceSettings
-from lpnet_rt.sources.base import UnusableSourceError
+from lpnet_rt.sources.base import LiveSource, UnusableSourceError
 from lpnet_rt.sources.blocking import BlockingCalls, FinishedError
 from lpnet_rt.sources.containers import NO_PROTOCOL, STREAM_SCHEMES, open_stream, pick_video_stream
 from lpnet_rt.sources.damage import Extent, Tally, missing_tail
@@ -31,7 +30,7 @@ _SEGMENTED = ("hls", "dash")
 _VAGUE = "input/output error"
 
 
-class StreamSource:
+class StreamSource(LiveSource):
     """Delivers the frames of a network stream as they arrive.
 
     A damaged frame is delivered with ``damage`` set. One that cannot be decoded (a lost packet, or before the first
@@ -53,8 +52,7 @@ class StreamSource:
             SettingsError: A password that the URL refers to is missing.
         """
         self.shown = redact_url(settings.spec)
-        self._name = settings.name or source_name(self.shown.partition("://")[2])
-        self._frame_limit = settings.frames
+        super().__init__(settings.name or source_name(self.shown.partition("://")[2]), settings.frames)
         self._settings = settings
         self._timeout_s = self._silence_s = settings.open_timeout_s
         self._clock = clock
@@ -62,12 +60,11 @@ class StreamSource:
         self._container: av.container.InputContainer | None = None
         self._decoder: VideoDecoder | None = None
         self._extent, self._sender_clock = Extent(), SenderClock()
-        self._rate_hz: float | None = None
         self._recording = False
         self._tail: str | None = None
         self._tally = Tally()
         self._epochs = EpochCounter()
-        self._calls = BlockingCalls(f"stream {self._name}")
+        self._calls = BlockingCalls(f"stream {self.name}")
 
     def connect(self, knock: bool = False) -> None:
         """Connect; ``close`` in another thread interrupts it.
@@ -92,31 +89,6 @@ class StreamSource:
             kind = UnusableSourceError if failure == NO_PROTOCOL else SourceError
             # Raised outside any handler: the cause would contain the whole URL.
             raise kind(f"{self.shown}: cannot open the stream: {failure}")
-
-    @property
-    def name(self) -> str:
-        """Name for message topics."""
-        return self._name
-
-    @property
-    def live(self) -> bool:
-        """True: a late reader misses frames."""
-        return True
-
-    @property
-    def frame_count(self) -> int | None:
-        """The limit, or None: the length of a stream is unknown. The reader enforces the limit."""
-        return self._frame_limit
-
-    @property
-    def rate_hz(self) -> float | None:
-        """Frames per second that the stream declares."""
-        return self._rate_hz
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Empty: nothing is read from files."""
-        return ()
 
     @property
     def is_recording(self) -> bool:
@@ -214,10 +186,10 @@ class StreamSource:
         self._decoder = VideoDecoder(opened, stream, self.shown, strict)
         self._extent, self._sender_clock = self._decoder.extent, self._decoder.sender_clock
         rate = stream.average_rate or stream.guessed_rate
-        self._rate_hz = float(rate) if rate else None
+        self.rate_hz = float(rate) if rate else None
         self._recording = url_scheme(self._url) in ("http", "https") and bool(opened.duration)
         if not self._recording and opened.format.name not in _SEGMENTED:
-            self._silence_s = silence_limit_s(self._settings, self._rate_hz)
+            self._silence_s = silence_limit_s(self._settings, self.rate_hz)
         return None
 
     def _read(self) -> Read:
@@ -239,7 +211,7 @@ class StreamSource:
         return Frame(
             image=picture.image,
             index=tally.delivered + tally.dropped,
-            source=self._name,
+            source=self.name,
             pts_s=picture.pts_s,
             t_capture_us=arrival_us if capture_us is None else capture_us,
             t_read_ns=self._clock.monotonic_ns(),

@@ -9,11 +9,13 @@ import threading
 import time
 from collections.abc import Callable
 
+import numpy as np
+
 from lpnet_rt.frames import Frame
 from lpnet_rt.settings import SourceSettings
 from lpnet_rt.sources import ReconnectingSource, SourceState, open_source
 
-__all__ = ["Peer", "Reader", "free_port"]
+__all__ = ["LossyRelay", "Peer", "Reader", "free_port"]
 
 
 def free_port() -> int:
@@ -97,3 +99,39 @@ class Reader:
         self._thread.join(10)
         assert not self._thread.is_alive()
         return time.monotonic() - begun_s
+
+
+class LossyRelay:
+    """Passes UDP packets on, and loses and damages a share of them, always the same ones."""
+
+    def __init__(self, to_port: int, lost: float, damaged: float) -> None:
+        self._random = np.random.default_rng(5)
+        self._lost, self._damaged = lost, damaged
+        self._to = ("127.0.0.1", to_port)
+        self._inlet = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._inlet.bind(("127.0.0.1", 0))
+        self._inlet.settimeout(0.1)
+        self.port = int(self._inlet.getsockname()[1])
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._pass_on)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._inlet.close()
+
+    def _pass_on(self) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outlet:
+            while not self._ended.is_set():
+                try:
+                    packet = bytearray(self._inlet.recv(65_536))
+                except TimeoutError:
+                    continue
+                fate = self._random.random()
+                if fate < self._lost:
+                    continue
+                if fate < self._lost + self._damaged:
+                    for position in self._random.integers(0, len(packet), 20):
+                        packet[position] ^= 0xFF
+                outlet.sendto(packet, self._to)

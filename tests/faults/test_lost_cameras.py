@@ -19,7 +19,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 import pytest
-from peers import Peer, Reader, free_port
+from peers import LossyRelay, Peer, Reader, free_port
 
 from lpnet_rt import Subscriber
 from lpnet_rt.messages import StatusMessage
@@ -143,6 +143,27 @@ def test_a_sender_that_stops_and_is_started_again(udp_camera: Peer, read: Read) 
     first_s, frame = reader.frames_after(back_s)[0]
     assert first_s - back_s < _BACK_S
     assert (frame.epoch, frame.size_hw, frame.clock) == (1, (128, 160), "arrival")
+    _check_order(reader)
+
+
+@pytest.mark.slow
+def test_packets_that_are_lost_and_damaged_on_the_way(udp_camera: Peer, read: Read) -> None:
+    reader = read(f"udp://127.0.0.1:{free_port()}")
+    url_port = int(reader.source.name.rpartition("-")[2])
+    relay = LossyRelay(url_port, lost=0.02, damaged=0.02)
+    udp_camera.port = relay.port
+    try:
+        udp_camera.start()
+        reader.wait(lambda: len(reader.frames) >= 150, 40.0)
+        assert reader.state == "live"
+    finally:
+        relay.close()
+    reader.close()
+    frames = [frame for _, frame in reader.frames]
+    counts = reader.source.counts
+    assert counts.corrupt_packets > 0
+    assert counts.damaged == sum(frame.damage is not None for frame in frames)
+    assert 0 < counts.damaged < counts.delivered, "no picture was marked, or every one"
     _check_order(reader)
 
 

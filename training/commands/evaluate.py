@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
@@ -250,7 +251,15 @@ def _evaluate_tracks(args: argparse.Namespace) -> int:
 
     if args.data is None:
         raise SettingsError("evaluate: --tracks: expected the folder of the boxes, found none; give it with --data")
-    judge_files(args.data, args.tracks, args.rate, Console().print)
+    for flag in ("images", "masks", "split", "predictions", "plots"):
+        if getattr(args, flag) is not None:
+            raise SettingsError(
+                f"evaluate: --{flag}: expected no flag of images beside --tracks; leave one of them out"
+            )
+    check_outputs(args.json, None, args.overwrite, args.tracks)
+    found = judge_files(args.data, args.tracks, args.rate, Console().print)
+    if args.json:
+        write_whole(args.json, msgspec.json.format(msgspec.json.encode(found)), "--json", overwrite=args.overwrite)
     return 0
 
 

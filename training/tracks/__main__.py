@@ -13,7 +13,7 @@ from pathlib import Path
 
 import cv2
 
-from lpnet_rt.errors import LpnetError
+from lpnet_rt.console import exit_code_of
 from lpnet_rt.training.tracks.work import fit_profile, judge_recordings, record_clips
 
 _HELD_BACK = (1, 5)
@@ -23,12 +23,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one of the three verbs; the exit code is the error's."""
     cv2.setNumThreads(1)
     args = _parser().parse_args(arguments)
-    try:
+
+    def work() -> int:
         args.work(args)
-    except LpnetError as error:
-        sys.stderr.write(f"lpnet-rt: {error}\n")
-        return error.exit_code
-    return 0
+        return 0
+
+    return exit_code_of(work)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from lpnet_rt.errors import DataError, reason
-from lpnet_rt.training.data.clips import read_boxes
+from lpnet_rt.training.data.clips import read_clip_labels
 from lpnet_rt.training.data.frames import Boxes
 
-__all__ = ["BOX_MARGIN_PX", "IGNORED_PX", "ClipTruth", "inside_boxes", "load_truth", "read_ignored"]
+__all__ = ["BOX_MARGIN_PX", "IGNORED_PX", "ClipTruth", "inside_boxes", "load_truth"]
 
 BOX_MARGIN_PX = 4.0
 IGNORED_PX = 10.0
@@ -71,37 +68,18 @@ def inside_boxes(xy: NDArray[np.float64], boxes: Boxes, margin_px: float = BOX_M
     return np.asarray(inside.all(axis=-1))
 
 
-def load_truth(root: Path, clip: str, ignored: dict[str, dict[int, NDArray[np.float64]]]) -> ClipTruth:
+def load_truth(root: Path, clip: str) -> ClipTruth:
     """Read one clip's truth.
 
     Args:
-        root: Folder with ``boxes/*.csv``.
+        root: Folder with ``boxes/*.csv``, and perhaps ``unlabelled.csv``.
         clip: Name.
-        ignored: Of :func:`read_ignored`.
 
     Raises:
-        DataError: The file is missing or malformed.
+        DataError: A file is missing or malformed.
     """
-    boxes = read_boxes(root / "boxes" / f"{clip}.csv")
-    return ClipTruth(boxes, _numbered(boxes), ignored.get(clip, {}))
-
-
-def read_ignored(path: Path) -> dict[str, dict[int, NDArray[np.float64]]]:
-    """Places that count neither way, by clip and frame; none where there is no such file.
-
-    Raises:
-        DataError: A line is not ``clip,frame,x,y,...``.
-    """
-    if not path.exists():
-        return {}
-    places: dict[str, dict[int, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            for line in csv.DictReader(file):
-                places[line["clip"]][int(line["frame"])].append((float(line["x"]), float(line["y"])))
-    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
-        raise DataError(f"{path}: expected lines of clip,frame,x,y: {reason(error)}") from error
-    return {clip: {frame: np.array(xy) for frame, xy in frames.items()} for clip, frames in places.items()}
+    labels = read_clip_labels(root, clip)
+    return ClipTruth(labels.boxes_xywh, _numbered(labels.boxes_xywh), labels.ignored_xy)
 
 
 def _numbered(boxes: dict[int, Boxes]) -> dict[int, NDArray[np.int64]]:

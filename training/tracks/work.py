@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import asdict
 from pathlib import Path
 
 import msgspec
@@ -16,7 +16,7 @@ from lpnet_rt.files import write_whole
 from lpnet_rt.frames import Frame
 from lpnet_rt.settings import DetectorSettings, SourceSettings
 from lpnet_rt.sources import open_source
-from lpnet_rt.tracking import TrackerSettings, TrackingProfile, load_profile, packaged_profile
+from lpnet_rt.tracking import WEAK_SCORE, TrackerSettings, TrackingProfile, load_profile, packaged_profile
 from lpnet_rt.tracking.evidence import EvidenceModel
 from lpnet_rt.tracking.motion import MotionModel
 from lpnet_rt.tracking.profile import CalibrationPoint, Lifecycle
@@ -29,14 +29,13 @@ from lpnet_rt.training.tracks.judge import judge_clip, summarise
 from lpnet_rt.training.tracks.recording import Recording, load_recording, record, save_recording
 from lpnet_rt.training.tracks.replay import TrackPath, replay
 from lpnet_rt.training.tracks.samples import collect_samples
-from lpnet_rt.training.tracks.truth import ClipTruth, load_truth, read_ignored
+from lpnet_rt.training.tracks.truth import ClipTruth, load_truth
 
-__all__ = ["WEAK_SCORE", "fit_profile", "judge_files", "judge_recordings", "record_clips"]
+__all__ = ["fit_profile", "judge_files", "judge_recordings", "record_clips"]
 
 Say = Callable[[str], object]
 HeldBack = tuple[int, int]
 
-WEAK_SCORE = 0.1
 _DISTANCES_PX = (3.0, 8.0)
 _DEFAULT_RATE_PER_HOUR = 60.0
 _FEATURES = ("mean_score", "recent_score", "best_score", "log_hits", "log_reach", "stands")
@@ -136,11 +135,11 @@ def judge_recordings(
     used = packaged_profile() if profile is None else load_profile(profile)
     settings = TrackerSettings(false_tracks_per_hour=rate)
     judged = [(replay(clip, used, settings), truth) for clip, truth in _clips(data, recordings, held_back, wanted=True)]
-    _report(judged, 30.0, say)
+    _report(_figures(judged, 30.0), say)
 
 
-def judge_files(data: Path, files: Sequence[Path], frame_rate: float, say: Say) -> None:
-    """Judge recorded tracks against boxes or points.
+def judge_files(data: Path, files: Sequence[Path], frame_rate: float, say: Say) -> dict[str, object]:
+    """Judge recorded tracks against boxes or points; a clip without any box was not labelled, and is left out.
 
     Args:
         data: Folder with ``boxes/*.csv``, and perhaps ``unlabelled.csv``.
@@ -148,42 +147,53 @@ def judge_files(data: Path, files: Sequence[Path], frame_rate: float, say: Say) 
         frame_rate: Frames per second, for rates.
         say: Takes the lines of the result.
 
+    Returns:
+        The figures, by name.
+
     Raises:
         LpnetError: Data is missing or damaged, or a clip occurs twice.
     """
-    ignored = read_ignored(data / "unlabelled.csv")
     paths: dict[str, TrackPath] = {}
     for file in files:
         for name, path in read_tracks(file).items():
             if name in paths:
                 raise DataError(f"{file}: expected every clip once, found {name} in another file, too")
             paths[name] = path
-    _report([(path, load_truth(data, name, ignored)) for name, path in paths.items()], frame_rate, say)
+    truths = {name: load_truth(data, name) for name in paths}
+    found = _figures([(path, truths[name]) for name, path in paths.items() if truths[name].boxes], frame_rate)
+    _report(found, say)
+    return found
 
 
-def _report(judged: Sequence[tuple[TrackPath, ClipTruth]], frame_rate: float, say: Say) -> None:
-    measures = summarise((judge_clip(path, truth) for path, truth in judged), frame_rate)
-    for field in fields(measures):
-        say(f"{field.name}: {_figure(getattr(measures, field.name))}")
+def _figures(judged: Sequence[tuple[TrackPath, ClipTruth]], frame_rate: float) -> dict[str, object]:
+    """Every measure by its name; those of points by distance."""
+    found: dict[str, object] = asdict(summarise((judge_clip(path, truth) for path, truth in judged), frame_rate))
     frames = sum(path.frames for path, _ in judged)
     for limit_px in _DISTANCES_PX:
         hota = combine_hota(clip_hota(path, truth, limit_px) for path, truth in judged)
-        mean_px = sum(clip_gospa(path, truth, limit_px) for path, truth in judged) / max(frames, 1)
-        parts = (_figure(value) for value in (hota.hota, hota.detection, hota.association, mean_px))
-        say("at {:g} px: HOTA {}, DetA {}, AssA {}, mean GOSPA {} px".format(limit_px, *parts))
+        gospa_px = sum(clip_gospa(path, truth, limit_px) for path, truth in judged) / max(frames, 1)
+        found[f"at {limit_px:g} px"] = {
+            "HOTA": hota.hota, "DetA": hota.detection, "AssA": hota.association, "mean GOSPA px": gospa_px
+        }  # fmt: skip
+    return found
 
 
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
+def _report(found: dict[str, object], say: Say) -> None:
+    for name, value in found.items():
+        parts = value.items() if isinstance(value, dict) else [("", value)]
+        say(f"{name}: {', '.join(f'{part} {_shown(figure)}'.strip() for part, figure in parts)}")
+
+
+def _shown(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, int | float) else "-"
 
 
 def _clips(data: Path, recordings: Path, held_back: HeldBack, *, wanted: bool) -> Iterator[tuple[Recording, ClipTruth]]:
     """Recordings with their truth; of the clips held back only those with a box: one that has none was not labelled."""
-    ignored = read_ignored(data / "unlabelled.csv")
     paths = [path for path in sorted(recordings.glob("*.npz")) if clip_is_held_back(path.stem, *held_back) == wanted]
     if not paths:
         raise DataError(f"{recordings}: expected recordings (NAME.npz) of such clips, found none; record them first")
     for path in paths:
-        truth = load_truth(data, path.stem, ignored)
+        truth = load_truth(data, path.stem)
         if truth.boxes or not wanted:
             yield load_recording(path), truth

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lpnet_rt.errors import DataError
-from lpnet_rt.training.tracks.truth import inside_boxes, load_truth, read_ignored
+from lpnet_rt.training.tracks.truth import inside_boxes, load_truth
 
 
 def _write(root: Path, lines: list[str]) -> Path:
@@ -22,7 +22,7 @@ def test_targets_are_numbered_through_gaps_and_crossings_of_the_list(tmp_path: P
             continue
         first, second = f"{frame},{10 + 2 * frame},10,8,8", f"{frame},{200 - 2 * frame},90,8,8"
         lines += [first, second] if frame % 2 else [second, first]
-    truth = load_truth(_write(tmp_path, lines), "A_001", {})
+    truth = load_truth(_write(tmp_path, lines), "A_001")
     numbers = {}
     for frame, boxes in truth.boxes.items():
         for number, box in zip(truth.target_ids[frame], boxes, strict=True):
@@ -31,19 +31,19 @@ def test_targets_are_numbered_through_gaps_and_crossings_of_the_list(tmp_path: P
 
 
 def test_a_box_far_away_is_another_target(tmp_path: Path) -> None:
-    truth = load_truth(_write(tmp_path, ["0,10,10,8,8", "1,200,200,8,8", "40,200,200,8,8"]), "A_001", {})
+    truth = load_truth(_write(tmp_path, ["0,10,10,8,8", "1,200,200,8,8", "40,200,200,8,8"]), "A_001")
     assert [truth.target_ids[frame].tolist() for frame in (0, 1, 40)] == [[1], [2], [3]]
 
 
 def test_the_first_frames_of_each_run_are_left_out(tmp_path: Path) -> None:
     lines = [f"{frame},10,10,8,8" for frame in (*range(5), *range(10, 25))]
-    truth = load_truth(_write(tmp_path, lines), "A_001", {})
+    truth = load_truth(_write(tmp_path, lines), "A_001")
     assert truth.settled_frames(10) == [20, 21, 22, 23, 24]
     assert truth.settled_frames(3) == [3, 4, *range(13, 25)]
 
 
 def test_centres_count_pixels_from_the_middle_of_the_first(tmp_path: Path) -> None:
-    truth = load_truth(_write(tmp_path, ["0,10,20,4,6"]), "A_001", {})
+    truth = load_truth(_write(tmp_path, ["0,10,20,4,6"]), "A_001")
     assert truth.centres_at(0).tolist() == [[11.5, 22.5]]
     assert truth.centres_at(1).shape == (0, 2)
 
@@ -56,7 +56,7 @@ def test_a_place_is_in_a_box_up_to_its_margin() -> None:
 
 def test_places_that_count_neither_way_are_ten_pixels_wide(tmp_path: Path) -> None:
     (tmp_path / "unlabelled.csv").write_text("clip,frame,x,y,why\nA_001,3,50,60,bird\n")
-    truth = load_truth(_write(tmp_path, ["0,10,10,8,8"]), "A_001", read_ignored(tmp_path / "unlabelled.csv"))
+    truth = load_truth(_write(tmp_path, ["0,10,10,8,8"]), "A_001")
     places = np.array([[50.0, 70.0], [50.0, 70.1]])
     assert truth.is_ignored(3, places).tolist() == [True, False]
     assert truth.is_ignored(4, places).tolist() == [False, False]
@@ -65,5 +65,4 @@ def test_places_that_count_neither_way_are_ten_pixels_wide(tmp_path: Path) -> No
 def test_a_file_with_other_columns_is_refused(tmp_path: Path) -> None:
     (tmp_path / "unlabelled.csv").write_text("clip,frame,x\nA_001,3,50\n")
     with pytest.raises(DataError, match="expected lines of clip,frame,x,y"):
-        read_ignored(tmp_path / "unlabelled.csv")
-    assert read_ignored(tmp_path / "none.csv") == {}
+        load_truth(_write(tmp_path, ["0,10,10,8,8"]), "A_001")
