@@ -20,6 +20,14 @@ Crop = tuple[NDArray[np.float32], NDArray[np.uint8]]
 _PERCENTILES = (0.01, 99.99)
 _RANGE_FLOOR_COUNTS = 64.0
 
+# Share of crops around a target in which it is enlarged, and to what extent: an approaching target must not vanish.
+_ENLARGED_SHARE = 0.15
+_ENLARGED_PX = (12.0, 64.0)
+_MAX_ENLARGEMENT = 6.0
+# A place counts as sky where its surroundings deviate by no more than this, in counts of an 8-bit frame.
+_SKY_STD = 4.0
+_SKY_TRIES = 24
+
 
 def cut_crop(
     sample: LabelledFrame, side_px: int, centre_xy: tuple[float, float] | None, synthetic: bool, rng: Generator
@@ -39,7 +47,8 @@ def cut_crop(
     counts = sample.image.astype(np.float32)
     floor = STD_FLOOR_8BIT if sample.image.dtype == np.uint8 else STD_FLOOR_RAW
     mean, std, unit = float(counts.mean()), max(float(counts.std()), floor), count_unit(sample.image)
-    image, truth = _warp(counts - np.float32(mean), sample.truth.mask, side_px, centre_xy, rng)
+    scale = _pick_scale(sample.truth.mask, centre_xy, rng)
+    image, truth = _warp(counts - np.float32(mean), sample.truth.mask, (side_px, scale), centre_xy, rng)
     turns = int(rng.integers(4)) if rng.random() < 0.5 else 0  # horizons are level more often than not
     flip = bool(rng.integers(2))
     image, truth = np.rot90(image, turns), np.rot90(truth, turns)
@@ -64,16 +73,30 @@ def count_unit(image: GreyImage) -> float:
     return max(float(high - low), _RANGE_FLOOR_COUNTS) / 255.0
 
 
+def _pick_scale(truth: NDArray[np.uint8], centre_xy: tuple[float, float] | None, rng: Generator) -> float:
+    """Enlarge a target to as much as a quarter of the crop now and then, scale four crops of ten, leave the others."""
+    chance = rng.random()
+    if centre_xy is not None and chance < _ENLARGED_SHARE:
+        x, y = (round(value) for value in centre_xy)
+        near = truth[max(y - 24, 0) : y + 25, max(x - 24, 0) : x + 25] == 255
+        ys, xs = np.nonzero(near)
+        if len(xs):
+            extent_px = float(max(np.ptp(xs), np.ptp(ys)) + 1)
+            wanted_px = np.exp(rng.uniform(*np.log(_ENLARGED_PX)))
+            return float(np.clip(wanted_px / extent_px, 1.0, _MAX_ENLARGEMENT))
+    return float(np.exp(rng.uniform(np.log(0.65), np.log(1.5)))) if chance < _ENLARGED_SHARE + 0.4 else 1.0
+
+
 def _warp(
     image: NDArray[np.float32],
     truth: NDArray[np.uint8],
-    side_px: int,
+    side_and_scale: tuple[int, float],
     centre_xy: tuple[float, float] | None,
     rng: Generator,
 ) -> Crop:
-    """Scale (in four crops of ten) and cut in one step; beyond the frame it is mirrored."""
+    """Scale and cut in one step; beyond the frame it is mirrored."""
     height, width = truth.shape
-    scale = float(np.exp(rng.uniform(np.log(0.7), np.log(1.4)))) if rng.random() < 0.4 else 1.0
+    side_px, scale = side_and_scale
     span = side_px / scale
     if centre_xy is None:
         centre_xy = (rng.uniform(0, width), rng.uniform(0, height))
@@ -84,7 +107,8 @@ def _warp(
     matrix = np.array([[scale, 0.0, -left * scale], [0.0, scale, -top * scale]])
     size = (side_px, side_px)
     border = cv2.BORDER_REFLECT_101
-    cut = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR, borderMode=border)
+    smooth = cv2.INTER_CUBIC if scale > 1.5 else cv2.INTER_LINEAR
+    cut = cv2.warpAffine(image, matrix, size, flags=smooth, borderMode=border)
     if scale == 1.0:
         cut_truth = cv2.warpAffine(truth, matrix, size, flags=cv2.INTER_NEAREST, borderMode=border)
     else:
@@ -106,19 +130,59 @@ def _place(centre: float, span: float, length: int, rng: Generator) -> float:
 
 
 def _degrade(image: NDArray[np.float32], truth: NDArray[np.uint8], rng: Generator, unit: float) -> NDArray[np.float32]:
-    """Blur, gain, offset, noise, stripes and dead pixels, in counts."""
+    """What optics, gain control, the sensor and compression do to a frame, in this order; in counts."""
     if rng.random() < 0.15:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 0.9))), np.float32)
+    image = _control_gain(image, rng, unit)
     image = image * np.float32(np.exp(rng.uniform(-0.5, 0.5))) + np.float32(rng.normal(0, 10.0) * unit)
-    if rng.random() < 0.4:
-        sigma = np.exp(rng.uniform(np.log(0.3), np.log(4.0))) * unit
-        image += rng.standard_normal(image.shape, np.float32) * np.float32(sigma)
-    if rng.random() < 0.15:
-        stripes = rng.standard_normal((1, image.shape[1]), np.float32) * np.float32(rng.uniform(0.0, 3.0) * unit)
-        image += stripes if rng.random() < 0.7 else stripes.T
+    image += _sensor_noise(image.shape, rng) * np.float32(unit)
     if rng.random() < 0.25:
         _spoil_pixels(image, truth, rng, unit)
+    return _compress(image, rng, unit)
+
+
+def _control_gain(image: NDArray[np.float32], rng: Generator, unit: float) -> NDArray[np.float32]:
+    """A camera's gain control now and then: a tone curve, or an equalisation of parts of the picture."""
+    chance = rng.random()
+    if chance < 0.15:
+        scale = max(float(image.std()), unit)
+        power = float(np.exp(rng.uniform(-0.35, 0.35)))
+        return np.asarray(np.sign(image) * np.abs(image / scale) ** power * scale, np.float32)
+    if chance < 0.21:
+        low, high = float(image.min()), float(image.max())
+        scale = 65535.0 / max(high - low, unit)
+        parts = int(rng.integers(2, 9))
+        equalise = cv2.createCLAHE(float(rng.uniform(1.0, 4.0)), (parts, parts))
+        equalised = equalise.apply(((image - low) * scale).astype(np.uint16)).astype(np.float32) / scale + low
+        share = np.float32(rng.uniform(0.3, 1.0))
+        return np.asarray(image + share * (equalised - image), np.float32)
     return image
+
+
+def _sensor_noise(shape_hw: tuple[int, ...], rng: Generator) -> NDArray[np.float32]:
+    """(H, W) noise from frame to frame, stripes of rows or columns, and shading that drifts; in counts of 8 bits."""
+    noise = np.zeros(shape_hw, np.float32)
+    if rng.random() < 0.4:
+        sigma = np.exp(rng.uniform(np.log(0.3), np.log(4.0)))
+        noise += rng.standard_normal(shape_hw, np.float32) * np.float32(sigma)
+    if rng.random() < 0.15:
+        stripes = rng.standard_normal((1, shape_hw[1]), np.float32) * np.float32(rng.uniform(0.0, 3.0))
+        noise += stripes if rng.random() < 0.7 else stripes.T
+    if rng.random() < 0.2:
+        coarse = rng.standard_normal((4, 4), np.float32) * np.float32(rng.uniform(0.0, 12.0))
+        noise += np.asarray(cv2.resize(coarse, (shape_hw[1], shape_hw[0]), interpolation=cv2.INTER_CUBIC), np.float32)
+    return noise
+
+
+def _compress(image: NDArray[np.float32], rng: Generator, unit: float) -> NDArray[np.float32]:
+    """What a coder of 8 bits leaves of a frame, in one crop of eight; the others stay as they are."""
+    if rng.random() >= 0.12:
+        return image
+    middle = float(np.median(image))
+    picture = np.clip((image - middle) / unit + 100.0, 0.0, 255.0).astype(np.uint8)
+    _, coded = cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(40, 93))))
+    decoded = np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE), np.float32)
+    return (decoded - np.float32(100.0)) * np.float32(unit) + np.float32(middle)
 
 
 def _spoil_pixels(image: NDArray[np.float32], truth: NDArray[np.uint8], rng: Generator, unit: float) -> None:
@@ -130,9 +194,10 @@ def _spoil_pixels(image: NDArray[np.float32], truth: NDArray[np.uint8], rng: Gen
 
 
 def lay_targets(image: NDArray[np.float32], truth: NDArray[np.uint8], rng: Generator, unit: float = 1.0) -> None:
-    """Lay one to three dim synthetic targets into a crop, in place, with their pixels over half the peak as truth.
+    """Lay one to three dim synthetic targets into a crop's sky, in place; their truth is what is over half the peak.
 
-    A target is an elliptic Gaussian of 2 to 12 pixels across, 4 to 20 times the local deviation high.
+    A target is an elliptic Gaussian of 2 to 12 pixels across, 3 to 20 times the local deviation high. A crop without
+    sky, where surroundings are even, gets none: targets laid on ground teach a network to see them in clutter.
 
     Args:
         image: (S, S) float32, counts.
@@ -142,8 +207,11 @@ def lay_targets(image: NDArray[np.float32], truth: NDArray[np.uint8], rng: Gener
     """
     side = image.shape[0]
     ys, xs = np.mgrid[-10:11, -10:11].astype(np.float32)
-    for _ in range(int(rng.integers(1, 4))):
-        x, y = (int(v) for v in rng.integers(12, side - 12, 2))
+    wanted = int(rng.integers(1, 4))
+    for x, y in rng.integers(12, side - 12, (_SKY_TRIES, 2)):
+        if not wanted or np.std(image[y - 10 : y + 11, x - 10 : x + 11]) > _SKY_STD * unit:
+            continue
+        wanted -= 1
         window = (slice(y - 10, y + 11), slice(x - 10, x + 11))
         sigma_x, sigma_y = np.exp(rng.uniform(np.log(0.7), np.log(3.0))) * np.exp(rng.uniform(-0.3, 0.3, 2))
         angle = rng.uniform(0, np.pi)
@@ -152,6 +220,6 @@ def lay_targets(image: NDArray[np.float32], truth: NDArray[np.uint8], rng: Gener
         v = (ys - dy) * np.cos(angle) - (xs - dx) * np.sin(angle)
         shape = np.exp(-0.5 * ((u / sigma_x) ** 2 + (v / sigma_y) ** 2)).astype(np.float32)
         noise = max(float(np.std(image[window])), unit)
-        image[window] += shape * np.float32(noise * rng.uniform(4.0, 20.0))
+        image[window] += shape * np.float32(noise * np.exp(rng.uniform(np.log(3.0), np.log(20.0))))
         region = truth[window]
         region[shape >= 0.5 * shape.max()] = 255

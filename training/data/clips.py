@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -48,24 +49,33 @@ class ClipLabels:
     ignored_xy: dict[int, Points]
 
 
-def read_clip_labels(root: Path, name: str) -> ClipLabels:
+def read_clip_labels(root: Path, name: str, ignored: Path | None = None) -> ClipLabels:
     """Read boxes and ignored places of a clip.
 
     Args:
         root: Folder of the data set, with ``boxes/NAME.csv`` and perhaps ``unlabelled.csv``.
         name: Of the clip, without suffix.
+        ignored: A file like ``unlabelled.csv`` with further places, or None.
 
     Raises:
         DataError: The boxes are missing, or a line of either file is malformed.
     """
     places: dict[int, list[list[float]]] = defaultdict(list)
     unlabelled = root / "unlabelled.csv"
-    if unlabelled.is_file():
-        for clip, index, place_xy in _read_lines(unlabelled, "clip,frame,x,y"):
-            if clip == name:
-                places[index].append(place_xy[:2])
+    for path in ([unlabelled] if unlabelled.is_file() else []) + ([ignored] if ignored else []):
+        for index, place_xy in _places(path, path.stat().st_mtime_ns).get(name, ()):
+            places[index].append(place_xy)
     ignored_xy = {index: np.array(found) for index, found in places.items()}
     return ClipLabels(read_boxes(root / "boxes" / f"{name}.csv"), ignored_xy)
+
+
+@lru_cache(maxsize=4)
+def _places(path: Path, _changed_ns: int) -> dict[str, list[tuple[int, list[float]]]]:
+    """Frame and place (x, y) of every line of a list of places, by clip; read once for all clips."""
+    found: dict[str, list[tuple[int, list[float]]]] = defaultdict(list)
+    for clip, index, place_xy in _read_lines(path, "clip,frame,x,y"):
+        found[clip].append((index, place_xy[:2]))
+    return found
 
 
 def read_boxes(path: Path) -> dict[int, Boxes]:
@@ -132,7 +142,9 @@ def read_clip(path: Path, wanted: Collection[int] | None = None) -> Iterator[tup
         raise DataError(f"{path}: expected frame {last}, which its boxes name, found {index + 1} frames; copy it again")
 
 
-def clip_frames(clip: Entry, stride: int, target_free: bool = False, licence: str = "") -> Iterator[LabelledFrame]:
+def clip_frames(
+    clip: Entry, stride: int, target_free: bool = False, licence: str = "", ignored: Path | None = None
+) -> Iterator[LabelledFrame]:
     """Yield every ``stride``-th labelled frame of a clip, its truth drawn from the boxes.
 
     Args:
@@ -140,6 +152,7 @@ def clip_frames(clip: Entry, stride: int, target_free: bool = False, licence: st
         stride: Of the labelled frames, every n-th is taken.
         target_free: Take every n-th frame of the clip that has neither boxes nor ignored places instead.
         licence: Of the data set.
+        ignored: See :func:`read_clip_labels`.
 
     Raises:
         DataError: The clip or its boxes are missing or damaged.
@@ -147,7 +160,7 @@ def clip_frames(clip: Entry, stride: int, target_free: bool = False, licence: st
     if clip.image is None:
         raise DataError(f"{clip.name}: expected a clip, as the split {clip.split} names one, found none")
     root = clip.image.parent.parent
-    labels = read_clip_labels(root, clip.name)
+    labels = read_clip_labels(root, clip.name, ignored)
     labelled = labels.boxes_xywh.keys() | labels.ignored_xy.keys()
     wanted = None if target_free else set(sorted(labels.boxes_xywh)[::stride])
     for index, image, bit_depth in read_clip(clip.image, wanted):

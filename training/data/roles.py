@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from lpnet_rt.training.data.layouts import open_data_set
 from lpnet_rt.training.recipes.data import DataSetsRecipe, PartRecipe
 
 __all__ = ["spread_over", "training_frames", "validation_frames"]
+
+_logger = logging.getLogger(__name__)
 
 _SPLIT_SEED = 11
 _T = TypeVar("_T")
@@ -34,7 +37,7 @@ def training_frames(recipe: DataSetsRecipe) -> Iterator[LabelledFrame]:
         SettingsError: The best model would be chosen by a test split.
     """
     for part, data in _divide(recipe)[0]:
-        for frame in _read(part, data, recipe.video_stride):
+        for frame in _read(recipe, part, data, recipe.video_stride):
             # A box in which no blob stands out leaves nothing to train on.
             if frame.role != "video" or frame.truth.has_target:
                 yield frame
@@ -54,7 +57,7 @@ def validation_frames(recipe: DataSetsRecipe, video_stride: int = 1, clips: int 
     """
     for part, data in _divide(recipe)[1]:
         limited = replace(data, entries=tuple(spread_over(data.entries, clips))) if data.clips else data
-        yield from _read(part, limited, video_stride)
+        yield from _read(recipe, part, limited, video_stride)
 
 
 def spread_over(items: Sequence[_T], limit: int) -> list[_T]:
@@ -104,14 +107,26 @@ def _only(data: DataSet, wanted: Callable[[Entry], bool]) -> DataSet:
     return replace(data, entries=tuple(filter(wanted, data.entries)))
 
 
-def _read(part: PartRecipe, data: DataSet, video_stride: int) -> Iterator[LabelledFrame]:
+def _read(recipe: DataSetsRecipe, part: PartRecipe, data: DataSet, video_stride: int) -> Iterator[LabelledFrame]:
     """Read the frames that have the part's role."""
+    ignored = _ignored_places(recipe, part)
     for entry in data.entries:
         if data.clips:
-            for frame in clip_frames(entry, video_stride, part.role == "target-free", part.licence):
+            for frame in clip_frames(entry, video_stride, part.role == "target-free", part.licence, ignored):
                 if part.role != "targets":
                     yield frame
                 elif frame.truth.has_target:
                     yield replace(frame, role="targets")
         elif (frame := read_frame(entry, data.root.name, part.licence)).role == part.role or part.role == "by-truth":
             yield frame
+
+
+def _ignored_places(recipe: DataSetsRecipe, part: PartRecipe) -> Path | None:
+    path = Path(recipe.root) / part.ignored
+    if not part.ignored or path.is_file():
+        return path if part.ignored else None
+    how = "'python -m lpnet_rt.training.tracks unlabelled' makes it"
+    if not part.optional:
+        raise DataError(f"{path}: expected the places that {part.folder or recipe.root} ignores, found no file; {how}")
+    _logger.warning("%s is not there: targets without a box are trained on as background; %s", path, how)
+    return None

@@ -24,6 +24,9 @@ class PartRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, 
             takes all, each in the role that its truth gives it (``video`` for frames of clips); ``ignored`` takes none.
         optional: Do without it where its folder is not there.
         licence: Licence of the frames; it is kept with the run.
+        ignored: File of ``clip,frame,x,y``, below ``data.root`` or absolute: places in clips that count neither as
+            target nor as background, beside the data set's own; ``python -m lpnet_rt.training.tracks unlabelled``
+            makes one. An optional part does without it where it is not there.
     """
 
     folder: str = ""
@@ -32,6 +35,7 @@ class PartRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, 
     role: Literal["by-truth", "targets", "target-free", "ignored"] = "by-truth"
     optional: bool = False
     licence: str = ""
+    ignored: str = ""
 
 
 class DataSetsRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

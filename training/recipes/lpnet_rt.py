@@ -69,6 +69,8 @@ class OptimiserRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         average: What an old average keeps at each step.
         background: Weight of false blobs against missed targets.
         focus: Power of the score that weights a background pixel in the loss.
+        patches: Cells of a crop that the patch net looks at in training; 0 takes as many as in a frame. A crop of 256
+            pixels holds a fifth of a frame's cells, and the patch net takes half of a step's time.
         start: Checkpoint whose averaged weights the run starts from, or empty; what it lacks starts fresh.
         hard_every: Look for new hard negatives every n-th epoch.
         validate_every: Validate every n-th epoch.
@@ -83,6 +85,7 @@ class OptimiserRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     average: Share = 0.998
     background: Annotated[float, Meta(gt=0)] = 1.5
     focus: Annotated[float, Meta(ge=0)] = 1.0
+    patches: Annotated[int, Meta(ge=0, le=4096)] = 0
     start: str = ""
     hard_every: Positive = 5
     validate_every: Positive = 10

@@ -13,6 +13,7 @@ from lpnet_rt.training.data.frames import IGNORE
 __all__ = ["EVEN", "Background", "detection_loss", "soft_iou_loss", "views_loss"]
 
 _BACKGROUND_PX = 12.0
+_MOST_TARGET_PX = 64.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,12 @@ def soft_iou_loss(score: Tensor, target: Tensor, valid: Tensor) -> Tensor:
 
 
 def detection_loss(logits: Tensor, target: Tensor, valid: Tensor, background: Background = EVEN) -> Tensor:
-    """Cross-entropy in which the confident mistakes count, whatever the size of the frame.
+    """Cross-entropy in which the confident mistakes count, whatever the size of the frame and of its targets.
 
-    Target pixels are averaged. Background pixels are weighted by a power of their score (as in the focal loss, Lin et
-    al., ICCV 2017), summed, and divided by the number of target pixels plus a dozen a frame: a firm false blob weighs
-    about as much as a missed target of its size, in a frame of any size.
+    Target pixels are averaged over each frame that holds some, so that a large target weighs as much as a small one.
+    Background pixels are weighted by a power of their score (as in the focal loss, Lin et al., ICCV 2017), summed, and
+    divided by the number of target pixels (at most 64 a frame) plus a dozen a frame: a firm false blob weighs about as
+    much as a missed target of its size, in a frame of any size.
 
     Args:
         logits: (B, 1, H, W).
@@ -64,10 +66,11 @@ def detection_loss(logits: Tensor, target: Tensor, valid: Tensor, background: Ba
         background: How false blobs count.
     """
     entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    count = target.sum()
-    positive = (entropy * target).sum() / count.clamp(min=1.0)
+    count = target.sum((1, 2, 3))
+    holds = (count > 0).float()
+    positive = ((entropy * target).sum((1, 2, 3)) / count.clamp(min=1.0)).sum() / holds.sum().clamp(min=1.0)
     weight = torch.sigmoid(logits.detach()).pow(background.exponent) * (1.0 - target) * valid
-    negative = (entropy * weight).sum() / (count + _BACKGROUND_PX * len(logits))
+    negative = (entropy * weight).sum() / (count.clamp(max=_MOST_TARGET_PX) + _BACKGROUND_PX).sum()
     return positive + background.weight * negative
 
 

@@ -88,7 +88,7 @@ class LPNetRTTask:
 
     def view(self, network: nn.Module, image: Tensor, truth: Tensor, step: int) -> tuple[Tensor, ...]:
         """Logits of both views and of the global view alone, each (B, 1, S, S)."""
-        fine, coarse = network(image, _priority(truth, step))
+        fine, coarse = network(image, _priority(truth, step), self._recipe.optimiser.patches or None)
         return fine, coarse
 
     def loss(self, view: tuple[Tensor, ...], truth: Tensor, step: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 python -m lpnet_rt.training.tracks record --data DIR --out DIR
 python -m lpnet_rt.training.tracks fit --data DIR --recordings DIR --out FILE
+python -m lpnet_rt.training.tracks unlabelled --data DIR --recordings DIR --out FILE
 python -m lpnet_rt.training.tracks judge --data DIR --recordings DIR [--profile FILE] [--json FILE]
 """
 
@@ -14,13 +15,13 @@ from pathlib import Path
 import cv2
 
 from lpnet_rt.console import exit_code_of
-from lpnet_rt.training.tracks.work import fit_profile, judge_recordings, record_clips
+from lpnet_rt.training.tracks.work import fit_profile, judge_recordings, list_unlabelled, record_clips
 
 _HELD_BACK = (1, 5)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one of the three verbs; the exit code is the error's."""
+    """Run one of the verbs; the exit code is the error's."""
     cv2.setNumThreads(1)
     args = _parser().parse_args(arguments)
 
@@ -44,6 +45,11 @@ def _parser() -> argparse.ArgumentParser:
     fit.set_defaults(
         work=lambda args: fit_profile(args.data, args.recordings, args.out, args.model, args.held_back, _say)
     )
+    unlabelled = verbs.add_parser("unlabelled", help="list real targets without a box, for training to ignore")
+    unlabelled.add_argument("--recordings", type=Path, required=True, help="what record wrote")
+    unlabelled.set_defaults(
+        work=lambda args: list_unlabelled(args.data, args.recordings, args.out, args.held_back, _say)
+    )
     judge = verbs.add_parser("judge", help="judge a profile on the clips that are held back")
     judge.add_argument("--recordings", type=Path, required=True, help="what record wrote")
     judge.add_argument("--profile", type=Path, help="what fit wrote; the packaged one unless given")
@@ -51,7 +57,12 @@ def _parser() -> argparse.ArgumentParser:
     judge.set_defaults(
         work=lambda args: judge_recordings(args.data, args.recordings, args.profile, args.rate, args.held_back, _say)
     )
-    for verb, out in ((record, "folder for the recordings"), (fit, "profile to write"), (judge, None)):
+    for verb, out in (
+        (record, "folder for the recordings"),
+        (fit, "profile to write"),
+        (unlabelled, "CSV to write"),
+        (judge, None),
+    ):
         verb.add_argument("--data", type=Path, required=True, help="folder with clips/, boxes/ and unlabelled.csv")
         if out is not None:
             verb.add_argument("--out", type=Path, required=True, help=out)

@@ -30,8 +30,9 @@ from lpnet_rt.training.tracks.recording import Recording, load_recording, record
 from lpnet_rt.training.tracks.replay import TrackPath, replay
 from lpnet_rt.training.tracks.samples import collect_samples
 from lpnet_rt.training.tracks.truth import ClipTruth, load_truth
+from lpnet_rt.training.tracks.unlabelled import find_unlabelled, write_unlabelled
 
-__all__ = ["fit_profile", "judge_files", "judge_recordings", "record_clips"]
+__all__ = ["fit_profile", "judge_files", "judge_recordings", "list_unlabelled", "record_clips"]
 
 Say = Callable[[str], object]
 HeldBack = tuple[int, int]
@@ -114,6 +115,29 @@ def fit_profile(data: Path, recordings: Path, out: Path, model: str, held_back: 
     for point in profile.calibration:
         rate, coverage = point.false_tracks_per_hour, point.coverage
         say(f"p >= {point.probability:.3f}: {rate:g} false an hour, coverage {coverage:.3f}")
+
+
+def list_unlabelled(data: Path, recordings: Path, out: Path, held_back: HeldBack, say: Say) -> None:
+    """List the targets without a box in all clips that are not held back, for ``ignored`` in a recipe.
+
+    Args:
+        data: Folder with ``boxes/*.csv``, and perhaps ``unlabelled.csv``.
+        recordings: Of :func:`record_clips`.
+        out: CSV file; one that exists is replaced.
+        held_back: Remainder and divisor that mark the clips left out.
+        say: Takes a line for each track.
+
+    Raises:
+        LpnetError: Data is missing, or the file cannot be written.
+    """
+    tracks = list(find_unlabelled(_clips(data, recordings, held_back, wanted=False), packaged_profile()))
+    for track in tracks:
+        first, last = track.places[0], track.places[-1]
+        say(
+            f"{track.clip}: frames {first[0]} to {last[0]}, ({first[1]:.0f}, {first[2]:.0f}) to "
+            f"({last[1]:.0f}, {last[2]:.0f}), mean score {track.mean_score:.2f}"
+        )
+    say(f"{out}: {write_unlabelled(tracks, out)} places of {len(tracks)} tracks")
 
 
 def judge_recordings(

@@ -170,13 +170,16 @@ class LPNetRT(nn.Module):
         assert bias is not None
         nn.init.constant_(bias[: _BLOCK_PX**2], -4.0)
 
-    def forward(self, image: Tensor, priority: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, image: Tensor, priority: Tensor | None = None, patches: int | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Score a batch of frames.
 
         Args:
             image: (B, 2, H, W) float, as ``preprocessing.frame_and_local`` makes it; H and W multiples of
                 16, at least K cells in all.
             priority: (B, H/16 * W/16) float, added to the cells' logits when the K cells are chosen (training only).
+            patches: K, if not the configuration's (training only: a crop holds a fifth of a frame's cells).
 
         Returns:
             Logits of both views combined, (B, 1, H, W), and of the global view only, (B, 1, H, W).
@@ -184,20 +187,20 @@ class LPNetRT(nn.Module):
         blocks = functional.pixel_unshuffle(image, _BLOCK_PX)  # (B, 32, H/4, W/4)
         hinted = self.global_view(blocks)  # (B, 16 * (1 + hints), H/4, W/4)
         coarse = hinted[:, : _BLOCK_PX**2]  # (B, 16, H/4, W/4)
-        cells = self._choose(coarse, priority)  # (B, K)
+        cells = self._choose(coarse, priority, patches or self.config.patches)  # (B, K)
         correction = self._correct(torch.cat((blocks, hinted), dim=1), cells)  # (B, 16, K * 16)
         fine = self._scatter(coarse, correction, cells)
         if self.config.offset:
             fine, coarse = fine + self.config.offset, coarse + self.config.offset
         return functional.pixel_shuffle(fine, _BLOCK_PX), functional.pixel_shuffle(coarse, _BLOCK_PX)
 
-    def _choose(self, coarse: Tensor, priority: Tensor | None) -> Tensor:
+    def _choose(self, coarse: Tensor, priority: Tensor | None, count: int) -> Tensor:
         """Choose the K cells with the highest logits; (B, K), counted row by row."""
         cells = functional.max_pool2d(coarse.detach().amax(dim=1, keepdim=True), _CELL_BLOCKS)  # (B, 1, h, w)
         logits = cells.flatten(1).float()  # (B, h * w)
         if priority is not None:
             logits = logits + priority
-        return logits.topk(self.config.patches, dim=1).indices
+        return logits.topk(count, dim=1).indices
 
     def _correct(self, stack: Tensor, cells: Tensor) -> Tensor:
         """Cut the patches, run the patch net, keep the centres of its output: (B, 16, K * 16)."""

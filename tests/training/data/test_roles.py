@@ -110,3 +110,15 @@ def test_damaged_masks_are_named(tmp_path: Path) -> None:
     (tmp_path / "masks" / "s0.png").unlink()
     with pytest.raises(DataError, match="s0: expected an image and its mask, found no mask; see 'lpnet-rt data check'"):
         names(training_frames(recipe))
+
+
+def test_a_list_of_ignored_places_that_is_missing_is_said(
+    folders: tuple[Path, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    part = PartRecipe(folder=str(folders[1]), optional=True, ignored="none.csv")
+    recipe = DataSetsRecipe(train=(part,), validation=(part,), video_crops=1)
+    assert list(training_frames(recipe))
+    assert "none.csv is not there: targets without a box are trained on as background" in caplog.text
+    strict = msgspec.structs.replace(recipe, train=(msgspec.structs.replace(part, optional=False),))
+    with pytest.raises(DataError, match=r"none\.csv: expected the places that .* ignores, found no file"):
+        list(training_frames(strict))

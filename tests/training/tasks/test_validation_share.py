@@ -29,7 +29,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_packaged_recipes_judge_by_everything() -> None:
-    for name in ("lpnet-rt-1", "lpnet-rt-2", "lpnet-rt"):
+    for name in ("lpnet-rt", "lpnet-rt-s"):
         recipe = load_recipe(name, None, [])
         assert isinstance(recipe, Recipe)
         assert recipe.validation == ValidationRecipe(frames=0, clips=0, video_stride=60)
