@@ -12,6 +12,8 @@ import stat
 import time
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from lpnet_rt.errors import reason
@@ -67,6 +69,22 @@ class CacheFolder:
             _logger.warning("%s: the %s cannot be read (%s); making it again", path, what, reason(error))
             return None
         return content
+
+    def map_array(self, name: str) -> NDArray[np.generic] | None:
+        """Map an array that :meth:`write` stored as ``.npy``, read-only; None if it is missing or cannot be trusted.
+
+        Args:
+            name: Name of the file.
+        """
+        path = self.path / name
+        try:
+            if not self.is_private() or not stat.S_ISREG(path.lstat().st_mode):
+                return None
+            os.utime(path)
+            array: NDArray[np.generic] = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            return None
+        return array
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file atomically, and remove the least recently used ones over the limits."""

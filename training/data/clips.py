@@ -5,15 +5,15 @@ from __future__ import annotations
 import csv
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from lpnet_rt.errors import DataError, SourceError, reason
-from lpnet_rt.frames import GreyImage
+from lpnet_rt.errors import DataError, reason
+from lpnet_rt.training.data.clip_images import cached_clip, read_clip
 from lpnet_rt.training.data.data_set import DataSet, Entry, Layout, list_entries
 from lpnet_rt.training.data.files import files_by_stem
 from lpnet_rt.training.data.folders import plain_splits
@@ -108,40 +108,6 @@ def _read_lines(path: Path, columns: str) -> Iterator[tuple[str, int, list[float
         raise DataError(f"{path}: expected lines of {columns}: {reason(error)}") from error
 
 
-def read_clip(path: Path, wanted: Collection[int] | None = None) -> Iterator[tuple[int, GreyImage, int]]:
-    """Yield number, counts and bit depth of a clip's frames: the counts that a source delivers at run time.
-
-    Args:
-        path: Video file.
-        wanted: Numbers of the frames to yield, from 0; None yields all.
-
-    Yields:
-        Number, (H, W) uint8 or uint16, significant bits of a count.
-
-    Raises:
-        DataError: It cannot be read, or ends before a wanted frame.
-    """
-    import av  # takes a while to load, and images do without it
-
-    from lpnet_rt.sources.containers import av_reason, open_file, pick_video_stream
-    from lpnet_rt.sources.pixels import grey_pixels
-
-    index, last = -1, None if wanted is None else max(wanted, default=-1)
-    try:
-        with open_file(path) as container:
-            for index, frame in enumerate(container.decode(pick_video_stream(container, str(path)))):
-                if wanted is None or index in wanted:
-                    yield index, *grey_pixels(frame)
-                if last is not None and index >= last:
-                    return
-    except SourceError as error:
-        raise DataError(str(error)) from error
-    except av.FFmpegError as error:
-        raise DataError(f"{path}: the clip is damaged ({av_reason(error)}); copy it again") from error
-    if last is not None and last > index:
-        raise DataError(f"{path}: expected frame {last}, which its boxes name, found {index + 1} frames; copy it again")
-
-
 def clip_frames(
     clip: Entry, stride: int, target_free: bool = False, licence: str = "", ignored: Path | None = None
 ) -> Iterator[LabelledFrame]:
@@ -163,7 +129,8 @@ def clip_frames(
     labels = read_clip_labels(root, clip.name, ignored)
     labelled = labels.boxes_xywh.keys() | labels.ignored_xy.keys()
     wanted = None if target_free else set(sorted(labels.boxes_xywh)[::stride])
-    for index, image, bit_depth in read_clip(clip.image, wanted):
+    found = read_clip(clip.image) if wanted is None else cached_clip(clip.image, wanted)
+    for index, image, bit_depth in found:
         if target_free and (index % stride or index in labelled):
             continue
         yield LabelledFrame(

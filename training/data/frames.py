@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lpnet_rt.frames import GreyImage
 from lpnet_rt.preprocessing.frame_and_local import STD_FLOOR_8BIT, STD_FLOOR_RAW
+from lpnet_rt.training.evaluation.components import IGNORED_RADIUS_PX
 
 __all__ = ["IGNORE", "Boxes", "LabelledFrame", "Points", "Role", "Truth"]
 
@@ -22,7 +23,6 @@ Points = NDArray[np.float64]
 Role = Literal["targets", "target-free", "video"]
 
 _BOX_MARGIN_PX = 2
-_IGNORED_RADIUS_PX = 10.0
 _MIN_CONTRAST_8BIT = 3.0
 
 
@@ -67,7 +67,7 @@ class Truth:
         ignored = np.zeros((0, 2)) if ignored_xy is None else ignored_xy
         ys, xs = np.ogrid[: image.shape[0], : image.shape[1]]
         for x, y in ignored:
-            near = (xs - x) ** 2 + (ys - y) ** 2 <= _IGNORED_RADIUS_PX**2
+            near = (xs - x) ** 2 + (ys - y) ** 2 <= IGNORED_RADIUS_PX**2
             mask[near & (mask == 0)] = IGNORE
         return cls(mask, boxes_xywh, ignored)
 

@@ -13,6 +13,7 @@ from lpnet_rt.detections import body_mask
 from lpnet_rt.errors import DataError
 
 __all__ = [
+    "IGNORED_RADIUS_PX",
     "BoolMask",
     "Components",
     "Prediction",
@@ -23,6 +24,9 @@ __all__ = [
     "score_map",
     "truth_mask",
 ]
+
+IGNORED_RADIUS_PX = 10.0
+"""What is found so near to an ignored place counts neither way."""
 
 BoolMask = NDArray[np.bool_]
 Prediction = NDArray[np.bool_] | NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32] | NDArray[np.float64]

@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 from scipy.special import gammaincinv
 
 from lpnet_rt.errors import DataError
-from lpnet_rt.training.evaluation.components import BoolMask, Prediction, components, detected, match, truth_mask
+from lpnet_rt.training.evaluation.components import (
+    IGNORED_RADIUS_PX,
+    BoolMask,
+    Prediction,
+    components,
+    detected,
+    match,
+    truth_mask,
+)
 
 __all__ = [
     "BoxAccumulator",
@@ -268,7 +276,7 @@ class BoxMetrics:
         labelled_frames: Frames with at least one box.
         hit_frames: Those with a detection inside a grown box.
         hit_rate: hit_frames / labelled_frames.
-        false_detections: Detections on labelled frames that lie outside every grown box.
+        false_detections: Detections on labelled frames that lie outside every grown box and at no ignored place.
         false_per_frame: false_detections / labelled_frames.
         boxes: Boxes on those frames.
         hit_boxes: Boxes with a detection inside once grown.
@@ -296,12 +304,19 @@ class BoxAccumulator:
             ("labelled", "hit_frames", "false", "boxes", "hit_boxes", "unlabelled", "unlabelled_detections"), 0
         )
 
-    def add(self, centroid_xy: NDArray[np.floating], boxes_xywh: NDArray[np.floating]) -> bool:
+    def add(
+        self,
+        centroid_xy: NDArray[np.floating],
+        boxes_xywh: NDArray[np.floating],
+        ignored_xy: NDArray[np.floating] | None = None,
+    ) -> bool:
         """Take one frame.
 
         Args:
             centroid_xy: (N, 2) centroids of the detections, pixels of the frame.
             boxes_xywh: (M, 4) x and y of the top-left corner, width, height, pixels; (0, 4) where none is labelled.
+            ignored_xy: (K, 2) places of real targets without a box, or None: what is detected within 10 pixels of one
+                is not false.
 
         Returns:
             Whether a detection lies in a grown box; its borders belong to it.
@@ -312,6 +327,11 @@ class BoxAccumulator:
         for name, array, columns in (("centroid_xy", centroid_xy, 2), ("boxes_xywh", boxes_xywh, 4)):
             if array.ndim != 2 or array.shape[1] != columns:
                 raise DataError(f"{name}: expected shape (N, {columns}), found {array.shape}")
+        if ignored_xy is not None and len(ignored_xy):
+            gap = centroid_xy[:, None] - ignored_xy[None]
+            ignored = (np.hypot(gap[..., 0], gap[..., 1]) <= IGNORED_RADIUS_PX).any(axis=1)
+        else:
+            ignored = np.zeros(len(centroid_xy), np.bool_)
         if not len(boxes_xywh):
             self._sums["unlabelled"] += 1
             self._sums["unlabelled_detections"] += len(centroid_xy)
@@ -323,7 +343,7 @@ class BoxAccumulator:
         hit = bool(inside.any())
         self._sums["labelled"] += 1
         self._sums["hit_frames"] += hit
-        self._sums["false"] += int(np.count_nonzero(~inside.any(axis=1)))
+        self._sums["false"] += int(np.count_nonzero(~inside.any(axis=1) & ~ignored))
         self._sums["boxes"] += len(boxes_xywh)
         self._sums["hit_boxes"] += int(np.count_nonzero(inside.any(axis=0)))
         return hit

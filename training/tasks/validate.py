@@ -110,7 +110,8 @@ def validate(score: Scorer, data: ValidationSet, threshold: float = 0.5) -> Vali
         elif kind == "empty":
             empty.add(scores)
         else:
-            video.add(detect(scores, sample.image, threshold).centroid_xy, sample.truth.boxes_xywh)
+            found = detect(scores, sample.image, threshold).centroid_xy
+            video.add(found, sample.truth.boxes_xywh, sample.truth.ignored_xy)
     shapes, boxes = masked.result(), video.result()
     return Validation(
         miou=100 * (shapes.miou or 0.0),

@@ -11,11 +11,11 @@ from scipy.optimize import linear_sum_assignment
 
 from lpnet_rt.training.data.clips import read_clip_labels
 from lpnet_rt.training.data.frames import Boxes
+from lpnet_rt.training.evaluation.components import IGNORED_RADIUS_PX
 
-__all__ = ["BOX_MARGIN_PX", "IGNORED_PX", "ClipTruth", "inside_boxes", "load_truth"]
+__all__ = ["BOX_MARGIN_PX", "ClipTruth", "inside_boxes", "load_truth"]
 
 BOX_MARGIN_PX = 4.0
-IGNORED_PX = 10.0
 _LINK_GAP_FRAMES = 15
 _NOWHERE: Boxes = np.zeros((0, 4))
 _NO_POINTS = np.zeros((0, 2))
@@ -49,7 +49,7 @@ class ClipTruth:
         places = self.ignored.get(frame, _NO_POINTS)
         gap = xy[:, None] - places[None]
         distance_px = np.hypot(gap[..., 0], gap[..., 1])
-        return np.asarray((distance_px <= IGNORED_PX).any(axis=1))
+        return np.asarray((distance_px <= IGNORED_RADIUS_PX).any(axis=1))
 
     def settled_frames(self, skip: int = 10) -> list[int]:
         """Labelled frames, without the first ``skip`` of each run of consecutive ones."""

@@ -156,3 +156,11 @@ def test_the_bound_of_a_rate():
     assert rate_bound(0, 0) is None
     assert rate_bound(0, 100) == pytest.approx(3 / 100, rel=0.01)  # the rule of three
     assert rate_bound(10, 100) == pytest.approx(0.1696, abs=1e-4)  # half of chi-squared's 95 % point at 22 degrees
+
+
+def test_what_lies_at_an_ignored_place_is_not_false() -> None:
+    accumulator = BoxAccumulator()
+    boxes, ignored = np.array([[10.0, 10.0, 8.0, 8.0]]), np.array([[60.0, 60.0]])
+    assert accumulator.add(np.array([[14.0, 14.0], [66.0, 68.0], [71.0, 60.0]]), boxes, ignored)
+    result = accumulator.result()
+    assert (result.hit_boxes, result.false_detections) == (1, 1)
