@@ -239,7 +239,7 @@ def _stages_of_tracks(
     stages: list[list[Callable[[Report], Report]]] = []
     trackers = []
     track = settings.track
-    profile = packaged_profile() if track.enabled else None
+    profile = packaged_profile(detector.card.name) if track.enabled else None
     if track.state_folder is not None:
         try:
             Path(track.state_folder).mkdir(parents=True, exist_ok=True)

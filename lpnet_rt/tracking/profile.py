@@ -20,6 +20,8 @@ _MAX_BYTES = 1 << 20
 _Share = Annotated[float, Meta(ge=0, le=1)]
 _Positive = Annotated[float, Meta(gt=0, le=1e6)]
 
+_MODEL = "lpnet-rt"
+
 
 class Lifecycle(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When tracks start and end.
@@ -103,10 +105,15 @@ def load_profile(path: Path) -> TrackingProfile:
         raise ModelError(f"{path}: expected a tracking profile, found: {reason(error)}") from error
 
 
-def packaged_profile() -> TrackingProfile:
-    """The profile of the packaged model.
+def packaged_profile(model: str = _MODEL) -> TrackingProfile:
+    """The profile that was fitted to a packaged model's detections; that of ``lpnet-rt`` for every other model.
+
+    Args:
+        model: The model's name, as in its card.
 
     Raises:
         ModelError: The installation is damaged.
     """
-    return load_profile(Path(__file__).parents[1] / "models" / "lpnet-rt-tracks.json")
+    folder = Path(__file__).parents[1] / "models"
+    paths = {path.name: path for path in folder.glob("*-tracks.json")}
+    return load_profile(paths.get(f"{model}-tracks.json", folder / f"{_MODEL}-tracks.json"))

@@ -8,16 +8,19 @@ import pytest
 from scenes import mean_score_profile
 
 from lpnet_rt.errors import ModelError
+from lpnet_rt.models import packaged_models
 from lpnet_rt.tracking import load_profile, packaged_profile
 from lpnet_rt.tracking.evidence import FEATURES, features
 from lpnet_rt.tracking.profile import CalibrationPoint
 from lpnet_rt.tracking.table import new_rows
 
 
-def test_the_packaged_profile_is_of_the_packaged_model() -> None:
-    profile = packaged_profile()
-    assert profile.model == "lpnet-rt"
-    assert 0.0 < profile.threshold() < 1.0
+def test_every_packaged_model_has_a_profile_and_others_take_the_first() -> None:
+    for model in packaged_models():
+        profile = packaged_profile(model)
+        assert profile.model == model
+        assert 0.0 < profile.threshold() < 1.0
+    assert packaged_profile("mine") == packaged_profile("lpnet-rt")
 
 
 def test_fewer_false_tracks_ask_for_a_higher_probability() -> None:

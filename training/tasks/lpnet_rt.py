@@ -22,7 +22,7 @@ from lpnet_rt.training.tasks.base import ValidationResult
 from lpnet_rt.training.tasks.losses import Background, views_loss
 from lpnet_rt.training.tasks.validate import Validation, ValidationSet, find_false_alarms, scorer, validate
 
-__all__ = ["LPNetRTTask", "build_network", "take_weights"]
+__all__ = ["LPNetRTTask", "build_network", "cells_with_targets", "take_weights"]
 
 
 def build_network(recipe: NetworkRecipe) -> LPNetRT:
@@ -88,7 +88,7 @@ class LPNetRTTask:
 
     def view(self, network: nn.Module, image: Tensor, truth: Tensor, step: int) -> tuple[Tensor, ...]:
         """Logits of both views and of the global view alone, each (B, 1, S, S)."""
-        fine, coarse = network(image, _priority(truth, step), self._recipe.optimiser.patches or None)
+        fine, coarse = network(image, cells_with_targets(truth, step), self._recipe.optimiser.patches or None)
         return fine, coarse
 
     def loss(self, view: tuple[Tensor, ...], truth: Tensor, step: int) -> Tensor:
@@ -117,7 +117,7 @@ class LPNetRTTask:
         self.crops.false_alarms = [(i, x, y) for i, x, y in cast("FalseAlarms", state["false_alarms"])]
 
 
-def _priority(truth: Tensor, step: int) -> Tensor:
+def cells_with_targets(truth: Tensor, step: int = 1) -> Tensor:
     """Bring cells with targets into the local view in three batches of four, so that it learns from all of them.
 
     In the fourth, and at run time, the global view alone chooses.
