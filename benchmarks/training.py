@@ -56,7 +56,8 @@ def make_step(form: StepForm, network: NetworkRecipe, batch: int, side_px: int) 
     image = torch.randn(batch, 2, side_px, side_px, generator=generator).to(memory_format=torch.channels_last)
     truth = torch.zeros(batch, 1, side_px, side_px, dtype=torch.uint8)
     truth[:, :, side_px // 2 : side_px // 2 + 3, side_px // 3 : side_px // 3 + 4] = 255
-    model = build_network(network).to(memory_format=torch.channels_last).train()
+    model = build_network(network).train()
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4)
 
     def objective(image: Tensor, truth: Tensor) -> Tensor:
@@ -70,7 +71,7 @@ def make_step(form: StepForm, network: NetworkRecipe, batch: int, side_px: int) 
         torch.set_num_threads(form.threads)
         loss = taken(image, truth)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
 
     return step
