@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
 from lpnet_rt.detections import CandidatePixels, Detections, candidate_score, detect_candidates
 from lpnet_rt.engines import Choice, choose_engine
+from lpnet_rt.engines.polarity import with_polarity
 from lpnet_rt.engines.scorer import Scored, make_scorer
 from lpnet_rt.errors import EngineError
 from lpnet_rt.frames import Frame, GreyImage, to_grey
 from lpnet_rt.models import ModelCard, find_model
 from lpnet_rt.reports import Latency, Report
-from lpnet_rt.settings import DetectorSettings
+from lpnet_rt.settings import DetectorSettings, Polarity
 from lpnet_rt.tracking.weak import detect_with_weak
 
 __all__ = ["MIN_SIDE_PX", "Detector"]
@@ -39,6 +40,7 @@ class Detector:
         card: The model's card.
         choice: The engine, and why it was chosen.
         threshold: Lowest peak score of a detection.
+        polarity: ``hot``, ``cold`` or ``both``: what is searched for; see :mod:`lpnet_rt.engines.polarity`.
         weak_threshold: Reports also contain detections below the threshold, down to this score; None: they do not.
     """
 
@@ -49,6 +51,7 @@ class Detector:
         threshold: float,
         clock: Clock = SYSTEM_CLOCK,
         reopen: Callable[[Choice], Choice] | None = None,
+        polarity: Polarity = "hot",
     ) -> None:
         """Use an open engine.
 
@@ -58,28 +61,42 @@ class Detector:
             threshold: Lowest peak score of a detection, 0 to 1.
             clock: Source of the times in reports.
             reopen: Reopens the engine of a choice; None if that is not possible.
+            polarity: ``hot``, ``cold`` or ``both``.
+
+        Raises:
+            SettingsError: There is no such polarity.
         """
         self.weak_threshold: float | None = None
         self._reopen = reopen
         self.card = card
         self.choice = choice
         self.threshold = threshold
+        self.polarity = polarity
         self._clock = clock
-        self._scorer = make_scorer(choice.engine, card, clock)
+        self._scorer = with_polarity(make_scorer(choice.engine, card, clock), polarity)
 
     @classmethod
-    def load(cls, settings: DetectorSettings | None = None, clock: Clock = SYSTEM_CLOCK) -> Detector:
+    def load(
+        cls,
+        settings: DetectorSettings | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        *,
+        polarity: Polarity | None = None,
+    ) -> Detector:
         """Load a model into the engine that the settings request.
 
         Args:
             settings: None: the packaged model, the fastest engine and the model card's threshold.
             clock: Source of the times in reports.
+            polarity: In place of that of the settings.
 
         Raises:
+            SettingsError: There is no such polarity.
             ModelError: The model is missing, damaged or unreadable.
             EngineError: The engine is missing or fails.
         """
         settings = settings or DetectorSettings()
+        polarity = polarity or settings.polarity
         model = find_model(settings.model)
         threshold = model.card.threshold if settings.threshold is None else settings.threshold
 
@@ -88,7 +105,7 @@ class Detector:
             pinned = msgspec.structs.replace(settings, engine=engine.name, precision=engine.precision)
             return choose_engine(model, pinned)
 
-        return cls(model.card, choose_engine(model, settings), threshold, clock, reopen)
+        return cls(model.card, choose_engine(model, settings), threshold, clock, reopen, polarity)
 
     def detect(self, image: GreyImage) -> Detections:
         """Find targets in one image.
@@ -163,7 +180,7 @@ class Detector:
         if self._reopen is None:
             raise EngineError(f"{self.choice.engine.name}: cannot be opened again")
         self.choice = self._reopen(self.choice)
-        self._scorer = make_scorer(self.choice.engine, self.card, self._clock)
+        self._scorer = with_polarity(make_scorer(self.choice.engine, self.card, self._clock), self.polarity)
 
     @property
     def max_batch(self) -> int:

@@ -22,6 +22,7 @@ __all__ = [
     "DetectorSettings",
     "MinState",
     "OutputSettings",
+    "Polarity",
     "PublishSettings",
     "Settings",
     "SourceSettings",
@@ -55,6 +56,8 @@ _Rate = Annotated[
     str, msgspec.Meta(pattern=r"^[0-9]{1,6}(\.[0-9]{1,3})?/h\Z", description="a number per hour, such as 1/h")
 ]
 MinState = Literal["none", "tentative", "confirmed"]
+Polarity = Literal["hot", "cold", "both"]
+_PolarityChoice = Annotated[Polarity, msgspec.Meta(description=f"one of {', '.join(get_args(Polarity))}")]
 _PrecisionChoice = Annotated[
     Literal["auto", Precision], msgspec.Meta(description=f"one of auto, {', '.join(get_args(Precision))}")
 ]
@@ -106,6 +109,8 @@ class DetectorSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         precision: ``auto`` (the fastest that passes the self-test), ``f32``, ``bf16``, ``f16`` or ``int8``.
         threshold: Lowest peak score of a detection; None: the model card's.
         threads: CPU threads for inference; None: all that this process may use.
+        polarity: ``hot``: targets warmer than their surroundings, in a white-hot picture. ``cold``: colder ones, or a
+            black-hot picture. ``both``: the higher of the two scores at each pixel, for twice the work.
     """
 
     model: str = "lpnet-rt"
@@ -113,6 +118,7 @@ class DetectorSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     precision: _PrecisionChoice = "auto"
     threshold: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
     threads: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    polarity: _PolarityChoice = "hot"
 
 
 class TrackSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -52,6 +52,11 @@ FLAGS: tuple[tuple[str, str, dict[str, object]], ...] = (
         "detector.threshold",
         {"type": float, "metavar": "T", "help": "score from 0 to 1 (default: the model's)"},
     ),
+    (
+        "--polarity",
+        "detector.polarity",
+        {"metavar": "P", "help": "hot (default), cold (also for black-hot pictures) or both, at twice the cost"},
+    ),
     ("--threads", "detector.threads", {"type": int, "metavar": "N", "help": "threads for inference (default: all)"}),
     ("--no-track", "track.enabled", {"action": "store_false", "help": "no tracking: single-frame detections only"}),
     (

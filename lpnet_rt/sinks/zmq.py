@@ -174,6 +174,7 @@ class ZmqSink:
             left_out=counts.left_out,
             late=self._late,
             corrupt_packets=counts.corrupt_packets,
+            polarity=self._stamper.polarity,
             **_fields(state),
         )
         self._publisher.send(message)
