@@ -25,6 +25,7 @@ from lpnet_rt.detector import Detector
 from lpnet_rt.errors import SettingsError, SinkError, reason
 from lpnet_rt.pipeline import Pipeline, Session
 from lpnet_rt.pipeline.guard import PictureGuard
+from lpnet_rt.pipeline.picture_watch import PictureWatch
 from lpnet_rt.pipeline.track_stage import TrackStage
 from lpnet_rt.pipeline.zone_stage import ZoneStage
 from lpnet_rt.reports import Report
@@ -247,7 +248,8 @@ def _stages_of_tracks(
             raise SettingsError(f"track.state_folder: {track.state_folder}: cannot be made: {reason(error)}") from error
     for (source, log), source_settings in zip(logged, settings.sources, strict=True):
         guard = PictureGuard(source, log, source_settings.frozen_after_s, clock)
-        stages.append([guard.check])
+        negative_peak = detector.negative_peak if detector.polarity == "hot" else None
+        stages.append([guard.check, PictureWatch(source.name, log, negative_peak).check])
         zones = Zones(settings.zone, source.name)
         stages[-1] += [ZoneStage(zones).drop] if zones else []
         if profile is None:

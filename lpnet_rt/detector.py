@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
-from lpnet_rt.detections import CandidatePixels, Detections, candidate_score, detect_candidates
+from lpnet_rt.detections import BODY_SCORE, CandidatePixels, Detections, candidate_score, detect_candidates
 from lpnet_rt.engines import Choice, choose_engine
-from lpnet_rt.engines.polarity import with_polarity
+from lpnet_rt.engines.polarity import negative, with_polarity
 from lpnet_rt.engines.scorer import Scored, make_scorer
 from lpnet_rt.errors import EngineError
 from lpnet_rt.frames import Frame, GreyImage, to_grey
@@ -157,6 +157,15 @@ class Detector:
             EngineError: The engine failed.
         """
         return self._scorer.score_map(_grey(image))
+
+    def negative_peak(self, image: GreyImage) -> float:
+        """Return the highest score of a grey image's negative, (H, W); 0 if it is under one half, or not finite.
+
+        Raises:
+            EngineError: The engine failed.
+        """
+        (found,) = self._scorer.find([negative(image)], float(BODY_SCORE))
+        return float(found.scores.max(initial=0.0)) if found.finite else 0.0
 
     def stop(self) -> None:
         """Cancel the engine's current run, from another thread or a signal handler.

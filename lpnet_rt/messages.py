@@ -49,6 +49,7 @@ Count = Annotated[int, Meta(ge=0, le=INT_LIMIT)]
 Score = Annotated[float, Meta(ge=0, le=1)]
 TrackStateName = Literal["tentative", "confirmed", "coasting"]
 PolarityName = Literal["hot", "cold", "both"]
+PictureNoteName = Literal["black-hot", "false-colour"]
 StateName = Literal["connecting", "live", "calibrating", "frozen", "lost", "ended"]
 
 
@@ -212,6 +213,8 @@ class StatusMessage(Struct, frozen=True, kw_only=True):
         late: Frames dropped so far because the detector was behind.
         corrupt_packets: Packets of the source lost or damaged in transit so far.
         polarity: As in the frames.
+        picture_notes: What the pictures look like, where that is not what the detector expects: ``black-hot``,
+            ``false-colour``. Nothing is changed.
     """
 
     v: Literal[1] = VERSION
@@ -238,6 +241,7 @@ class StatusMessage(Struct, frozen=True, kw_only=True):
     late: Count = 0
     corrupt_packets: Count = 0
     polarity: PolarityName = "hot"
+    picture_notes: tuple[PictureNoteName, ...] = ()
 
 
 class WelcomeMessage(Struct, frozen=True, kw_only=True):

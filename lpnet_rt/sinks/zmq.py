@@ -175,6 +175,7 @@ class ZmqSink:
             late=self._late,
             corrupt_packets=counts.corrupt_packets,
             polarity=self._stamper.polarity,
+            picture_notes=self._log.notes,
             **_fields(state),
         )
         self._publisher.send(message)
