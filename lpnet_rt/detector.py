@@ -8,6 +8,7 @@ for detection in detector.detect(image).centroid_xy: ...
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -19,14 +20,17 @@ from lpnet_rt.detections import BODY_SCORE, CandidatePixels, Detections, candida
 from lpnet_rt.engines import Choice, choose_engine
 from lpnet_rt.engines.polarity import negative, with_polarity
 from lpnet_rt.engines.scorer import Scored, make_scorer
-from lpnet_rt.errors import EngineError
+from lpnet_rt.errors import EngineError, SettingsError
 from lpnet_rt.frames import Frame, GreyImage, to_grey
 from lpnet_rt.models import ModelCard, find_model
+from lpnet_rt.models.false_alarms import DEFAULT_RATE_HZ, is_hourly, threshold_for
 from lpnet_rt.reports import Latency, Report
 from lpnet_rt.settings import DetectorSettings, Polarity
 from lpnet_rt.tracking.weak import detect_with_weak
 
 __all__ = ["MIN_SIDE_PX", "Detector"]
+
+_logger = logging.getLogger(__name__)
 
 # Smaller images cannot show a target with its surroundings; padding an empty frame would never end.
 MIN_SIDE_PX = 8
@@ -82,6 +86,8 @@ class Detector:
         clock: Clock = SYSTEM_CLOCK,
         *,
         polarity: Polarity | None = None,
+        false_alarms: str | None = None,
+        rate_hz: float | None = None,
     ) -> Detector:
         """Load a model into the engine that the settings request.
 
@@ -89,16 +95,21 @@ class Detector:
             settings: None: the packaged model, the fastest engine and the model card's threshold.
             clock: Source of the times in reports.
             polarity: In place of that of the settings.
+            false_alarms: Allowed rate of false detections, such as ``1/1000`` (frames) or ``10/h``, in place of the
+                threshold or the rate of the settings.
+            rate_hz: Frames per second, for a rate per hour; None: 30, which is logged.
 
         Raises:
-            SettingsError: There is no such polarity.
+            SettingsError: There is no such polarity, or the model's card does not support the rate.
             ModelError: The model is missing, damaged or unreadable.
             EngineError: The engine is missing or fails.
         """
         settings = settings or DetectorSettings()
         polarity = polarity or settings.polarity
         model = find_model(settings.model)
-        threshold = model.card.threshold if settings.threshold is None else settings.threshold
+        if false_alarms is not None:
+            settings = msgspec.structs.replace(settings, threshold=None, false_alarms=false_alarms)
+        threshold = _threshold(model.card, settings, rate_hz)
 
         def reopen(choice: Choice) -> Choice:
             engine = choice.engine
@@ -106,6 +117,18 @@ class Detector:
             return choose_engine(model, pinned)
 
         return cls(model.card, choose_engine(model, settings), threshold, clock, reopen, polarity)
+
+    def take_rate(self, settings: DetectorSettings, rate_hz: float | None) -> None:
+        """Take the threshold for a rate of false detections, once the frame rate is known.
+
+        Args:
+            settings: With ``false_alarms``.
+            rate_hz: Frames per second; None: 30, which is logged.
+
+        Raises:
+            SettingsError: The model's card does not support the rate.
+        """
+        self.threshold = _threshold(self.card, settings, rate_hz)
 
     def detect(self, image: GreyImage) -> Detections:
         """Find targets in one image.
@@ -277,6 +300,25 @@ class Detector:
         if not candidates.finite:
             raise EngineError(f"{self.choice.engine.name}: {_NOT_FINITE}")
         return detect_candidates(candidates, image, self.threshold)
+
+
+def _threshold(card: ModelCard, settings: DetectorSettings, rate_hz: float | None) -> float:
+    """Return the threshold that the settings ask for.
+
+    Raises:
+        SettingsError: They have a threshold and a rate, or the card does not support the rate.
+    """
+    rate = settings.false_alarms
+    if rate is None:
+        return card.threshold if settings.threshold is None else settings.threshold
+    if settings.threshold is not None:
+        raise SettingsError("threshold and false_alarms: expected one of them, found both; leave one out")
+    if rate_hz is None and is_hourly(rate):
+        _logger.info("false alarms %s: the frame rate is unknown, taking %g frames/s", rate, DEFAULT_RATE_HZ)
+    threshold = threshold_for(card.scores, rate, rate_hz or DEFAULT_RATE_HZ)
+    measured = "" if settings.polarity == "hot" else ", which was measured on hot targets"
+    _logger.info("false alarms %s: threshold %.6g, by the card of %s%s", rate, threshold, card.name, measured)
+    return threshold
 
 
 def _grey(image: object) -> GreyImage:
