@@ -20,11 +20,15 @@ from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
+import msgspec
+
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
 from lpnet_rt.detector import Detector
 from lpnet_rt.errors import SettingsError, SinkError, reason
+from lpnet_rt.models.false_alarms import is_hourly
 from lpnet_rt.pipeline import Pipeline, Session
 from lpnet_rt.pipeline.guard import PictureGuard
+from lpnet_rt.pipeline.picture_watch import PictureWatch
 from lpnet_rt.pipeline.track_stage import TrackStage
 from lpnet_rt.pipeline.zone_stage import ZoneStage
 from lpnet_rt.reports import Report
@@ -124,13 +128,20 @@ class _Job:
 
     def _work(self) -> None:
         # Load the detector while the source opens: both mostly wait for the disk and for libraries.
-        loading = _in_thread(lambda: Detector.load(self._settings.detector, self._clock))
+        wanted = self._settings.detector
+        # A rate per hour needs the sources' frame rate; until they are open, the card's threshold stands in.
+        waits = wanted.false_alarms is not None and is_hourly(wanted.false_alarms)
+        first = msgspec.structs.replace(wanted, false_alarms=None) if waits else wanted
+        loading = _in_thread(lambda: Detector.load(first, self._clock))
         with contextlib.ExitStack() as stack:
             logs = [StateLog() for _ in self._settings.sources]
             sources = _open_sources(self._settings.sources, logs, stack, self._clock)
             logged = list(zip(sources, logs, strict=True))
             stack.callback(_warn_of_lost, logged)
             detector = loading.result()
+            if waits:
+                rates_hz = [source.rate_hz for source in sources]
+                detector.take_rate(wanted, None if None in rates_hz else max(rate or 0.0 for rate in rates_hz))
             if self._stopped.is_set():
                 return
             publish = self._settings.publish
@@ -247,7 +258,8 @@ def _stages_of_tracks(
             raise SettingsError(f"track.state_folder: {track.state_folder}: cannot be made: {reason(error)}") from error
     for (source, log), source_settings in zip(logged, settings.sources, strict=True):
         guard = PictureGuard(source, log, source_settings.frozen_after_s, clock)
-        stages.append([guard.check])
+        negative_peak = detector.negative_peak if detector.polarity == "hot" else None
+        stages.append([guard.check, PictureWatch(source.name, log, negative_peak).check])
         zones = Zones(settings.zone, source.name)
         stages[-1] += [ZoneStage(zones).drop] if zones else []
         if profile is None:

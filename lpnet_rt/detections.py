@@ -35,6 +35,7 @@ BODY_SCORE = np.float32(0.5)
 MAX_DETECTIONS = 500
 _SNR_MARGIN_PX = 6
 _SNR_GUARD_PX = 2
+_MAX_COUNT = 65535
 
 _Value = TypeVar("_Value", np.float32, np.int32)
 
@@ -50,8 +51,9 @@ class Detections:
         box_xyxy: (N, 4) int32, pixel indices; x2 and y2 are exclusive.
         score: (N,) float32 in 0..1, the highest score of the component.
         area_px: (N,) int32, pixels of the component.
-        peak: (N,) int32, highest raw count of the component.
-        snr: (N,) float32, (peak - local mean) / local standard deviation of the surrounding frame, at most 999.
+        peak: (N,) int32, highest raw count of the component; of a cold one, the lowest.
+        snr: (N,) float32, (peak - local mean) / local standard deviation of the surrounding frame, at most 999; of a
+            cold one, (local mean - peak) / local standard deviation.
     """
 
     centroid_xy: NDArray[np.float32]
@@ -134,6 +136,7 @@ class CandidatePixels:
         scores: (N,) float32 in 0..1.
         size_hw: Height and width of the frame, in pixels.
         finite: Whether every score of the frame is finite; if not, the pixels are meaningless.
+        is_cold: (N,) bool, whether a pixel has its score as part of a target colder than its surroundings; None: none.
     """
 
     rows: NDArray[np.int64]
@@ -141,12 +144,20 @@ class CandidatePixels:
     scores: NDArray[np.float32]
     size_hw: tuple[int, int]
     finite: bool = True
+    is_cold: NDArray[np.bool_] | None = None
 
     @classmethod
     def failed(cls, size_hw: tuple[int, int]) -> CandidatePixels:
         """Return the result for a frame whose scores are not all finite."""
         none = np.zeros(0, np.int64)
         return cls(none, none, np.zeros(0, np.float32), size_hw, finite=False)
+
+    def at_least(self, score: float) -> CandidatePixels:
+        """Return the pixels that reach a score."""
+        which = self.scores >= np.float32(score)
+        is_cold = None if self.is_cold is None else self.is_cold[which]
+        rows, columns, scores = self.rows[which], self.columns[which], self.scores[which]
+        return CandidatePixels(rows, columns, scores, self.size_hw, self.finite, is_cold)
 
     def score_map(self) -> NDArray[np.float32]:
         """Return (H, W) float32: scores at the candidate pixels, 0 elsewhere."""
@@ -234,7 +245,10 @@ def detect_candidates(candidates: CandidatePixels, image: GreyImage, threshold: 
     centroid = np.empty((n, 2), np.float32)
     centroid[:, 0] = np.bincount(component, weights * (xs - x0), n) / total + x0
     centroid[:, 1] = np.bincount(component, weights * (ys - y0), n) / total + y0
-    peak = _highest(component, image[ys, xs].astype(np.int32), n)
+    counts = image[ys, xs].astype(np.int32)
+    peak, is_cold = _highest(component, counts, n), _cold_components(candidates, component, score)
+    if is_cold.any():
+        peak = np.where(is_cold, -_highest(component, -counts, n, -_MAX_COUNT), peak)
     boxes = _boxes(component, xs.astype(np.int32), ys.astype(np.int32), n)
     return Detections(
         centroid_xy=centroid[order],
@@ -242,7 +256,7 @@ def detect_candidates(candidates: CandidatePixels, image: GreyImage, threshold: 
         score=score[order],
         area_px=np.bincount(component, minlength=n).astype(np.int32)[order],
         peak=peak[order],
-        snr=np.array([_local_snr(image, boxes[i], int(peak[i])) for i in order], np.float32),
+        snr=np.array([_local_snr(image, boxes[i], int(peak[i]), bool(is_cold[i])) for i in order], np.float32),
     )
 
 
@@ -288,11 +302,22 @@ def _published(score: NDArray[np.float32], threshold: float) -> NDArray[np.intp]
     return np.argsort(-score, kind="stable")[: min(MAX_DETECTIONS, reached)]
 
 
-def _highest(component: NDArray[np.intp], values: NDArray[_Value], n: int) -> NDArray[_Value]:
-    """Return the maximum, at least 0, of each of n components."""
-    highest = np.zeros(n, values.dtype)
+def _highest(component: NDArray[np.intp], values: NDArray[_Value], n: int, lowest: int = 0) -> NDArray[_Value]:
+    """Return the maximum, at least ``lowest``, of each of n components."""
+    highest = np.full(n, lowest, values.dtype)
     np.maximum.at(highest, component, values)
     return highest
+
+
+def _cold_components(
+    candidates: CandidatePixels, component: NDArray[np.intp], score: NDArray[np.float32]
+) -> NDArray[np.bool_]:
+    """Return whether the pixel with the highest score of each component is cold."""
+    if candidates.is_cold is None:
+        return np.zeros(len(score), np.bool_)
+    hot = _highest(component, np.where(candidates.is_cold, np.float32(0), candidates.scores), len(score))
+    is_cold: NDArray[np.bool_] = hot < score
+    return is_cold
 
 
 def _boxes(component: NDArray[np.intp], xs: NDArray[np.int32], ys: NDArray[np.int32], n: int) -> NDArray[np.int32]:
@@ -305,8 +330,11 @@ def _boxes(component: NDArray[np.intp], xs: NDArray[np.int32], ys: NDArray[np.in
     return boxes
 
 
-def _local_snr(image: GreyImage, box_xyxy: NDArray[np.int32], peak: int) -> float:
-    """Return (peak - mean) / std of the frame around the box, outside a guard ring of two pixels; 0..999."""
+def _local_snr(image: GreyImage, box_xyxy: NDArray[np.int32], peak: int, is_cold: bool) -> float:
+    """Return (peak - mean) / std of the frame around the box, outside a guard ring of two pixels; 0..999.
+
+    Of a cold target, (mean - peak) / std.
+    """
     height, width = image.shape
     x1, y1, x2, y2 = (int(v) for v in box_xyxy)
     outer_x, outer_y = max(0, x1 - _SNR_MARGIN_PX), max(0, y1 - _SNR_MARGIN_PX)
@@ -319,4 +347,5 @@ def _local_snr(image: GreyImage, box_xyxy: NDArray[np.int32], peak: int) -> floa
     around = window[ring].astype(np.float64)
     # Quantised, noiseless surroundings have no spread; half a count is the smallest meaningful difference.
     spread = max(float(around.std()), 0.5)
-    return float(np.clip((peak - around.mean()) / spread, 0.0, 999.0))
+    contrast = around.mean() - peak if is_cold else peak - around.mean()
+    return float(np.clip(contrast / spread, 0.0, 999.0))

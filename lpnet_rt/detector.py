@@ -8,6 +8,7 @@ for detection in detector.detect(image).centroid_xy: ...
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -15,17 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
-from lpnet_rt.detections import CandidatePixels, Detections, candidate_score, detect_candidates
+from lpnet_rt.detections import BODY_SCORE, CandidatePixels, Detections, candidate_score, detect_candidates
 from lpnet_rt.engines import Choice, choose_engine
+from lpnet_rt.engines.polarity import negative, with_polarity
 from lpnet_rt.engines.scorer import Scored, make_scorer
-from lpnet_rt.errors import EngineError
+from lpnet_rt.errors import EngineError, SettingsError
 from lpnet_rt.frames import Frame, GreyImage, to_grey
 from lpnet_rt.models import ModelCard, find_model
+from lpnet_rt.models.false_alarms import DEFAULT_RATE_HZ, is_hourly, threshold_for
 from lpnet_rt.reports import Latency, Report
-from lpnet_rt.settings import DetectorSettings
+from lpnet_rt.settings import DetectorSettings, Polarity
 from lpnet_rt.tracking.weak import detect_with_weak
 
 __all__ = ["MIN_SIDE_PX", "Detector"]
+
+_logger = logging.getLogger(__name__)
 
 # Smaller images cannot show a target with its surroundings; padding an empty frame would never end.
 MIN_SIDE_PX = 8
@@ -39,6 +44,7 @@ class Detector:
         card: The model's card.
         choice: The engine, and why it was chosen.
         threshold: Lowest peak score of a detection.
+        polarity: ``hot``, ``cold`` or ``both``: what is searched for; see :mod:`lpnet_rt.engines.polarity`.
         weak_threshold: Reports also contain detections below the threshold, down to this score; None: they do not.
     """
 
@@ -49,6 +55,7 @@ class Detector:
         threshold: float,
         clock: Clock = SYSTEM_CLOCK,
         reopen: Callable[[Choice], Choice] | None = None,
+        polarity: Polarity = "hot",
     ) -> None:
         """Use an open engine.
 
@@ -58,37 +65,70 @@ class Detector:
             threshold: Lowest peak score of a detection, 0 to 1.
             clock: Source of the times in reports.
             reopen: Reopens the engine of a choice; None if that is not possible.
+            polarity: ``hot``, ``cold`` or ``both``.
+
+        Raises:
+            SettingsError: There is no such polarity.
         """
         self.weak_threshold: float | None = None
         self._reopen = reopen
         self.card = card
         self.choice = choice
         self.threshold = threshold
+        self.polarity = polarity
         self._clock = clock
-        self._scorer = make_scorer(choice.engine, card, clock)
+        self._scorer = with_polarity(make_scorer(choice.engine, card, clock), polarity)
 
     @classmethod
-    def load(cls, settings: DetectorSettings | None = None, clock: Clock = SYSTEM_CLOCK) -> Detector:
+    def load(
+        cls,
+        settings: DetectorSettings | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        *,
+        polarity: Polarity | None = None,
+        false_alarms: str | None = None,
+        rate_hz: float | None = None,
+    ) -> Detector:
         """Load a model into the engine that the settings request.
 
         Args:
             settings: None: the packaged model, the fastest engine and the model card's threshold.
             clock: Source of the times in reports.
+            polarity: In place of that of the settings.
+            false_alarms: Allowed rate of false detections, such as ``1/1000`` (frames) or ``10/h``, in place of the
+                threshold or the rate of the settings.
+            rate_hz: Frames per second, for a rate per hour; None: 30, which is logged.
 
         Raises:
+            SettingsError: There is no such polarity, or the model's card does not support the rate.
             ModelError: The model is missing, damaged or unreadable.
             EngineError: The engine is missing or fails.
         """
         settings = settings or DetectorSettings()
+        polarity = polarity or settings.polarity
         model = find_model(settings.model)
-        threshold = model.card.threshold if settings.threshold is None else settings.threshold
+        if false_alarms is not None:
+            settings = msgspec.structs.replace(settings, threshold=None, false_alarms=false_alarms)
+        threshold = _threshold(model.card, settings, rate_hz)
 
         def reopen(choice: Choice) -> Choice:
             engine = choice.engine
             pinned = msgspec.structs.replace(settings, engine=engine.name, precision=engine.precision)
             return choose_engine(model, pinned)
 
-        return cls(model.card, choose_engine(model, settings), threshold, clock, reopen)
+        return cls(model.card, choose_engine(model, settings), threshold, clock, reopen, polarity)
+
+    def take_rate(self, settings: DetectorSettings, rate_hz: float | None) -> None:
+        """Take the threshold for a rate of false detections, once the frame rate is known.
+
+        Args:
+            settings: With ``false_alarms``.
+            rate_hz: Frames per second; None: 30, which is logged.
+
+        Raises:
+            SettingsError: The model's card does not support the rate.
+        """
+        self.threshold = _threshold(self.card, settings, rate_hz)
 
     def detect(self, image: GreyImage) -> Detections:
         """Find targets in one image.
@@ -141,6 +181,15 @@ class Detector:
         """
         return self._scorer.score_map(_grey(image))
 
+    def negative_peak(self, image: GreyImage) -> float:
+        """Return the highest score of a grey image's negative, (H, W); 0 if it is under one half, or not finite.
+
+        Raises:
+            EngineError: The engine failed.
+        """
+        (found,) = self._scorer.find([negative(image)], float(BODY_SCORE))
+        return float(found.scores.max(initial=0.0)) if found.finite else 0.0
+
     def stop(self) -> None:
         """Cancel the engine's current run, from another thread or a signal handler.
 
@@ -163,7 +212,7 @@ class Detector:
         if self._reopen is None:
             raise EngineError(f"{self.choice.engine.name}: cannot be opened again")
         self.choice = self._reopen(self.choice)
-        self._scorer = make_scorer(self.choice.engine, self.card, self._clock)
+        self._scorer = with_polarity(make_scorer(self.choice.engine, self.card, self._clock), self.polarity)
 
     @property
     def max_batch(self) -> int:
@@ -251,6 +300,25 @@ class Detector:
         if not candidates.finite:
             raise EngineError(f"{self.choice.engine.name}: {_NOT_FINITE}")
         return detect_candidates(candidates, image, self.threshold)
+
+
+def _threshold(card: ModelCard, settings: DetectorSettings, rate_hz: float | None) -> float:
+    """Return the threshold that the settings ask for.
+
+    Raises:
+        SettingsError: They have a threshold and a rate, or the card does not support the rate.
+    """
+    rate = settings.false_alarms
+    if rate is None:
+        return card.threshold if settings.threshold is None else settings.threshold
+    if settings.threshold is not None:
+        raise SettingsError("threshold and false_alarms: expected one of them, found both; leave one out")
+    if rate_hz is None and is_hourly(rate):
+        _logger.info("false alarms %s: the frame rate is unknown, taking %g frames/s", rate, DEFAULT_RATE_HZ)
+    threshold = threshold_for(card.scores, rate, rate_hz or DEFAULT_RATE_HZ)
+    measured = "" if settings.polarity == "hot" else ", which was measured on hot targets"
+    _logger.info("false alarms %s: threshold %.6g, by the card of %s%s", rate, threshold, card.name, measured)
+    return threshold
 
 
 def _grey(image: object) -> GreyImage:

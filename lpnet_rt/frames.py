@@ -39,6 +39,8 @@ class Frame:
         reconnects: Number of reconnections before this frame; nothing was seen in between.
         clock: Clock of ``t_capture_us``: the sender's, which an RTSP or RTP stream may report (RTCP), or this
             machine's at arrival. It may change from frame to frame.
+        colour: How colourful the picture was before it became grey, 0 to 1: the mean spread of its channels as a share
+            of full scale. Sources measure it in a few pictures only; None: not measured, or grey.
     """
 
     image: GreyImage
@@ -55,6 +57,7 @@ class Frame:
     epoch: int = 0
     reconnects: int = 0
     clock: Literal["sender", "arrival"] = "arrival"
+    colour: float | None = None
 
     def __post_init__(self) -> None:
         image = self.image

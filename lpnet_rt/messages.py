@@ -48,6 +48,8 @@ Integer = Annotated[int, Meta(ge=-INT_LIMIT, le=INT_LIMIT)]
 Count = Annotated[int, Meta(ge=0, le=INT_LIMIT)]
 Score = Annotated[float, Meta(ge=0, le=1)]
 TrackStateName = Literal["tentative", "confirmed", "coasting"]
+PolarityName = Literal["hot", "cold", "both"]
+PictureNoteName = Literal["black-hot", "false-colour"]
 StateName = Literal["connecting", "live", "calibrating", "frozen", "lost", "ended"]
 
 
@@ -108,8 +110,8 @@ class DetectionMessage(Struct, frozen=True, kw_only=True):
         box: Pixel indices x1, y1, x2, y2; x2 and y2 are exclusive.
         score: Highest score of the blob, 0..1.
         area_px: Pixels at or over the threshold.
-        peak: Highest raw count of the blob.
-        snr: (peak - local mean) / local standard deviation.
+        peak: Highest raw count of the blob; of a cold one, the lowest.
+        snr: (peak - local mean) / local standard deviation; of a cold one, (local mean - peak) / the same.
         track: The track that it belongs to, or null.
     """
 
@@ -157,6 +159,7 @@ class FrameMessage(Struct, frozen=True, kw_only=True):
         epoch: Number of changes of the size or depth of the source's pictures.
         tracks: Tracks without a detection in this frame that are, or have been, confirmed.
         camera_motion: Motion of the background, or null without tracking.
+        polarity: What was searched for: targets warmer (``hot``) or colder (``cold``) than their surroundings, or both.
     """
 
     v: Literal[1] = VERSION
@@ -179,6 +182,7 @@ class FrameMessage(Struct, frozen=True, kw_only=True):
     epoch: Count = 0
     tracks: tuple[PlacedTrackMessage, ...] = ()
     camera_motion: CameraMotionMessage | None = None
+    polarity: PolarityName = "hot"
 
 
 class StatusMessage(Struct, frozen=True, kw_only=True):
@@ -208,6 +212,9 @@ class StatusMessage(Struct, frozen=True, kw_only=True):
         left_out: Frames that the source could not decode so far.
         late: Frames dropped so far because the detector was behind.
         corrupt_packets: Packets of the source lost or damaged in transit so far.
+        polarity: As in the frames.
+        picture_notes: What the pictures look like, where that is not what the detector expects: ``black-hot``,
+            ``false-colour``. Nothing is changed.
     """
 
     v: Literal[1] = VERSION
@@ -233,6 +240,8 @@ class StatusMessage(Struct, frozen=True, kw_only=True):
     left_out: Count = 0
     late: Count = 0
     corrupt_packets: Count = 0
+    polarity: PolarityName = "hot"
+    picture_notes: tuple[PictureNoteName, ...] = ()
 
 
 class WelcomeMessage(Struct, frozen=True, kw_only=True):

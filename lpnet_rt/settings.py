@@ -22,6 +22,7 @@ __all__ = [
     "DetectorSettings",
     "MinState",
     "OutputSettings",
+    "Polarity",
     "PublishSettings",
     "Settings",
     "SourceSettings",
@@ -54,7 +55,11 @@ _Size = Annotated[
 _Rate = Annotated[
     str, msgspec.Meta(pattern=r"^[0-9]{1,6}(\.[0-9]{1,3})?/h\Z", description="a number per hour, such as 1/h")
 ]
+_RATE_PATTERN = r"^[0-9]{1,6}(\.[0-9]{1,3})?/(h|[0-9]{1,9})\Z"
+_FalseAlarms = Annotated[str, msgspec.Meta(pattern=_RATE_PATTERN, description="a rate such as 1/1000 (frames) or 10/h")]
 MinState = Literal["none", "tentative", "confirmed"]
+Polarity = Literal["hot", "cold", "both"]
+_PolarityChoice = Annotated[Polarity, msgspec.Meta(description=f"one of {', '.join(get_args(Polarity))}")]
 _PrecisionChoice = Annotated[
     Literal["auto", Precision], msgspec.Meta(description=f"one of auto, {', '.join(get_args(Precision))}")
 ]
@@ -106,6 +111,10 @@ class DetectorSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         precision: ``auto`` (the fastest that passes the self-test), ``f32``, ``bf16``, ``f16`` or ``int8``.
         threshold: Lowest peak score of a detection; None: the model card's.
         threads: CPU threads for inference; None: all that this process may use.
+        polarity: ``hot``: targets warmer than their surroundings, in a white-hot picture. ``cold``: colder ones, or a
+            black-hot picture. ``both``: the higher of the two scores at each pixel, for twice the work.
+        false_alarms: Allowed rate of false detections in place of ``threshold``: ``1/1000`` per target-free frame, or
+            ``10/h``; the model's card says which threshold that is.
     """
 
     model: str = "lpnet-rt"
@@ -113,6 +122,8 @@ class DetectorSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     precision: _PrecisionChoice = "auto"
     threshold: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
     threads: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    polarity: _PolarityChoice = "hot"
+    false_alarms: _FalseAlarms | None = None
 
 
 class TrackSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -218,6 +229,10 @@ def load_settings(path: str | None, flags: Mapping[str, object]) -> Settings:
     origin = path or "flags"
     rest = {key: value for key, value in given.items() if not key.startswith("source.")}
     own = {key: value for key, value in tree.items() if key not in ("source", "zone")}
+    detector = own.get("detector")
+    if isinstance(detector, dict) and ("detector.threshold" in given) != ("detector.false_alarms" in given):
+        # Either flag wins over both keys of the file.
+        own["detector"] = {key: value for key, value in detector.items() if key not in ("threshold", "false_alarms")}
     settings = merge(Settings, own, rest, origin)
     _refuse_values(settings, origin, given)
     sources = _sources(tree.get("source", {}), given, origin)
@@ -282,8 +297,11 @@ def require_source(settings: Settings) -> None:
 
 def _refuse_values(settings: Settings, origin: str, given: Mapping[str, object]) -> None:
     """Refuse invalid combinations and file names that types cannot express."""
-    save = settings.output.save
-    output = settings.output
+    output, save = settings.output, settings.output.save
+    if settings.detector.threshold is not None and settings.detector.false_alarms is not None:
+        raise SettingsError(
+            f"{origin}: detector.threshold and detector.false_alarms: expected one of them, found both; leave one out"
+        )
     if output.segment is None and (output.keep_age or output.keep_size):
         raise SettingsError(f"{origin}: output.keep_age and output.keep_size delete segments; give output.segment, too")
     if output.segment is not None and (save is None or save.endswith("/")):

@@ -23,6 +23,7 @@ from lpnet_rt.messages import (
     LatencyMessage,
     PlacedTrackMessage,
     PointMessage,
+    PolarityName,
     TrackMessage,
     TrackStateName,
 )
@@ -45,11 +46,12 @@ class FrameStamper:
     Attributes:
         session: Random identifier of this session.
         model: Name of the model.
+        polarity: Of the targets that are searched for.
     """
 
-    def __init__(self, model: str, clock: Clock) -> None:
+    def __init__(self, model: str, clock: Clock, polarity: PolarityName = "hot") -> None:
         self.session = uuid.uuid4().hex[:16]
-        self.model = one_line(model)
+        self.model, self.polarity = one_line(model), polarity
         self._clock = clock
         self._next_seq = 0
         self._lock = threading.Lock()
@@ -70,7 +72,8 @@ class FrameStamper:
         with self._lock:
             message = self._messages.get(id(report))
             if message is None:
-                message = frame_message(report, self.session, self._next_seq, self.model, self._clock.unix_us())
+                now_us = self._clock.unix_us()
+                message = frame_message(report, self.session, self._next_seq, self.model, now_us, self.polarity)
                 self._next_seq += 1
                 self._messages[id(report)] = message
                 # After the report is freed, its id may be reused.
@@ -78,7 +81,9 @@ class FrameStamper:
             return message
 
 
-def frame_message(report: Report, session: str, seq: int, model: str, now_us: int) -> FrameMessage:
+def frame_message(
+    report: Report, session: str, seq: int, model: str, now_us: int, polarity: PolarityName = "hot"
+) -> FrameMessage:
     """Convert a report to the wire schema: pixels and milliseconds to 3 decimals, scores to 4.
 
     A number that is not finite, or an integer that does not fit a JavaScript number, makes the frame fail:
@@ -90,6 +95,7 @@ def frame_message(report: Report, session: str, seq: int, model: str, now_us: in
         seq: Number of the frame in the session.
         model: Name of the model.
         now_us: Unix time of publication, microseconds.
+        polarity: Of the targets that were searched for.
     """
     frame = report.frame
     faults: list[str] = [] if report.error is None else [one_line(report.error)]
@@ -115,6 +121,7 @@ def frame_message(report: Report, session: str, seq: int, model: str, now_us: in
         epoch=frame.epoch,
         tracks=tracks,
         camera_motion=None if camera is None else _camera_message(camera),
+        polarity=polarity,
     )
     if faults:
         return msgspec.structs.replace(message, detections=(), tracks=(), error="; ".join(faults)[:TEXT_LIMIT])

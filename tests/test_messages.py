@@ -212,7 +212,7 @@ def test_frame_message_has_the_published_fields_in_order() -> None:
     told = json.loads(encode(made(report())))
     expected = (
         "v session seq source frame width height t_capture_us pts_s t_publish_us latency_ms dropped model "
-        "detections error file clock epoch tracks camera_motion"
+        "detections error file clock epoch tracks camera_motion polarity"
     )
     assert " ".join(told) == expected
     assert told["latency_ms"] == {"queue": 0.1, "prepare": 0.2, "infer": 3.333, "detect": 0.4, "total": 5.0}

@@ -193,3 +193,13 @@ def test_frames_of_a_black_picture_are_no_matter(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "black.png"), np.zeros((64, 64), np.uint8))
     done = run("--source", "black.png", "--jsonl", "out.jsonl", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_coloured_pictures_are_noticed_in_one_line(images: Path) -> None:
+    for path in images.iterdir():
+        cv2.imwrite(str(path), cv2.applyColorMap(self_test_frame(), cv2.COLORMAP_INFERNO))
+    done = run("--source", "images", "--polarity", "cold", "--jsonl", "out.jsonl", cwd=images.parent)
+    assert done.returncode == 0
+    assert done.stderr.count("the picture is coloured") == 1
+    lines = (images.parent / "out.jsonl").read_text().splitlines()
+    assert [json.loads(line)["polarity"] for line in lines] == ["cold", "cold"]

@@ -52,6 +52,16 @@ FLAGS: tuple[tuple[str, str, dict[str, object]], ...] = (
         "detector.threshold",
         {"type": float, "metavar": "T", "help": "score from 0 to 1 (default: the model's)"},
     ),
+    (
+        "--false-alarms",
+        "detector.false_alarms",
+        {"metavar": "RATE", "help": "allowed false detections, 1/1000 (frames) or 10/h, in place of --threshold"},
+    ),
+    (
+        "--polarity",
+        "detector.polarity",
+        {"metavar": "P", "help": "hot (default), cold (also for black-hot pictures) or both, at twice the cost"},
+    ),
     ("--threads", "detector.threads", {"type": int, "metavar": "N", "help": "threads for inference (default: all)"}),
     ("--no-track", "track.enabled", {"action": "store_false", "help": "no tracking: single-frame detections only"}),
     (

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from lpnet_rt.models.built import Built
+from lpnet_rt.models.false_alarms import ScoreCalibration
 
 __all__ = ["InputRule", "ModelCard", "ModelFile", "SelfTest", "write_card"]
 
@@ -124,6 +125,7 @@ class ModelCard(Struct, frozen=True, kw_only=True):
             large frames overlap by twice as much. None: derived from ``config``; without either, no frame is tiled.
         grid_px: Tiles start at multiples of this many pixels, so that the network's grids have the same phase in a tile
             as in the whole frame.
+        scores: What scores mean, and thresholds by rate of false detections; None in older cards.
     """
 
     name: _Name
@@ -142,6 +144,7 @@ class ModelCard(Struct, frozen=True, kw_only=True):
     built: Built = Built()
     reach_px: Annotated[int, Meta(ge=0, le=1280)] | None = None
     grid_px: Literal[16, 32, 64, 128] = 16
+    scores: ScoreCalibration | None = None
 
     def __post_init__(self) -> None:
         """Refuse a reach or an input that does not keep to the grid.

@@ -107,7 +107,7 @@ class _Shared:
 def _open(outputs: Outputs, output: OutputSettings, source: Source, log: StateLog, shared: _Shared) -> None:
     """Open the outputs of one source, except the window."""
     detector = shared.detector
-    stamper = FrameStamper(detector.card.name, shared.clock)
+    stamper = FrameStamper(detector.card.name, shared.clock, detector.polarity)
 
     def queued(sink: Sink, name: str) -> None:
         outputs.runners.append(QueuedSink(sink, name, shared.clock, lossy=source.live))

@@ -174,6 +174,8 @@ class ZmqSink:
             left_out=counts.left_out,
             late=self._late,
             corrupt_packets=counts.corrupt_packets,
+            polarity=self._stamper.polarity,
+            picture_notes=self._log.notes,
             **_fields(state),
         )
         self._publisher.send(message)

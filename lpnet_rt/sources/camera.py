@@ -17,6 +17,7 @@ from lpnet_rt.frames import Frame, GreyImage, to_grey
 from lpnet_rt.settings import SourceSettings
 from lpnet_rt.sources.base import LiveSource
 from lpnet_rt.sources.blocking import BlockingCalls, FinishedError
+from lpnet_rt.sources.colour import is_sampled, shrunk_colour
 from lpnet_rt.sources.limits import check_size
 from lpnet_rt.sources.naming import natural_key, source_name
 from lpnet_rt.sources.pacing import silence_limit_s
@@ -95,6 +96,7 @@ class CameraSource(LiveSource):
         super().__init__(settings.name or name, settings.frames)
         self._timeout_s = self._silence_s = settings.open_timeout_s
         self._delivered = 0
+        self._colour: float | None = None
         self._epochs = EpochCounter()
         self._clock = clock
         self._capture: cv2.VideoCapture | None = None
@@ -222,6 +224,7 @@ class CameraSource(LiveSource):
         except ValueError as error:
             raise SourceError(f"{self.shown}: delivers pictures that are not read: {error}") from error
         check_size((grey.shape[0], grey.shape[1]), self.shown)
+        self._colour = shrunk_colour(image) if is_sampled(self._delivered) else None
         return grey
 
     def _frame(self, image: GreyImage, pts_s: float, now_ns: int) -> Frame:
@@ -235,6 +238,7 @@ class CameraSource(LiveSource):
             t_read_ns=now_ns,
             bit_depth=bit_depth,
             epoch=self._epochs.of(image, bit_depth),
+            colour=self._colour,
         )
 
     def _release(self) -> None:

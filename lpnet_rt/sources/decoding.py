@@ -15,10 +15,11 @@ from lpnet_rt.errors import SourceError
 from lpnet_rt.frames import GreyImage
 from lpnet_rt.processors import processor_count
 from lpnet_rt.sources.checksums import Ffv1Checksums
+from lpnet_rt.sources.colour import is_sampled
 from lpnet_rt.sources.containers import av_reason
 from lpnet_rt.sources.damage import Extent
 from lpnet_rt.sources.limits import check_size, max_pixels_of
-from lpnet_rt.sources.pixels import grey_pixels
+from lpnet_rt.sources.pixels import frame_colour, grey_pixels
 from lpnet_rt.sources.sender_clock import SenderClock
 
 __all__ = ["Picture", "Read", "VideoDecoder"]
@@ -44,12 +45,14 @@ class Picture:
         bit_depth: Significant bits of a count.
         pts_s: Time in the stream, seconds, finite; None if unknown.
         damage: Damage in one line, or None.
+        colour: See :class:`lpnet_rt.frames.Frame`.
     """
 
     image: GreyImage
     bit_depth: int
     pts_s: float | None
     damage: str | None
+    colour: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,7 @@ class VideoDecoder:
         # FFmpeg's HEVC decoder silently drops some damaged pictures.
         self._awaited: set[int] | None = set() if context.name == "hevc" else None
         self._suspects: dict[int, str] = {}
+        self._decoded = 0
         self._damaged = self._own_damage = False
         self._clean_from: int | None = None
         self._joined = self._shown = False
@@ -251,7 +255,9 @@ class VideoDecoder:
             image, bit_depth = grey_pixels(frame)
         except SourceError as error:
             raise SourceError(f"{self._what}: {error}") from error
-        return Picture(image, bit_depth, pts_s, damage)
+        colour = frame_colour(frame) if is_sampled(self._decoded) else None
+        self._decoded += 1
+        return Picture(image, bit_depth, pts_s, damage, colour)
 
     def _time_s(self, frame: av.VideoFrame) -> float | None:
         """Return a frame's time in the stream's time base; a frame's own may be lost in the decoder."""

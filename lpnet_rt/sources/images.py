@@ -14,8 +14,9 @@ from lpnet_rt.clock import SYSTEM_CLOCK, Clock
 from lpnet_rt.errors import LostError, SourceError, TruncatedError
 from lpnet_rt.frames import Frame, GreyImage
 from lpnet_rt.sources.blocking import BlockingCalls, FinishedError
+from lpnet_rt.sources.colour import is_sampled
 from lpnet_rt.sources.naming import natural_key
-from lpnet_rt.sources.reading import IMAGE_FORMATS, image_pages, read_image
+from lpnet_rt.sources.reading import IMAGE_FORMATS, image_colour, image_pages, read_image
 
 __all__ = ["IMAGE_SUFFIXES", "ImageSource", "find_images"]
 
@@ -140,6 +141,13 @@ class ImageSource:
             refused.append(error)
             return None
 
+    def _colour(self, path: Path) -> float | None:
+        """Return how colourful the first picture of a file is, or None if that cannot be read."""
+        try:
+            return self._calls.call(lambda: image_colour(path), _READ_S)
+        except (SourceError, FinishedError, TimeoutError):
+            return None
+
     def _frame(self, image: GreyImage, path: Path, index: int, dropped: int) -> Frame:
         return Frame(
             image=image,
@@ -151,6 +159,7 @@ class ImageSource:
             bit_depth=8 if image.dtype == np.uint8 else 16,
             dropped=dropped,
             file=path.name,
+            colour=self._colour(path) if is_sampled(index) else None,
         )
 
 

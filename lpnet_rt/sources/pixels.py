@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from lpnet_rt.errors import SourceError
 from lpnet_rt.frames import GreyImage, to_grey
+from lpnet_rt.sources.colour import SMALL_WH, channel_spread
 
-__all__ = ["grey_pixels"]
+__all__ = ["frame_colour", "grey_pixels"]
 
 _PACKED_LUMA_OFFSET = {"yuyv422": 0, "yvyu422": 0, "uyvy422": 1, "ya8": 0}
 _MSB_ALIGNED = ("p010", "p012", "p210", "p212", "p410", "p412", "y210", "y212")
@@ -66,6 +67,34 @@ def grey_pixels(frame: av.VideoFrame) -> tuple[GreyImage, int]:
     if deep:
         return to_grey(converted.astype(np.uint16, order="C", copy=False)), 16
     return to_grey(converted.astype(np.uint8, order="C", copy=False)), 8
+
+
+def frame_colour(frame: av.VideoFrame) -> float | None:
+    """Return how colourful a decoded frame is, see ``sources.colour``, from some of its pixels; None for grey formats.
+
+    The spread of red, green and blue follows from the two chroma counts of a pixel (ITU-R BT.601); formats that do not
+    store those in planes of bytes are converted.
+    """
+    kind = frame.format
+    if len(kind.components) < 3 and not kind.has_palette:
+        return None
+    if kind.is_rgb or kind.has_palette or len(frame.planes) < 2 or kind.components[1].bits != 8:
+        small = frame.reformat(width=SMALL_WH[0], height=SMALL_WH[1], format="rgb24").to_ndarray()
+        return channel_spread(small.astype(np.uint8, copy=False))
+    if len(frame.planes) == 2:
+        both = _chroma(frame.planes[1], counts=2)
+        blue, red = both[:, 0::2], both[:, 1::2]  # NV21 has them the other way round, with much the same spread
+    else:
+        blue, red = _chroma(frame.planes[1]), _chroma(frame.planes[2])
+    channels = np.stack((1.402 * red, 1.772 * blue, -0.344 * blue - 0.714 * red), axis=2)
+    return float(np.ptp(channels, axis=2).mean()) / 255
+
+
+def _chroma(plane: av.video.plane.VideoPlane, counts: int = 1) -> NDArray[np.float32]:
+    """Return every fourth row of a plane of chroma bytes, ``counts`` per pixel, relative to grey."""
+    rows = np.frombuffer(memoryview(plane), np.uint8)[: plane.height * plane.line_size].reshape(plane.height, -1)
+    relative: NDArray[np.float32] = rows[::4, : counts * plane.width].astype(np.float32) - 128
+    return relative
 
 
 def _deepest_bits(video_format: av.VideoFormat, name: str) -> int:

@@ -10,10 +10,11 @@ import numpy as np
 
 from lpnet_rt.errors import SourceError
 from lpnet_rt.frames import GreyImage
+from lpnet_rt.sources.colour import channel_spread
 from lpnet_rt.sources.headers import HeaderError, ImageHeader, image_headers, is_complete
 from lpnet_rt.sources.limits import MAX_PIXELS, check_decoded_bytes, check_size
 
-__all__ = ["IMAGE_FORMATS", "image_pages", "read_image"]
+__all__ = ["IMAGE_FORMATS", "image_colour", "image_pages", "read_image"]
 
 IMAGE_FORMATS = "PNG, BMP, JPEG or TIFF"
 # Grey at the depth of the file. OpenCV then holds the picture once and converts colours line by line.
@@ -56,6 +57,22 @@ def read_image(path: Path, page: int | None = None) -> GreyImage:
         check_decoded_bytes(header.decoded_bytes, str(path))
         _check_whole(data, path)
         return _decode(data, path, header)
+
+
+def image_colour(path: Path) -> float | None:
+    """Return how colourful the first picture of a file is, see :class:`lpnet_rt.frames.Frame`; None if unreadable.
+
+    Call it for files only that :func:`read_image` has read: limits are checked there.
+    """
+    with _Mapped(path) as data:
+        encoded = np.frombuffer(data, np.uint8)
+        try:
+            small = cv2.imdecode(encoded, cv2.IMREAD_REDUCED_COLOR_8)
+        except cv2.error:
+            small = None
+        finally:
+            del encoded  # the file cannot be closed while an array refers to it
+    return None if small is None else channel_spread(small.astype(np.uint8, copy=False))
 
 
 class _Mapped:

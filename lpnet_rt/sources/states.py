@@ -9,10 +9,11 @@ from typing import Literal
 
 from lpnet_rt.frames import GreyImage
 
-__all__ = ["EpochCounter", "OnState", "SourceCounts", "SourceState", "State", "StateLog"]
+__all__ = ["EpochCounter", "OnState", "PictureNote", "SourceCounts", "SourceState", "State", "StateLog"]
 
 _MAX_CHANGES = 64
 
+PictureNote = Literal["black-hot", "false-colour"]
 State = Literal["connecting", "live", "calibrating", "frozen", "lost", "ended"]
 
 
@@ -75,11 +76,13 @@ class StateLog:
     Attributes:
         state: The latest state, or None before the first.
         read_counts: Returns the source's frame counts so far.
+        notes: What its pictures look like, where that is not what the detector expects.
     """
 
     def __init__(self) -> None:
         self.state: SourceState | None = None
         self.read_counts: Callable[[], SourceCounts] = SourceCounts
+        self.notes: tuple[PictureNote, ...] = ()
         self._changes: deque[SourceState] = deque(maxlen=_MAX_CHANGES)
 
     @property

@@ -219,6 +219,7 @@ class StreamSource(LiveSource):
             dropped=tally.dropped,
             damage=picture.damage,
             epoch=self._epochs.of(picture.image, picture.bit_depth),
+            colour=picture.colour,
             clock="arrival" if capture_us is None else "sender",
         )
 

@@ -162,6 +162,7 @@ class VideoSource:
             dropped=tally.dropped,
             damage=picture.damage,
             epoch=self._epochs.of(picture.image, picture.bit_depth),
+            colour=picture.colour,
         )
 
     def _judge_end(self, tally: Tally, failure: str | None) -> None:

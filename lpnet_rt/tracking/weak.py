@@ -30,12 +30,7 @@ def detect_with_weak(
         Strongest score first: every weak one scores less than the threshold.
     """
     weak = detect_candidates(candidates, image, weak_threshold)
-    body = candidates.scores >= np.float32(candidate_score(threshold))
-    strong = detect_candidates(
-        CandidatePixels(candidates.rows[body], candidates.columns[body], candidates.scores[body], candidates.size_hw),
-        image,
-        threshold,
-    )
+    strong = detect_candidates(candidates.at_least(candidate_score(threshold)), image, threshold)
     # A component at the lower level holds a strong one just when its highest score reaches the threshold.
     apart = weak.score < np.float32(threshold)
     return joined(strong, weak.rows(apart))

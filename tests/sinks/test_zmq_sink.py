@@ -267,7 +267,7 @@ def welcomed(sink, sub, clock) -> WelcomeMessage:
 
 def test_every_change_of_state_is_published_at_once(clock, subscribe):
     log, publisher = StateLog(), Publisher(PublishSettings(endpoint=ANY_PORT))
-    sink = ZmqSink(publisher, "clip", "e", clock, FrameStamper("lpnet-rt", clock), log)
+    sink = ZmqSink(publisher, "clip", "e", clock, FrameStamper("lpnet-rt", clock, "cold"), log)
     sub = subscribe(publisher.endpoint, b"lpnet.v1.status.")
     while not publisher.has_subscriber(b"lpnet.v1.status.clip."):
         sink.tick()
@@ -280,8 +280,12 @@ def test_every_change_of_state_is_published_at_once(clock, subscribe):
     assert "s3cret" not in lost.state_reason
     assert (live.state, live.state_reason, live.reconnects, live.epoch, live.status_seq) == ("live", None, 1, 2, 1)
     assert (live.left_out, live.corrupt_packets, live.late) == (3, 4, 0)
+    assert (live.polarity, live.picture_notes) == ("cold", ())
+    log.notes = ("false-colour",)
     clock.sleep(1.0)
     sink.tick()
-    assert read(sub).state == "live", "the state was forgotten"
+    later = read(sub)
+    assert later.state == "live", "the state was forgotten"
+    assert later.picture_notes == ("false-colour",)
     sink.close()
     publisher.close()

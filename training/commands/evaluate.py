@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import numpy as np
@@ -24,6 +25,7 @@ from lpnet_rt.console import exit_code_of
 from lpnet_rt.errors import DataError, SettingsError, SinkError, reason
 from lpnet_rt.files import refuse_existing, write_whole
 from lpnet_rt.frames import GreyImage
+from lpnet_rt.settings import Polarity
 from lpnet_rt.training.data.data_set import read_frame
 from lpnet_rt.training.data.pairs import Pair, pair_files, read_prediction
 from lpnet_rt.training.evaluation.components import Prediction
@@ -205,6 +207,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--engine", default="auto", metavar="E", help="engine that runs the model (auto)")
     parser.add_argument("--precision", default="auto", metavar="P", help="auto, f32 or bf16")
+    parser.add_argument("--polarity", default="hot", choices=get_args(Polarity), help="targets to search for (hot)")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write all figures to this file")
     parser.add_argument("--plots", type=Path, metavar="DIR", help="write the plots into this folder")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
@@ -268,7 +271,8 @@ def _load_model(args: argparse.Namespace) -> tuple[ScoreFunction, str]:
     from lpnet_rt.detector import Detector
     from lpnet_rt.settings import DetectorSettings
 
-    detector = Detector.load(DetectorSettings(model=args.model, engine=args.engine, precision=args.precision))
+    settings = DetectorSettings(model=args.model, engine=args.engine, precision=args.precision, polarity=args.polarity)
+    detector = Detector.load(settings)
     engine = detector.choice.engine
     return detector.score_map, f"{engine.name} {engine.precision}"
 
