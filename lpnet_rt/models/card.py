@@ -119,6 +119,9 @@ class ModelCard(Struct, frozen=True, kw_only=True):
         measured: Figures on validation data, by name.
         licences: Licences of the training data.
         notes: Anything a user should know.
+        licence: Of the model itself.
+        limits: What it does badly or was not made for, a sentence each.
+        base: The model that it was fine-tuned from; empty for one that was trained from the start.
         built: Format, precision and sizes of the file.
         reach_px: How far from a pixel its score depends on the frame, in pixels, a multiple of ``grid_px``: tiles of
             large frames overlap by twice as much. None: derived from ``config``; without either, no frame is tiled.
@@ -139,6 +142,9 @@ class ModelCard(Struct, frozen=True, kw_only=True):
     measured: dict[str, float] = {}
     licences: list[str] = []
     notes: str = ""
+    licence: str = ""
+    limits: list[str] = []
+    base: str = ""
     built: Built = Built()
     reach_px: Annotated[int, Meta(ge=0, le=1280)] | None = None
     grid_px: Literal[16, 32, 64, 128] = 16
