@@ -10,7 +10,6 @@ from lpnet_rt.export.build import Exported, ExportRequest, export_model
 from lpnet_rt.export.cards import CardFacts
 from lpnet_rt.export.gate_frames import GateFrame
 from lpnet_rt.export.shapes import any_size
-from lpnet_rt.finetuning.judging import Figures, Judgement, choose_threshold, judge
 from lpnet_rt.finetuning.start import Start, network_of
 from lpnet_rt.models import ModelCard
 from lpnet_rt.networks.lpnet_rt.card import input_rule
@@ -19,6 +18,7 @@ from lpnet_rt.training.data.frames import LabelledFrame
 from lpnet_rt.training.data.roles import spread_over, training_frames
 from lpnet_rt.training.loop.loop import BEST, load_checkpoint
 from lpnet_rt.training.recipes.lpnet_rt import Recipe
+from lpnet_rt.training.tasks.judging import Figures, Judgement, choose_threshold, judge
 from lpnet_rt.training.tasks.validate import ValidationSet, scorer
 
 __all__ = ["MODEL", "Contents", "Outcome", "end_fine_tuning", "judge_both"]

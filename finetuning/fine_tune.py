@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.table import Table
 
 from lpnet_rt.finetuning.ending import MODEL, Outcome, end_fine_tuning, judge_both
-from lpnet_rt.finetuning.judging import Figures
 from lpnet_rt.finetuning.recipe import fine_tuning_recipe
-from lpnet_rt.finetuning.report import write_report
+from lpnet_rt.finetuning.report import write_card_page, write_report
 from lpnet_rt.finetuning.start import read_start
 from lpnet_rt.text import printable
 from lpnet_rt.training.loop.loop import LAST, train
 from lpnet_rt.training.states import read_state
+from lpnet_rt.training.tasks.judging import Figures
 
 __all__ = ["Request", "fine_tune"]
 
@@ -72,10 +72,11 @@ def fine_tune(
     outcome = judge_both(start, recipe, request.out)
     exported = end_fine_tuning(outcome, request.out)
     report = write_report(outcome, exported.card, request.out)
+    page = write_card_page(outcome.after, exported.card, request.out)
     _print(outcome)
     for engine, agreement in exported.agreements.items():
         print(f"parity with PyTorch, {engine}: {agreement}")
-    print(f"report: {report}")
+    print(f"report: {report}; card: {page}")
     print(f"next: lpnet-rt run --model {request.out / MODEL} --source ...")
     return outcome
 

@@ -10,12 +10,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lpnet_rt.finetuning.judging import FrameFindings, Judgement
 from lpnet_rt.frames import GreyImage
 from lpnet_rt.training.data.recordings import recording_of
+from lpnet_rt.training.tasks.judging import FrameFindings, Judgement
 from lpnet_rt.view.display_stretch import display_stretch
 
-__all__ = ["Mistake", "draw", "worst_false_detections", "worst_misses"]
+__all__ = ["Mistake", "Picture", "draw", "png_of_picture", "rows", "worst_false_detections", "worst_misses"]
+
+Picture = NDArray[np.uint8]
 
 _SIDE_PX = 64
 _ENLARGED = 3
@@ -62,7 +64,7 @@ def worst_false_detections(judgement: Judgement, threshold: float, limit: int = 
     return _few(sorted(found, key=lambda mistake: -mistake.score), judgement, limit)
 
 
-def draw(mistake: Mistake, findings: FrameFindings, threshold: float) -> bytes:
+def draw(mistake: Mistake, findings: FrameFindings, threshold: float) -> Picture:
     """Draw what is around a mistake, three times as large: targets green, what a model found red with its score.
 
     Args:
@@ -71,7 +73,7 @@ def draw(mistake: Mistake, findings: FrameFindings, threshold: float) -> bytes:
         threshold: Score of a detection.
 
     Returns:
-        A PNG of 192 x 192 pixels.
+        (192, 192, 3) uint8, BGR.
     """
     image = findings.frame.image
     left, top = (_first(centre, side) for centre, side in zip(mistake.centre_xy, image.shape[::-1], strict=True))
@@ -81,12 +83,30 @@ def draw(mistake: Mistake, findings: FrameFindings, threshold: float) -> bytes:
         corners = [(x - 2.5 - left, y - 2.5 - top), (x + w + 1.5 - left, y + h + 1.5 - top)]
         _rectangle(picture, corners, _TARGET_BGR)
         if score >= threshold:
-            _label(picture, (x + w + 3 - left, y + h / 2 - top), f"{score:.2f}")
+            _label(picture, (x + w + 3 - left, y + h / 2 - top), score)
     for (x, y), score in zip(findings.false_xy, findings.false_score, strict=True):
         if score >= threshold:
             _rectangle(picture, [(x - 6 - left, y - 6 - top), (x + 6 - left, y + 6 - top)], _FOUND_BGR)
-            _label(picture, (x + 8 - left, y - top), f"{score:.2f}")
-    return cv2.imencode(".png", picture)[1].tobytes()
+            _label(picture, (x + 8 - left, y - top), score)
+    return picture
+
+
+def rows(*lines: Sequence[Picture]) -> Picture | None:
+    """Lay pictures of one size out in rows; None without any.
+
+    Args:
+        lines: Pictures of each row; shorter ones are filled up with white.
+    """
+    width = max((len(line) for line in lines), default=0)
+    if not width:
+        return None
+    blank = np.full((_SIDE_PX * _ENLARGED, _SIDE_PX * _ENLARGED, 3), 255, np.uint8)
+    return np.vstack([np.hstack([*line, *[blank] * (width - len(line))]) for line in lines if line])
+
+
+def png_of_picture(picture: Picture) -> bytes:
+    """Return a picture as PNG."""
+    return cv2.imencode(".png", picture, (cv2.IMWRITE_PNG_COMPRESSION, 9))[1].tobytes()
 
 
 def _few(mistakes: Sequence[Mistake], judgement: Judgement, limit: int) -> list[Mistake]:
@@ -107,7 +127,7 @@ def _first(centre_px: float, side_px: int) -> int:
     return int(np.clip(round(centre_px) - _SIDE_PX // 2, 0, max(0, side_px - _SIDE_PX)))
 
 
-def _enlarged(window: GreyImage) -> NDArray[np.uint8]:
+def _enlarged(window: GreyImage) -> Picture:
     """(h, w) counts to (192, 192, 3) BGR; the noise of an empty sky must not look like a scene."""
     grey = display_stretch(window).astype(np.float32)
     low, high = float(grey.min()), float(grey.max())
@@ -118,12 +138,15 @@ def _enlarged(window: GreyImage) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(cv2.resize(canvas, size, interpolation=cv2.INTER_NEAREST), cv2.COLOR_GRAY2BGR))
 
 
-def _rectangle(picture: NDArray[np.uint8], corners: list[tuple[float, float]], colour: tuple[int, int, int]) -> None:
+def _rectangle(picture: Picture, corners: list[tuple[float, float]], colour: tuple[int, int, int]) -> None:
     first, last = (tuple(round((value + 0.5) * _ENLARGED) for value in corner) for corner in corners)
     cv2.rectangle(picture, first, last, colour, 1)
 
 
-def _label(picture: NDArray[np.uint8], place_xy: tuple[float, float], text: str) -> None:
+def _label(picture: Picture, place_xy: tuple[float, float], score: float) -> None:
+    """Write a score where its detection lies in the picture."""
     x, y = (round((value + 0.5) * _ENLARGED) for value in place_xy)
-    x = min(max(x, 0), picture.shape[1] - 30)
-    cv2.putText(picture, text, (x, min(max(y, 10), picture.shape[0] - 3)), cv2.FONT_HERSHEY_PLAIN, 0.8, _FOUND_BGR)
+    height, width = picture.shape[:2]
+    if 0 <= x < width + 40 and 0 <= y < height:
+        place = (min(x, width - 30), min(max(y, 10), height - 3))
+        cv2.putText(picture, f"{score:.2f}", place, cv2.FONT_HERSHEY_PLAIN, 0.8, _FOUND_BGR)

@@ -8,25 +8,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from lpnet_rt import __version__
 from lpnet_rt.files import write_whole
 from lpnet_rt.finetuning.ending import MODEL, Outcome
-from lpnet_rt.finetuning.judging import THRESHOLDS, Figures, Judgement
-from lpnet_rt.finetuning.pictures import Mistake, draw, worst_false_detections, worst_misses
+from lpnet_rt.finetuning.pictures import Mistake, draw, png_of_picture, rows, worst_false_detections, worst_misses
 from lpnet_rt.models import ModelCard
+from lpnet_rt.models.markdown import Picture, card_page
 from lpnet_rt.training.evaluation.plots import new_figure, png_of
 from lpnet_rt.training.loop.loop import LOG
+from lpnet_rt.training.tasks.judging import RATES, THRESHOLDS, Judgement
 
-__all__ = ["REPORT", "write_report"]
+__all__ = ["CARD_PAGE", "FAILURES_TEXT", "REPORT", "failures", "write_card_page", "write_report"]
 
 REPORT = "report.html"
+CARD_PAGE = "README.md"
+FAILURES = "failures.png"
+FAILURES_TEXT = (
+    "The worst misses, then the worst false detections: targets in green, false detections in red, scores beside"
+)
 
 _SHOWN_THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 _BEFORE_COLOUR, _AFTER_COLOUR = "#8a8f98", "#1f5fa8"
-_RATES = (0.1, 0.01, 0.001)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,7 @@ def write_report(outcome: Outcome, card: ModelCard, folder: Path) -> Path:
         rechosen=outcome.before.at(outcome.rechosen),
         after=outcome.after.at(threshold),
         operating=[outcome.after.at(value) for value in sorted({*_SHOWN_THRESHOLDS, threshold})],
-        quiet=[(rate, _quietest(outcome.after, rate)) for rate in _RATES],
+        quiet=[(rate, outcome.after.quiet(rate)) for rate in RATES],
         min_rate=3.0 / max(len(outcome.after.findings), 1),
         best=max(rows, key=lambda row: float(row["fitness"] or "-inf"))["epoch"] if rows else "-",
         epochs=rows[-1]["epoch"] if rows else "-",
@@ -88,22 +95,51 @@ def write_report(outcome: Outcome, card: ModelCard, folder: Path) -> Path:
     return folder / REPORT
 
 
+def write_card_page(judgement: Judgement, card: ModelCard, folder: Path) -> Path:
+    """Write the model's card as Markdown, ``README.md``, with a picture of its worst mistakes beside it.
+
+    Args:
+        judgement: What the model finds in the validation part.
+        card: Its card.
+        folder: Where to.
+
+    Returns:
+        The Markdown file.
+
+    Raises:
+        SinkError: The folder cannot be written.
+    """
+    drawn = failures(judgement, card.threshold)
+    if drawn is not None:
+        write_whole(folder / FAILURES, png_of_picture(drawn), "card")
+    pictures = () if drawn is None else (Picture(FAILURES, FAILURES_TEXT),)
+    write_whole(folder / CARD_PAGE, card_page(card, MODEL, pictures).encode("utf-8"), "card")
+    return folder / CARD_PAGE
+
+
+def failures(judgement: Judgement, threshold: float, limit: int = 5) -> NDArray[np.uint8] | None:
+    """Draw the worst misses in a row, and the worst false detections in the next; None where there are none."""
+    return rows(
+        *(
+            [draw(mistake, judgement.findings[mistake.frame], threshold) for mistake in worst]
+            for worst in (
+                worst_misses(judgement, threshold, limit),
+                worst_false_detections(judgement, threshold, limit),
+            )
+        )
+    )
+
+
 def _log(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
-
-
-def _quietest(judgement: Judgement, rate: float) -> Figures | None:
-    """The lowest threshold with at most so many false detections a frame."""
-    figures = (judgement.at(threshold) for threshold in THRESHOLDS)
-    return next((found for found in figures if found.false_per_frame <= rate), None)
 
 
 def _curves(rows: Sequence[dict[str, str]]) -> bytes:
     """Loss, and what the best model is chosen by, over the epochs."""
     figure = new_figure(9.0, 3.0)
     for axes, column, name in zip(
-        figure.subplots(1, 2), ("loss", "fitness"), ("loss", "fitness on the validation part"), strict=True
+        figure.subplots(1, 2), ("loss", "fitness"), ("loss", "targets found at few false detections, %"), strict=True
     ):
         points = [(int(row["epoch"]), float(row[column])) for row in rows if row.get(column)]
         axes.plot([x for x, _ in points], [y for _, y in points], "o-", color=_AFTER_COLOUR, markersize=3.5)
@@ -155,7 +191,8 @@ def _tile(outcome: Outcome, mistake: Mistake) -> _Tile:
     x, y = mistake.centre_xy
     before = draw(mistake, outcome.before.findings[mistake.frame], outcome.start.threshold)
     after = draw(mistake, outcome.after.findings[mistake.frame], outcome.threshold)
-    return _Tile(mistake.name, f"({x:.0f}, {y:.0f}), score {mistake.score:.2f}", _uri(before), _uri(after))
+    place = f"({x:.0f}, {y:.0f}), score {mistake.score:.2f}"
+    return _Tile(mistake.name, place, _uri(png_of_picture(before)), _uri(png_of_picture(after)))
 
 
 def _uri(png: bytes) -> str:

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct, field
 
 from lpnet_rt.models.built import Built
 
-__all__ = ["InputRule", "ModelCard", "ModelFile", "SelfTest", "write_card"]
+__all__ = ["InputRule", "ModelCard", "ModelFile", "SelfTest", "card_json", "write_card"]
 
 
 MODEL_BYTES = 1 << 30
@@ -179,4 +179,9 @@ class ModelFile:
 
 def write_card(path: Path, card: ModelCard) -> None:
     """Write a card as JSON."""
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n")
+    path.write_bytes(card_json(card))
+
+
+def card_json(card: ModelCard) -> bytes:
+    """Return a card as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n"

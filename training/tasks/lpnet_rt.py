@@ -17,11 +17,14 @@ from lpnet_rt.training.crops.lpnet_rt import CropDataset, FalseAlarms
 from lpnet_rt.training.data.roles import training_frames
 from lpnet_rt.training.recipes.lpnet_rt import NetworkRecipe, Recipe
 from lpnet_rt.training.tasks.base import ValidationResult
+from lpnet_rt.training.tasks.judging import choose_threshold, judge
 from lpnet_rt.training.tasks.losses import Background, views_loss
 from lpnet_rt.training.tasks.starting import freeze_norms, take_weights
 from lpnet_rt.training.tasks.validate import Validation, ValidationSet, find_false_alarms, scorer, validate
 
 __all__ = ["LPNetRTTask", "build_network"]
+
+_FINE_TUNING = ("threshold", "found", "false", "miou", "niou")
 
 
 def build_network(recipe: NetworkRecipe) -> LPNetRT:
@@ -32,8 +35,6 @@ def build_network(recipe: NetworkRecipe) -> LPNetRT:
 class LPNetRTTask:
     """See :class:`lpnet_rt.training.tasks.base.Task`."""
 
-    columns = ("false_alarms", "fitness", *Validation.__slots__)
-
     def __init__(self, recipe: Recipe) -> None:
         """Read the data.
 
@@ -42,6 +43,7 @@ class LPNetRTTask:
         """
         self._recipe = recipe
         self.patience = recipe.optimiser.patience
+        self.columns = ("false_alarms", "fitness", *(_FINE_TUNING if self.patience else Validation.__slots__))
         self.average: float | None = recipe.optimiser.average
         self.clip_norm: float | None = recipe.optimiser.clip_norm
         self.crops = CropDataset.of(training_frames(recipe.data), recipe.data, recipe.seed)
@@ -94,8 +96,15 @@ class LPNetRTTask:
         return {"false_alarms": len(self.crops.false_alarms)}
 
     def validate(self, network: nn.Module) -> ValidationResult:
-        """Masks, silence and video."""
-        found = validate(scorer(cast("LPNetRT", network), self._recipe.precision), self._validation)
+        """Masks, silence and video; in a run with patience, whatever the threshold: scores move as a whole there."""
+        score = scorer(cast("LPNetRT", network), self._recipe.precision)
+        if self.patience:
+            data = self._validation
+            judged = judge(score, (*data.masked, *data.empty, *data.video), "validation")
+            at = judged.at(choose_threshold(judged))
+            values = (at.threshold, 100 * at.found_share, at.false_per_frame, judged.masks.miou, judged.masks.niou)
+            return ValidationResult(judged.fitness, dict(zip(_FINE_TUNING, (v or 0.0 for v in values), strict=True)))
+        found = validate(score, self._validation)
         return ValidationResult(found.fitness, asdict(found))
 
     def _refuse_no_targets(self) -> None:

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from lpnet_rt_data import SIZE, blob, sample
 
-from lpnet_rt.finetuning.judging import Judgement, choose_threshold, judge
-from lpnet_rt.finetuning.pictures import draw, worst_false_detections, worst_misses
 from lpnet_rt.training.data.frames import LabelledFrame, Truth
+from lpnet_rt.training.tasks.judging import Judgement, choose_threshold, judge
 
 
 def scores(*blobs: tuple[float, float, float]) -> np.ndarray:
@@ -64,15 +63,16 @@ def test_boxes_and_places_that_do_not_count() -> None:
     assert (missed.found, missed.false) == (0, 1)
 
 
-def test_the_worst_mistakes_at_most_two_of_a_recording() -> None:
-    frames = [video([(22.0, 22.0, 16.0, 16.0)]) for _ in range(3)]
-    pairs = [(frame, scores((30, 30, 0.2 + i / 10), (70, 70, 0.7 + i / 10))) for i, frame in enumerate(frames)]
-    judgement = judged(*pairs)
-    misses, false = worst_misses(judgement, 0.5), worst_false_detections(judgement, 0.5)
-    assert [round(mistake.score, 2) for mistake in misses] == [0.2, 0.3]
-    assert [round(mistake.score, 2) for mistake in false] == [0.9, 0.8]
-    assert misses[0].centre_xy == (29.5, 29.5)
-    assert worst_misses(judgement, 0.1) == []
-    picture = draw(false[0], judgement.findings[false[0].frame], 0.5)
-    assert picture.startswith(b"\x89PNG")
-    assert picture != draw(false[0], judgement.findings[false[0].frame], 0.95)
+def test_fitness_does_not_depend_on_where_scores_lie() -> None:
+    """The same order of scores, once high and once low, is as good; a false detection over a target is not."""
+    frames = (sample(1, (30.0, 30.0)), sample(2, None))
+
+    def of(hit: float, false: float) -> Judgement:
+        return judged((frames[0], scores((30, 30, hit))), (frames[1], scores((20, 60, false))))
+
+    high, low, mixed = of(0.98, 0.9), of(0.7, 0.6), of(0.7, 0.8)
+    assert (high.quiet(0.1).found, low.quiet(0.1).found, mixed.quiet(0.1).found) == (1, 1, 0)
+    assert high.quiet(0.1).threshold > low.quiet(0.1).threshold
+    assert high.fitness > 100 < low.fitness
+    assert mixed.fitness <= 20
+    assert of(0.7, 1.0).quiet(0.1) is None
