@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 
 import msgspec
 from torch import nn
@@ -42,6 +42,9 @@ class CardFacts:
     measured: dict[str, float]
     licences: list[str]
     notes: str
+    licence: str = ""
+    limits: list[str] = field(default_factory=list)
+    base: str = ""
 
 
 def make_card(network: LPNetRT, facts: CardFacts, built: Built) -> ModelCard:
@@ -55,7 +58,7 @@ def make_card(network: LPNetRT, facts: CardFacts, built: Built) -> ModelCard:
             centroid_xy=[(round(float(x), 4), round(float(y), 4)) for x, y in found.centroid_xy],
             score=[round(float(value), 5) for value in found.score],
         ),
-        **{field: getattr(facts, field) for field in ("trained_on", "measured", "licences", "notes")},
+        **{name: value for name, value in asdict(facts).items() if name not in ("name", "threshold")},
         built=built,
     )
 

@@ -43,10 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gate-frames", type=int, default=8, metavar="N", help="how many; default: %(default)s")
     parser.add_argument("--threshold", type=float, default=0.5, metavar="T", help="default: %(default)s")
     parser.add_argument(
-        "--offset", type=float, default=0.0, metavar="L", help="added to every logit; default: %(default)s"
+        "--offset", type=float, metavar="L", help="added to every logit; default: the run's own, mostly 0"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the model and the card that exist")
-    parser.add_argument("--facts", metavar="FILE", help="TOML file: trained_on, licences, notes, [measured]")
+    parser.add_argument(
+        "--facts", metavar="FILE", help="TOML file: trained_on, licence, licences, limits, notes, [measured]"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -68,7 +70,8 @@ def run(args: argparse.Namespace) -> int:
     refuse_inputs([out.with_suffix(suffix) for suffix in suffixes], inputs, "--out")
     facts = _facts(args.facts, out.stem, args.threshold)
     network = load_checkpoint(Path(args.checkpoint))
-    network.config = replace(network.config, offset=args.offset)
+    if args.offset is not None:
+        network.config = replace(network.config, offset=args.offset)
     shapes = read_shapes(args.size, args.dynamic, args.batch, input_rule(network))
     precision: Precision = "f16" if args.half else "int8" if args.int8 else "f32"
     frames = gate_frames(args.frames, args.gate_frames)
@@ -100,6 +103,10 @@ def _facts(path: str | None, name: str, threshold: float) -> CardFacts:
             measured={key: float(value) for key, value in tree.get("measured", {}).items()},
             licences=list(tree.get("licences", [])),
             notes=str(tree.get("notes", "")),
+            licence=str(tree.get("licence", "")),
+            limits=list(tree.get("limits", [])),
+            base=str(tree.get("base", "")),
         )
     except (OSError, ValueError, TypeError) as error:
-        raise SettingsError(f"{path}: expected trained_on, licences, notes and [measured]: {error}") from error
+        wanted = "trained_on, licence, licences, limits, notes, base and [measured]"
+        raise SettingsError(f"{path}: expected {wanted}: {error}") from error

@@ -19,7 +19,7 @@ from lpnet_rt.leaving import leave
 
 __all__ = ["main"]
 
-_TRAINING_MODULES = ("torch", "onnx", "onnxscript", "scipy", "matplotlib", "safetensors", "tensorboard")
+_TRAINING_MODULES = ("torch", "onnx", "onnxscript", "scipy", "matplotlib", "safetensors", "tensorboard", "jinja2")
 
 # Verb: module with add_arguments(parser) and run(args), and its line in the help.
 _VERBS = {
@@ -28,7 +28,7 @@ _VERBS = {
     "convert": ("lpnet_rt.commands.convert", "the JSON Lines of a run as MOT, COCO or CSV"),
     "zones": ("lpnet_rt.commands.zones", "see, draw and propose the zones of a source"),
     "info": ("lpnet_rt.commands.info", "versions, engines, the model's card, and the engine that auto chooses"),
-    "train": ("lpnet_rt.training.commands.train", "train LPNet-RT, or resume a run"),
+    "train": ("lpnet_rt.finetuning.train", "train LPNet-RT, fine-tune a model, or resume a run"),
     "import-weights": (
         "lpnet_rt.training.commands.import_weights",
         "convert a checkpoint of the paper's network to a model",

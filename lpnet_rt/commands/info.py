@@ -11,6 +11,8 @@ from lpnet_rt import __version__
 from lpnet_rt.engine_registry import all_specs
 from lpnet_rt.engines import Candidate, candidates_for, choose_engine
 from lpnet_rt.models import find_model, packaged_models
+from lpnet_rt.models.card import card_json
+from lpnet_rt.models.markdown import card_page
 from lpnet_rt.processors import processor_count
 from lpnet_rt.settings import DetectorSettings
 from lpnet_rt.text import printable
@@ -23,6 +25,7 @@ _LIBRARIES = ("numpy", "opencv-python-headless", "av", "pyzmq", "msgspec", "pyga
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
     parser.add_argument("--model", default="lpnet-rt", metavar="M", help="packaged model, or a file with its card")
+    parser.add_argument("--card", choices=("json", "markdown"), help="print the model's card, and nothing else")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,6 +35,9 @@ def run(args: argparse.Namespace) -> int:
         ModelError: The model is missing or damaged.
         EngineError: No engine can run it.
     """
+    if args.card:
+        print(_card_text(args.model, args.card), end="")
+        return 0
     cameras = ", ".join(sorted(glob.glob("/dev/video*"))) or "none"
     libraries = dict.fromkeys([*_LIBRARIES, *(spec.package for spec in all_specs())])
     print(f"lpnet-rt     {__version__}, Python {platform.python_version()}, {platform.platform()}")
@@ -56,6 +62,13 @@ def run(args: argparse.Namespace) -> int:
     choice = choose_engine(model, DetectorSettings(model=args.model))
     print(f"auto takes   {choice.engine.name} {choice.engine.precision}: {choice.why}")
     return 0
+
+
+def _card_text(spec: str, form: str) -> str:
+    model = find_model(spec)
+    if form == "json":
+        return card_json(model.card).decode()
+    return card_page(model.card, spec if spec in packaged_models() else model.path.name)
 
 
 def _state(candidate: Candidate) -> str:

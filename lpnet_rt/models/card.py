@@ -12,7 +12,7 @@ from msgspec import Meta, Struct, field
 from lpnet_rt.models.built import Built
 from lpnet_rt.models.false_alarms import ScoreCalibration
 
-__all__ = ["InputRule", "ModelCard", "ModelFile", "SelfTest", "write_card"]
+__all__ = ["InputRule", "ModelCard", "ModelFile", "SelfTest", "card_json", "write_card"]
 
 
 MODEL_BYTES = 1 << 30
@@ -120,6 +120,9 @@ class ModelCard(Struct, frozen=True, kw_only=True):
         measured: Figures on validation data, by name.
         licences: Licences of the training data.
         notes: Anything a user should know.
+        licence: Of the model itself.
+        limits: What it does badly or was not made for, a sentence each.
+        base: The model that it was fine-tuned from; empty for one that was trained from the start.
         built: Format, precision and sizes of the file.
         reach_px: How far from a pixel its score depends on the frame, in pixels, a multiple of ``grid_px``: tiles of
             large frames overlap by twice as much. None: derived from ``config``; without either, no frame is tiled.
@@ -141,6 +144,9 @@ class ModelCard(Struct, frozen=True, kw_only=True):
     measured: dict[str, float] = {}
     licences: list[str] = []
     notes: str = ""
+    licence: str = ""
+    limits: list[str] = []
+    base: str = ""
     built: Built = Built()
     reach_px: Annotated[int, Meta(ge=0, le=1280)] | None = None
     grid_px: Literal[16, 32, 64, 128] = 16
@@ -176,4 +182,9 @@ class ModelFile:
 
 def write_card(path: Path, card: ModelCard) -> None:
     """Write a card as JSON."""
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n")
+    path.write_bytes(card_json(card))
+
+
+def card_json(card: ModelCard) -> bytes:
+    """Return a card as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n"

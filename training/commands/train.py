@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import tomllib
 from importlib import resources
@@ -13,7 +14,7 @@ from lpnet_rt.settings import merge
 from lpnet_rt.training.recipes.lpnet_rt import Recipe
 from lpnet_rt.training.recipes.lpnetga import LPNetGARecipe
 
-__all__ = ["add_arguments", "load_recipe", "named_recipes", "run"]
+__all__ = ["add_arguments", "load_recipe", "named_recipes", "read_changes", "read_recipe", "require_torch", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,12 +35,9 @@ def run(args: argparse.Namespace) -> int:
         LpnetError: As :func:`load_recipe` and :func:`lpnet_rt.training.loop.loop.train`.
     """
     recipe = load_recipe(args.recipe, args.data, args.set)
-    try:
-        from lpnet_rt.training.loop.loop import train
-    except ModuleNotFoundError as error:
-        raise DependencyError(
-            f"train: needs {error.name}; install it: pip install '.[train]' in a checkout of lpnet-rt"
-        ) from error
+    require_torch()
+    from lpnet_rt.training.loop.loop import train
+
     out = Path(args.out or f"runs/{Path(args.recipe or 'lpnet-rt').stem}")
     best = train(recipe, out, args.epochs_now, args.device)
     if not best.exists():
@@ -49,6 +47,20 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(f"best by validation: {best}; next: lpnet-rt export --checkpoint {best} --out model.onnx")
     return 0
+
+
+def require_torch() -> None:
+    """Import what training needs.
+
+    Raises:
+        DependencyError: A package is missing.
+    """
+    try:
+        importlib.import_module("lpnet_rt.training.loop.loop")
+    except ModuleNotFoundError as error:
+        raise DependencyError(
+            f"train: needs {error.name}; install it: pip install '.[train]' in a checkout of lpnet-rt"
+        ) from error
 
 
 def named_recipes() -> list[str]:
@@ -68,12 +80,24 @@ def load_recipe(spec: str | None, data: str | None, changes: list[str]) -> Recip
     Raises:
         SettingsError: The file cannot be read, a key is unknown or a value is out of range.
     """
-    tree = _read(spec or "lpnet-rt")
+    tree = read_recipe(spec or "lpnet-rt")
     origin = spec or "recipe"
     task = tree.get("task", "lpnet-rt")
-    flags: dict[str, object] = {}
+    flags = read_changes(changes)
     if data is not None:
         flags["data.root"] = data
+    if task == "lpnetga":
+        return merge(LPNetGARecipe, tree, flags, origin=origin)
+    return merge(Recipe, tree, flags, origin=origin)
+
+
+def read_changes(changes: list[str]) -> dict[str, object]:
+    """Read ``table.key=value`` with TOML or JSON values; anything else is a text.
+
+    Raises:
+        SettingsError: There is no equals sign.
+    """
+    flags: dict[str, object] = {}
     for change in changes:
         key, equals, text = change.partition("=")
         if not equals:
@@ -82,12 +106,15 @@ def load_recipe(spec: str | None, data: str | None, changes: list[str]) -> Recip
             flags[key.strip()] = json.loads(text)
         except json.JSONDecodeError:
             flags[key.strip()] = text
-    if task == "lpnetga":
-        return merge(LPNetGARecipe, tree, flags, origin=origin)
-    return merge(Recipe, tree, flags, origin=origin)
+    return flags
 
 
-def _read(spec: str) -> dict[str, object]:
+def read_recipe(spec: str) -> dict[str, object]:
+    """Read a packaged recipe or a TOML file, as it is written.
+
+    Raises:
+        SettingsError: It cannot be read, or is no TOML.
+    """
     try:
         if spec in named_recipes():
             return tomllib.loads((resources.files("lpnet_rt.training.recipes") / f"{spec}.toml").read_text("utf-8"))

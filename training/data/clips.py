@@ -128,7 +128,8 @@ def clip_frames(
     root = clip.image.parent.parent
     labels = read_clip_labels(root, clip.name, ignored)
     labelled = labels.boxes_xywh.keys() | labels.ignored_xy.keys()
-    wanted = None if target_free else set(sorted(labels.boxes_xywh)[::stride])
+    first, last = (round(share * len(labels.boxes_xywh)) for share in clip.span)
+    wanted = None if target_free else set(sorted(labels.boxes_xywh)[first:last:stride])
     found = read_clip(clip.image) if wanted is None else cached_clip(clip.image, wanted)
     for index, image, bit_depth in found:
         if target_free and (index % stride or index in labelled):

@@ -22,12 +22,14 @@ class Entry:
         split: Split it belongs to, or None where the data set has none.
         image: File of the image or of the clip, or None where a split names one that is not there.
         mask: File of the mask or of the clip's boxes, or None where there is none.
+        span: First and last share of a clip's labelled frames that are taken, 0 to 1.
     """
 
     name: str
     split: str | None
     image: Path | None
     mask: Path | None
+    span: tuple[float, float] = (0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from lpnet_rt.training.data.clips import clip_frames, clip_is_held_back
 from lpnet_rt.training.data.data_set import DataSet, Entry, read_frame
 from lpnet_rt.training.data.frames import LabelledFrame
 from lpnet_rt.training.data.layouts import open_data_set
+from lpnet_rt.training.data.recordings import hold_back
 from lpnet_rt.training.recipes.data import DataSetsRecipe, PartRecipe
 
 __all__ = ["spread_over", "training_frames", "validation_frames"]
@@ -76,7 +77,9 @@ def _divide(recipe: DataSetsRecipe) -> tuple[list[_Chosen], list[_Chosen]]:
         )
     train = [(part, _choose(recipe, part, held_back=False)) for part in recipe.train]
     validation = [(part, _choose(recipe, part, held_back=True)) for part in recipe.validation or recipe.train]
-    if not recipe.validation:
+    if not recipe.validation and recipe.held_back_by == "recording":
+        train, validation = _by_recording(recipe)
+    elif not recipe.validation:
         images = [entry for _, data in train if not data.clips for entry in data.entries]
         order = np.random.default_rng(_SPLIT_SEED).permutation(len(images))
         kept = {images[i] for i in order[: max(1, round(recipe.validation_share * len(images)))]}
@@ -91,16 +94,29 @@ def _divide(recipe: DataSetsRecipe) -> tuple[list[_Chosen], list[_Chosen]]:
     return train, validation
 
 
+def _by_recording(recipe: DataSetsRecipe) -> tuple[list[_Chosen], list[_Chosen]]:
+    """Hold whole recordings back of every part."""
+    chosen = [(part, _open(recipe, part)) for part in recipe.train]
+    rule = (recipe.held_back, recipe.held_back_of)
+    divided = [(part, data, hold_back(data, recipe.validation_share, rule)) for part, data in chosen]
+    sides = [[(part, replace(data, entries=sides[i])) for part, data, sides in divided] for i in (0, 1)]
+    return sides[0], sides[1]
+
+
 def _choose(recipe: DataSetsRecipe, part: PartRecipe, held_back: bool) -> DataSet:
-    folder = Path(recipe.root) / part.folder
-    if part.role == "ignored" or (part.optional and not folder.is_dir()):
-        return DataSet(folder, part.layout)
-    data = open_data_set(folder, part.layout or None)
-    data = replace(data, entries=data.of_splits(part.splits))
+    data = _open(recipe, part)
     if part.splits or not data.clips:
         return data
     rule = (recipe.held_back, recipe.held_back_of)
     return _only(data, lambda clip: clip_is_held_back(clip.name, *rule) == held_back)
+
+
+def _open(recipe: DataSetsRecipe, part: PartRecipe) -> DataSet:
+    folder = Path(recipe.root) / part.folder
+    if part.role == "ignored" or (part.optional and not folder.is_dir()):
+        return DataSet(folder, part.layout)
+    data = open_data_set(folder, part.layout or None)
+    return replace(data, entries=data.of_splits(part.splits))
 
 
 def _only(data: DataSet, wanted: Callable[[Entry], bool]) -> DataSet:

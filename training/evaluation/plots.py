@@ -19,7 +19,7 @@ from lpnet_rt.training.evaluation.evaluator import Evaluation
 from lpnet_rt.training.evaluation.operating import OperatingPoint
 from lpnet_rt.view.display_stretch import display_stretch
 
-__all__ = ["PLOT_NAMES", "staircase", "write_plots"]
+__all__ = ["PLOT_NAMES", "new_figure", "png_of", "staircase", "write_plots"]
 
 PLOT_NAMES = ("precision_recall.png", "roc.png", "f1.png", "gallery.png")
 
@@ -48,7 +48,7 @@ def write_plots(evaluation: Evaluation, folder: Path, *, overwrite: bool = True)
         SinkError: The folder or a file cannot be written, or a file exists and may not be replaced.
     """
     drawn = (_precision_recall, _roc, _f1, _gallery)
-    pictures = {name: _png(draw(evaluation)) for name, draw in zip(PLOT_NAMES, drawn, strict=True)}
+    pictures = {name: png_of(draw(evaluation)) for name, draw in zip(PLOT_NAMES, drawn, strict=True)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -78,13 +78,15 @@ def staircase(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[
     return xs, ys
 
 
-def _png(figure: Figure) -> bytes:
+def png_of(figure: Figure) -> bytes:
+    """Return a figure as PNG."""
     picture = io.BytesIO()
     figure.savefig(picture, format="png")
     return picture.getvalue()
 
 
-def _new_figure(width_in: float, height_in: float) -> Figure:
+def new_figure(width_in: float, height_in: float) -> Figure:
+    """Return an empty figure of a size in inches, at 110 points an inch."""
     # A figure of its own, without pyplot: no window system is asked for and no figure stays open behind our back.
     figure = Figure(figsize=(width_in, height_in), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
@@ -151,7 +153,7 @@ def _mark_thresholds(axes: Axes, points: _Points, colour: str, chosen: float, of
 
 
 def _precision_recall(evaluation: Evaluation) -> Figure:
-    figure = _new_figure(6.8, 5.8)
+    figure = new_figure(6.8, 5.8)
     axes = figure.subplots()
     rows = evaluation.paper_plain.rows
     thresholds = [row.threshold for row in rows]
@@ -185,7 +187,7 @@ def _legend_outside(axes: Axes) -> None:
 
 
 def _roc(evaluation: Evaluation) -> Figure:
-    figure = _new_figure(11.4, 5.4)
+    figure = new_figure(11.4, 5.4)
     left, right = figure.subplots(1, 2)
     points = evaluation.curve.points
     empty = evaluation.operator.empty_frames.frames
@@ -257,7 +259,7 @@ def _rates_over_threshold(left: Axes, right: Axes, points: Sequence[OperatingPoi
 
 
 def _f1(evaluation: Evaluation) -> Figure:
-    figure = _new_figure(6.8, 5.8)
+    figure = new_figure(6.8, 5.8)
     axes = figure.subplots()
     paper = evaluation.paper_plain
     thresholds = [row.threshold for row in paper.rows]
@@ -289,7 +291,7 @@ def _gallery(evaluation: Evaluation) -> Figure:
         ("false, strongest first, away from targets", evaluation.false_alarms),
     )
     heights = [max(1, -(-len(examples) // _GALLERY_COLUMNS)) for _, examples in groups]
-    figure = _new_figure(1.9 * _GALLERY_COLUMNS, 0.8 + 2.25 * sum(heights))
+    figure = new_figure(1.9 * _GALLERY_COLUMNS, 0.8 + 2.25 * sum(heights))
     rows_of_parts = figure.add_gridspec(2, 1, height_ratios=heights)
     for i, (rows, (name, examples)) in enumerate(zip(heights, groups, strict=True)):
         part = figure.add_subfigure(rows_of_parts[i])

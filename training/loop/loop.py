@@ -5,6 +5,7 @@ On several GPUs or machines: ``torchrun --nproc-per-node N -m lpnet_rt train ...
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import time
@@ -64,7 +65,7 @@ def train(recipe: AnyRecipe, folder: Path, epochs_now: int | None = None, device
         epochs = recipe.optimiser.epochs
         stop = epochs if epochs_now is None else min(run.epoch + epochs_now, epochs)
         try:
-            while run.epoch < stop:
+            while run.epoch < stop and not run.is_over:
                 run.one_epoch()
         finally:
             run.close()
@@ -93,7 +94,7 @@ class Run:
             SinkError: ``folder`` cannot be written.
         """
         self.recipe, self.task, self.folder, self.process = recipe, task, folder, process
-        self.epoch, self.best = 0, -math.inf
+        self.epoch, self.best, self.best_epoch = 0, -math.inf, 0
         self.batches = ShardedBatches(len(task.crops), recipe.optimiser.batch, process)
         if not len(self.batches):
             raise DataError(f"expected at least {recipe.optimiser.batch} crops per epoch, found {len(task.crops)}")
@@ -108,11 +109,20 @@ class Run:
             claim(folder, recipe)
         objective = _Objective(self)
         self.objective = DistributedDataParallel(objective) if process.processes > 1 else objective
-        self.log = RunLog(folder, ("epoch", "loss", "seconds", *task.columns), self.epoch) if process.is_first else None
+        done = self.epoch if self.epoch else -1  # before the first epoch, not even the start is validated
+        self.log = RunLog(folder, ("epoch", "loss", "seconds", *task.columns), done) if process.is_first else None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to train: all epochs are, or validations have not become better for too long."""
+        recipe, patience = self.recipe.optimiser, self.task.patience
+        waited = (self.epoch - self.best_epoch) // recipe.validate_every
+        return self.epoch >= recipe.epochs or (0 < patience <= waited)
 
     def one_epoch(self) -> None:
         """Train one epoch, validate if it is due, save."""
         recipe, task = self.recipe.optimiser, self.task
+        start = self._validate_start() if self.epoch == 0 and task.patience else None
         task.crops.epoch = self.epoch
         began = time.monotonic()
         figures: dict[str, float] = {"loss": self._train_steps()}
@@ -125,9 +135,12 @@ class Run:
                 figures |= self._keep_best(task.validate(self.average))
         if self.log is not None:
             self.log.add({"epoch": self.epoch, "seconds": time.monotonic() - began, **figures})
+            if start is not None and not self.best_epoch:
+                write_state(self.folder / BEST, start)  # only now: a run that ended before would block its folder
             self._save(LAST)
         # Only the first process has looked; the others' next epoch depends on what it found.
         task.restore(self.process.share(task.state()))  # type: ignore[arg-type]
+        self.best_epoch = int(self.process.share(self.best_epoch))  # type: ignore[call-overload]
 
     def close(self) -> None:
         """Close the log."""
@@ -181,10 +194,21 @@ class Run:
             _follow(self.average, self.network, min(self.task.average, (1 + step) / (10 + step)))
         return value
 
+    def _validate_start(self) -> dict[str, object] | None:
+        """Judge what the run starts from, which may stay the best; return its state."""
+        if self.log is None:
+            return None
+        began = time.monotonic()
+        found = self.task.validate(self.average.eval())
+        self.best = found.fitness
+        figures = {"fitness": found.fitness, **found.figures}
+        self.log.add({"epoch": 0, "seconds": time.monotonic() - began, **figures})
+        return copy.deepcopy(self._state())
+
     def _keep_best(self, found: ValidationResult) -> dict[str, float]:
         """Keep the network if it is the best so far."""
         if found.fitness > self.best:
-            self.best = found.fitness
+            self.best, self.best_epoch = found.fitness, self.epoch
             self._save(BEST)
         return {"fitness": found.fitness, **found.figures}
 
@@ -199,17 +223,21 @@ class Run:
         return f"{last} is the last good state" if last.exists() else "nothing was saved yet"
 
     def _save(self, name: str) -> None:
-        state: dict[str, object] = {
+        write_state(self.folder / name, self._state())
+
+    def _state(self) -> dict[str, object]:
+        return {
             "recipe": msgspec.json.encode(self.recipe).decode(),
             "epoch": self.epoch,
             "best": self.best,
+            "best_epoch": self.best_epoch,
+            "over": self.is_over,
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
             **self.task.state(),
         }
-        write_state(self.folder / name, state)
 
     def _resume(self) -> None:
         path = self.folder / LAST
@@ -223,6 +251,7 @@ class Run:
             if state.get("scaler"):
                 self.scaler.load_state_dict(state["scaler"])  # type: ignore[arg-type]
             self.epoch, self.best = int(state["epoch"]), float(state["best"])  # type: ignore[call-overload, arg-type]
+            self.best_epoch = int(state.get("best_epoch", self.epoch))  # type: ignore[call-overload]
             self.task.restore(state)
         except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(

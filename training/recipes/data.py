@@ -46,6 +46,8 @@ class DataSetsRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         train: What is trained on.
         validation: What the best model is chosen by; an empty list holds part of the training frames back.
         validation_share: Share of the training images that is held back where ``validation`` is empty.
+        held_back_by: What is held back there: single images (``frame``), or clips and images whose names differ only in
+            the number at their end (``recording``).
         video_stride: Every n-th labelled frame of a clip is trained on.
         held_back: Clips whose number leaves this when divided by ``held_back_of`` are validated on and never trained
             on, unless a part names their splits.
@@ -57,6 +59,7 @@ class DataSetsRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     train: tuple[PartRecipe, ...] = (PartRecipe(splits=("train",)),)
     validation: tuple[PartRecipe, ...] = (PartRecipe(splits=("val",)),)
     validation_share: Annotated[float, Meta(gt=0, lt=1)] = 0.1
+    held_back_by: Literal["frame", "recording"] = "frame"
     video_stride: Positive = 10
     held_back: Count = 1
     held_back_of: Positive = 5

@@ -26,6 +26,7 @@ class NetworkRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         local_blocks: Residual blocks of the patch net.
         patches: Cells of every frame that the patch net looks at again.
         scene: Width of the scene view; 0 does without it.
+        offset: Added to every logit; a model that is fine-tuned keeps its own.
     """
 
     channels: tuple[Channels, Channels, Channels] = (32, 48, 80)
@@ -35,6 +36,7 @@ class NetworkRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     local_blocks: Blocks = 2
     patches: Annotated[int, Meta(ge=1, le=4096)] = 16
     scene: Annotated[int, Meta(ge=0, le=4096)] = 0
+    offset: Annotated[float, Meta(ge=-100, le=100)] = 0.0
 
 
 class DataRecipe(DataSetsRecipe, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -71,7 +73,12 @@ class OptimiserRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         focus: Power of the score that weights a background pixel in the loss.
         patches: Cells of a crop that the patch net looks at in training; 0 takes as many as in a frame. A crop of 256
             pixels holds a fifth of a frame's cells, and the patch net takes half of a step's time.
-        start: Checkpoint whose averaged weights the run starts from, or empty; what it lacks starts fresh.
+        start: Checkpoint whose averaged weights the run starts from, a packaged model or an ONNX file of this project,
+            or empty; what it lacks starts fresh.
+        start_sha256: Hash of that file; ``train --from`` writes it, so that a run goes on only from what it began with.
+        frozen_norms: Batch norm keeps the statistics that it starts with.
+        patience: The run ends after so many validations without a better one, and its start is validated, too; 0
+            trains all epochs.
         hard_every: Look for new hard negatives every n-th epoch.
         validate_every: Validate every n-th epoch.
     """
@@ -87,6 +94,9 @@ class OptimiserRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     focus: Annotated[float, Meta(ge=0)] = 1.0
     patches: Annotated[int, Meta(ge=0, le=4096)] = 0
     start: str = ""
+    start_sha256: str = ""
+    frozen_norms: bool = False
+    patience: Count = 0
     hard_every: Positive = 5
     validate_every: Positive = 10
 

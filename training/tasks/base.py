@@ -59,6 +59,11 @@ class Task(Protocol):
         ...
 
     @property
+    def patience(self) -> int:
+        """Validations without a better one after which the run ends; its start is validated, too. 0: never."""
+        ...
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Names of the figures it may log, in order."""
         ...

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
-from pathlib import Path
 from typing import cast
 
 import msgspec
@@ -12,17 +11,20 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
-from lpnet_rt.errors import ModelError
+from lpnet_rt.errors import DataError
 from lpnet_rt.networks.lpnet_rt.network import LPNetRT, LPNetRTConfig
 from lpnet_rt.training.crops.lpnet_rt import CropDataset, FalseAlarms
 from lpnet_rt.training.data.roles import training_frames
 from lpnet_rt.training.recipes.lpnet_rt import NetworkRecipe, Recipe
-from lpnet_rt.training.states import read_state
 from lpnet_rt.training.tasks.base import ValidationResult
+from lpnet_rt.training.tasks.judging import choose_threshold, judge
 from lpnet_rt.training.tasks.losses import Background, views_loss
+from lpnet_rt.training.tasks.starting import freeze_norms, take_weights
 from lpnet_rt.training.tasks.validate import Validation, ValidationSet, find_false_alarms, scorer, validate
 
-__all__ = ["LPNetRTTask", "build_network", "cells_with_targets", "take_weights"]
+__all__ = ["LPNetRTTask", "build_network", "cells_with_targets"]
+
+_FINE_TUNING = ("threshold", "found", "false", "miou", "niou")
 
 
 def build_network(recipe: NetworkRecipe) -> LPNetRT:
@@ -30,46 +32,36 @@ def build_network(recipe: NetworkRecipe) -> LPNetRT:
     return LPNetRT(LPNetRTConfig(**msgspec.structs.asdict(recipe)))
 
 
-def take_weights(network: LPNetRT, path: Path) -> None:
-    """Take the averaged weights of a checkpoint, as far as they fit; the rest stays as it was made.
-
-    Raises:
-        ModelError: The file is missing or damaged, or nothing in it fits.
-    """
-    found = cast("dict[str, Tensor]", read_state(path)["average"])
-    ours = network.state_dict()
-    fitting = {key: value for key, value in found.items() if key in ours and ours[key].shape == value.shape}
-    if not fitting:
-        raise ModelError(f"{path}: expected weights of LPNet-RT to start from, found none that fit")
-    network.load_state_dict(fitting, strict=False)
-
-
 class LPNetRTTask:
     """See :class:`lpnet_rt.training.tasks.base.Task`."""
-
-    columns = ("false_alarms", "fitness", *Validation.__slots__)
 
     def __init__(self, recipe: Recipe) -> None:
         """Read the data.
 
         Raises:
-            DataError: They are incomplete.
+            DataError: They are incomplete; or a run with patience has no targets to learn or none to choose by.
         """
         self._recipe = recipe
+        self.patience = recipe.optimiser.patience
+        self.columns = ("false_alarms", "fitness", *(_FINE_TUNING if self.patience else Validation.__slots__))
         self.average: float | None = recipe.optimiser.average
         self.clip_norm: float | None = recipe.optimiser.clip_norm
         self.crops = CropDataset.of(training_frames(recipe.data), recipe.data, recipe.seed)
         self._validation = ValidationSet.load(recipe)
+        if self.patience:
+            self._refuse_no_targets()
 
     def build(self) -> LPNetRT:
         """Make the network, with the weights it starts from.
 
         Raises:
-            ModelError: The checkpoint to start from is missing or damaged.
+            ModelError: The checkpoint or model to start from is missing or damaged.
         """
-        network = build_network(self._recipe.network)
-        if self._recipe.optimiser.start:
-            take_weights(network, Path(self._recipe.optimiser.start))
+        network, recipe = build_network(self._recipe.network), self._recipe.optimiser
+        if recipe.start:
+            take_weights(network, recipe.start)
+        if recipe.frozen_norms:
+            freeze_norms(network)
         return network
 
     def make_optimiser(self, network: nn.Module) -> AdamW:
@@ -104,9 +96,29 @@ class LPNetRTTask:
         return {"false_alarms": len(self.crops.false_alarms)}
 
     def validate(self, network: nn.Module) -> ValidationResult:
-        """Masks, silence and video."""
-        found = validate(scorer(cast("LPNetRT", network), self._recipe.precision), self._validation)
+        """Masks, silence and video; in a run with patience, whatever the threshold: scores move as a whole there."""
+        score = scorer(cast("LPNetRT", network), self._recipe.precision)
+        if self.patience:
+            data = self._validation
+            judged = judge(score, (*data.masked, *data.empty, *data.video), "validation")
+            at = judged.at(choose_threshold(judged))
+            values = (at.threshold, 100 * at.found_share, at.false_per_frame, judged.masks.miou, judged.masks.niou)
+            return ValidationResult(judged.fitness, dict(zip(_FINE_TUNING, (v or 0.0 for v in values), strict=True)))
+        found = validate(score, self._validation)
         return ValidationResult(found.fitness, asdict(found))
+
+    def _refuse_no_targets(self) -> None:
+        """Without targets the quietest network is the best one, and that is blind."""
+        crops, validation = self.crops, self._validation
+        for what, found in (
+            ("training", crops.masked or crops.video),
+            ("validation", validation.masked or validation.video),
+        ):
+            if not found:
+                raise DataError(
+                    f"{self._recipe.data.root}: expected targets in the {what} part, found none; "
+                    "label more frames, or name the parts in split files (docs/data.md)"
+                )
 
     def state(self) -> dict[str, object]:
         """Where the network last fired on target-free frames."""

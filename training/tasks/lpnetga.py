@@ -77,6 +77,7 @@ class LPNetGATask:
         "fa",
     )
     clip_norm: float | None = None
+    patience = 0
 
     def __init__(self, recipe: LPNetGARecipe) -> None:
         """Read the data.
