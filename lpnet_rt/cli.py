@@ -35,7 +35,7 @@ _VERBS = {
     ),
     "export": ("lpnet_rt.export.export", "export a checkpoint to a model file with its card"),
     "evaluate": ("lpnet_rt.training.commands.evaluate", "evaluate a model or any detector's predictions"),
-    "data": ("lpnet_rt.training.commands.data", "convert and check data sets"),
+    "data": ("lpnet_rt.training.commands.data", "import, convert and check data sets"),
     "benchmark": ("lpnet_rt.benchmarks.benchmark", "measure the speed of this machine, per stage and end to end"),
 }
 
