@@ -29,6 +29,7 @@ _VERBS = {
     "zones": ("lpnet_rt.commands.zones", "see, draw and propose the zones of a source"),
     "info": ("lpnet_rt.commands.info", "versions, engines, the model's card, and the engine that auto chooses"),
     "train": ("lpnet_rt.training.commands.train", "train LPNet-RT, or resume a run"),
+    "label": ("lpnet_rt.training.commands.label", "propose labels for recordings, to be corrected in a labelling tool"),
     "import-weights": (
         "lpnet_rt.training.commands.import_weights",
         "convert a checkpoint of the paper's network to a model",

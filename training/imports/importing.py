@@ -92,8 +92,9 @@ def import_labels(options: ImportOptions) -> Imported:
         SinkError: The destination cannot be written.
     """
     source = LabelSource(options.source, options.media, options.skip_bad)
-    refuse_old_files(options.destination, source.root)
-    refuse_old_files(options.destination, source.media)
+    # Beside a file of labels that was named by itself is a usual place to write to.
+    for folder in (options.source, options.media or options.source):
+        refuse_old_files(options.destination, folder)
     compiled_pattern(options.recording)
     key = options.format or recognise_format(source)
     labels = _of_categories(read_labels(source, key), options.categories, source)
