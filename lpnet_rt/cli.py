@@ -29,13 +29,14 @@ _VERBS = {
     "zones": ("lpnet_rt.commands.zones", "see, draw and propose the zones of a source"),
     "info": ("lpnet_rt.commands.info", "versions, engines, the model's card, and the engine that auto chooses"),
     "train": ("lpnet_rt.finetuning.train", "train LPNet-RT, fine-tune a model, or resume a run"),
+    "label": ("lpnet_rt.training.commands.label", "propose labels for recordings, to be corrected in a labelling tool"),
     "import-weights": (
         "lpnet_rt.training.commands.import_weights",
         "convert a checkpoint of the paper's network to a model",
     ),
     "export": ("lpnet_rt.export.export", "export a checkpoint to a model file with its card"),
     "evaluate": ("lpnet_rt.training.commands.evaluate", "evaluate a model or any detector's predictions"),
-    "data": ("lpnet_rt.training.commands.data", "convert and check data sets"),
+    "data": ("lpnet_rt.training.commands.data", "import, convert and check data sets"),
     "benchmark": ("lpnet_rt.benchmarks.benchmark", "measure the speed of this machine, per stage and end to end"),
 }
 

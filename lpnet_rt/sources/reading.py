@@ -14,7 +14,7 @@ from lpnet_rt.sources.colour import channel_spread
 from lpnet_rt.sources.headers import HeaderError, ImageHeader, image_headers, is_complete
 from lpnet_rt.sources.limits import MAX_PIXELS, check_decoded_bytes, check_size
 
-__all__ = ["IMAGE_FORMATS", "image_colour", "image_pages", "read_image"]
+__all__ = ["IMAGE_FORMATS", "image_colour", "image_pages", "image_size", "read_image"]
 
 IMAGE_FORMATS = "PNG, BMP, JPEG or TIFF"
 # Grey at the depth of the file. OpenCV then holds the picture once and converts colours line by line.
@@ -29,6 +29,18 @@ def image_pages(path: Path) -> tuple[int, ...]:
     """
     with _Mapped(path) as data:
         return tuple(header.page for header in _headers(data, path))
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Return height and width of an image file's first page, as its header states them.
+
+    Raises:
+        SourceError: It cannot be read, is not an image, or is too small or too large.
+    """
+    with _Mapped(path) as data:
+        size_hw = _headers(data, path)[0].size_hw
+    check_size(size_hw, str(path))
+    return size_hw
 
 
 def read_image(path: Path, page: int | None = None) -> GreyImage:

@@ -1,1 +1,1 @@
-"""The verbs ``train``, ``evaluate``, ``data`` and ``import-weights``."""
+"""The verbs ``train``, ``evaluate``, ``data``, ``label`` and ``import-weights``."""

@@ -19,7 +19,7 @@ from lpnet_rt.errors import DataError, SinkError
 from lpnet_rt.files import refuse_existing, write_whole
 from lpnet_rt.frames import GreyImage
 from lpnet_rt.text import printable
-from lpnet_rt.training.data.data_set import DataSet, Entry
+from lpnet_rt.training.data.data_set import DataSet, Entry, read_truth
 from lpnet_rt.training.data.files import IMAGE_SUFFIXES, read_grey
 from lpnet_rt.training.data.layouts import LAYOUTS, open_data_set
 from lpnet_rt.training.evaluation.components import BoolMask, Components, components
@@ -48,7 +48,8 @@ class Problem:
 
     Attributes:
         kind: ``missing_image``, ``missing_mask``, ``stray_mask``, ``unreadable``, ``size``, ``mask_values``,
-            ``two_splits`` (one image named by several splits) or ``duplicate`` (equal content under other names).
+            ``box_outside``, ``two_splits`` (one image named by several splits) or ``duplicate`` (equal content under
+            other names).
         split: Split it was found in, or None.
         name: Image or file concerned.
         detail: One line that says what was expected and found.
@@ -202,6 +203,8 @@ def _inspect(entry: Entry, into: _Gathered, contents: dict[bytes, list[Entry]]) 
     except DataError as error:
         return [Problem("unreadable", entry.split, entry.name, str(error))]
     contents.setdefault(_digest(image), []).append(entry)
+    if entry.boxes is not None:
+        return _inspect_boxes(entry, image, into)
     if entry.mask is None:
         return [Problem("missing_mask", entry.split, entry.name, f"expected a mask for {entry.image.name}, found none")]
     try:
@@ -217,6 +220,23 @@ def _inspect(entry: Entry, into: _Gathered, contents: dict[bytes, list[Entry]]) 
         return []
     some = ", ".join(str(v) for v in values[:6]) + (", ..." if len(values) > 6 else "")
     return [Problem("mask_values", entry.split, entry.name, f"expected 0 and 255 alone, found {some}")]
+
+
+def _inspect_boxes(entry: Entry, image: GreyImage, into: _Gathered) -> list[Problem]:
+    """Read the boxes of a frame, and its mask if it has one, too."""
+    try:
+        truth = read_truth(entry, image)
+    except DataError as error:
+        return [Problem("unreadable", entry.split, entry.name, str(error))]
+    _gather(image, np.where(truth.mask == 255, np.uint8(255), np.uint8(0)), into)
+    height, width = image.shape
+    x, y, w, h = truth.boxes_xywh.T
+    outside = int(((x + w <= 0) | (y + h <= 0) | (x >= width) | (y >= height)).sum())
+    if not outside:
+        return []
+    return [
+        Problem("box_outside", entry.split, entry.name, f"expected boxes inside of the image, found {outside} outside")
+    ]
 
 
 def _gather(image: GreyImage, mask: GreyImage, into: _Gathered) -> None:

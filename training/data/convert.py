@@ -25,7 +25,17 @@ from lpnet_rt.training.data.data_set import DataSet, Entry
 from lpnet_rt.training.data.files import read_grey, read_mask
 from lpnet_rt.training.data.layouts import LAYOUTS, open_data_set
 
-__all__ = ["ConvertOptions", "Converted", "add_arguments", "binary_mask", "convert", "run"]
+__all__ = [
+    "ConvertOptions",
+    "Converted",
+    "add_arguments",
+    "binary_mask",
+    "convert",
+    "refuse_old_files",
+    "run",
+    "staged_folder",
+    "write_image",
+]
 
 TARGETS = ("plain", "paper")
 _FOLDER_MODE = 0o750
@@ -86,8 +96,8 @@ def convert(options: ConvertOptions) -> Converted:
     if data.clips or not entries:
         raise DataError(f"{options.source}: expected images in the layout {data.layout}, found none")
     _refuse_repeated_names(entries, data, options.target)
-    _refuse_old_files(options.destination, options.source)
-    with _staged_folder(options.destination) as folder:
+    refuse_old_files(options.destination, options.source)
+    with staged_folder(options.destination) as folder:
         written, skipped = _write_frames(entries, replace(options, destination=folder))
     return Converted(data.layout, {split: len(names) for split, names in written.items()}, tuple(skipped))
 
@@ -113,7 +123,7 @@ def _write_frames(entries: Sequence[Entry], options: ConvertOptions) -> tuple[di
 
 
 @contextlib.contextmanager
-def _staged_folder(destination: Path) -> Iterator[Path]:
+def staged_folder(destination: Path) -> Iterator[Path]:
     """A folder beside the destination that takes its place when all has gone well, and is removed where not.
 
     Raises:
@@ -162,7 +172,7 @@ def _with_target_split(entry: Entry, target: str) -> Entry:
         return entry
     if entry.split is None:
         raise DataError(f"{entry.name}: expected a split, train or test; name split files with --split train=FILE")
-    return Entry(entry.name, "test" if entry.split == "test" else "train", entry.image, entry.mask)
+    return replace(entry, split="test" if entry.split == "test" else "train")
 
 
 def _refuse_repeated_names(entries: Sequence[Entry], data: DataSet, target: str) -> None:
@@ -175,7 +185,12 @@ def _refuse_repeated_names(entries: Sequence[Entry], data: DataSet, target: str)
         seen.add(place)
 
 
-def _refuse_old_files(destination: Path, source: Path) -> None:
+def refuse_old_files(destination: Path, source: Path) -> None:
+    """Refuse a destination that holds files, or that lies in what is read.
+
+    Raises:
+        DataError: It does.
+    """
     if destination.resolve().is_relative_to(source.resolve()):
         raise DataError(f"{destination}: expected a folder outside {source}, which is read; choose another")
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
@@ -186,6 +201,8 @@ def _read(entry: Entry, missing_mask_is_empty: bool) -> tuple[GreyImage, NDArray
     if entry.image is None:
         raise DataError(f"{entry.name}: expected an image, as the split {entry.split} names one; found none")
     image = read_grey(entry.image)
+    if entry.boxes is not None:
+        raise DataError(f"{entry.image}: expected a mask, found boxes; train on the data set as it is")
     if entry.mask is None:
         if not missing_mask_is_empty:
             raise DataError(f"{entry.image}: expected a mask, found none; --missing-mask-is-empty takes it as empty")
@@ -200,17 +217,22 @@ def _read(entry: Entry, missing_mask_is_empty: bool) -> tuple[GreyImage, NDArray
 def _write_frame(entry: Entry, image: GreyImage, mask: NDArray[np.uint8], options: ConvertOptions) -> None:
     root = options.destination
     if options.target == "plain":
-        _write_image(root / "images" / f"{entry.name}.png", image)
-        _write_image(root / "masks" / f"{entry.name}.png", mask)
+        write_image(root / "images" / f"{entry.name}.png", image)
+        write_image(root / "masks" / f"{entry.name}.png", mask)
         return
     if image.dtype != np.uint8:
         raise DataError(f"{entry.image}: expected 8 bits per pixel, as BMP holds no more, found 16; use --to plain")
     folder = root / (entry.split or "train")
-    _write_image(folder / f"{entry.name}.bmp", image)
-    _write_image(folder / "gt" / f"{entry.name}_gt.bmp", mask)
+    write_image(folder / f"{entry.name}.bmp", image)
+    write_image(folder / "gt" / f"{entry.name}_gt.bmp", mask)
 
 
-def _write_image(path: Path, image: GreyImage) -> None:
+def write_image(path: Path, image: GreyImage) -> None:
+    """Write an image or a mask in the format of its ending, lossless; make its folder.
+
+    Raises:
+        SinkError: It cannot be encoded or written.
+    """
     coded, content = cv2.imencode(path.suffix, image)
     if not coded:
         raise SinkError(f"{path}: cannot be encoded as {path.suffix}")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
+import numpy as np
+
 from lpnet_rt.errors import DataError
+from lpnet_rt.frames import GreyImage
+from lpnet_rt.training.data.boxes import read_image_boxes
 from lpnet_rt.training.data.files import IMAGE_SUFFIXES, read_grey, read_mask, read_split
 from lpnet_rt.training.data.frames import LabelledFrame, Truth
 
-__all__ = ["DataSet", "Entry", "Layout", "list_entries", "read_frame"]
+__all__ = ["DataSet", "Entry", "Layout", "list_entries", "read_frame", "read_truth"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,7 @@ class Entry:
         image: File of the image or of the clip, or None where a split names one that is not there.
         mask: File of the mask or of the clip's boxes, or None where there is none.
         span: First and last share of a clip's labelled frames that are taken, 0 to 1.
+        boxes: File of an image's boxes, for targets that are not in the mask, or None.
     """
 
     name: str
@@ -30,6 +36,7 @@ class Entry:
     image: Path | None
     mask: Path | None
     span: tuple[float, float] = (0.0, 1.0)
+    boxes: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +117,32 @@ def list_entries(
     )
 
 
+def read_truth(entry: Entry, image: GreyImage) -> Truth:
+    """Read the mask of an image, its boxes, or both; where there are boxes, those of the mask's targets are among them.
+
+    Args:
+        entry: Its files.
+        image: (H, W) uint8 or uint16, raw counts.
+
+    Raises:
+        DataError: A file is damaged or malformed, or the mask's size is not the image's.
+    """
+    mask = None if entry.mask is None else read_mask(entry.mask, image.shape) != 0
+    if entry.boxes is None:
+        return Truth.from_mask(np.zeros(image.shape, np.bool_) if mask is None else mask)
+    drawn = read_image_boxes(entry.boxes)
+    truth = Truth.from_boxes(image, drawn)
+    if mask is None:
+        return truth
+    truth.mask[mask] = 255
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    return replace(truth, boxes_xywh=np.concatenate((drawn, stats[1:, :4].astype(np.float64))))
+
+
 def read_frame(entry: Entry, source: str = "", licence: str = "") -> LabelledFrame:
-    """Read an image with its mask; anything but 0 is a target.
+    """Read an image with its mask, of which anything but 0 is a target, or with boxes.
+
+    A frame with boxes is trained on and judged as a frame of a clip is, in the role ``video``.
 
     Args:
         entry: Its files.
@@ -121,16 +152,16 @@ def read_frame(entry: Entry, source: str = "", licence: str = "") -> LabelledFra
     Raises:
         DataError: A file is missing or damaged, or the mask's size is not the image's.
     """
-    if entry.image is None or entry.mask is None:
+    if entry.image is None or (entry.mask is None and entry.boxes is None):
         missing = "image" if entry.image is None else "mask"
         raise DataError(f"{entry.name}: expected an image and its mask, found no {missing}; see 'lpnet-rt data check'")
     image = read_grey(entry.image)
-    truth = Truth.from_mask(read_mask(entry.mask, image.shape))
+    truth = read_truth(entry, image)
     return LabelledFrame(
         name=entry.name,
         image=image,
         truth=truth,
-        role="targets" if truth.has_target else "target-free",
+        role="video" if len(truth.boxes_xywh) else "targets" if truth.has_target else "target-free",
         bit_depth=8 * image.dtype.itemsize,
         source=source,
         licence=licence,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from lpnet_rt.training.data.data_set import DataSet, Layout, list_entries
@@ -27,7 +28,13 @@ def pair_folders(root: Path, key: str, folders: tuple[Path, Path], splits: Mappi
     Raises:
         DataError: A folder or a split file cannot be read.
     """
-    images, masks = files_by_stem(folders[0]), files_by_stem(folders[1])
+    return _paired(root, key, (files_by_stem(folders[0]), files_by_stem(folders[1])), splits)
+
+
+def _paired(
+    root: Path, key: str, files: tuple[dict[str, Path], dict[str, Path]], splits: Mapping[str, Path]
+) -> DataSet:
+    images, masks = files
     entries = list_entries(images, lambda stem: find_mask(masks, stem), splits)
     wanted = {stem + ending for stem in images for ending in MASK_ENDINGS}
     strays = tuple(path for stem, path in masks.items() if stem not in wanted)
@@ -86,4 +93,20 @@ IRSTD_1K = _layout(
         }
     ),
 )
-PLAIN = _layout("plain", ("images", "masks"), plain_splits)
+
+
+def _plain_matches(root: Path) -> bool:
+    return (root / "images").is_dir() and ((root / "masks").is_dir() or (root / "boxes").is_dir())
+
+
+def _open_plain(root: Path, given: Mapping[str, Path]) -> DataSet:
+    """Images with masks, boxes or both; where there are boxes, an image may do without a mask."""
+    boxes = files_by_stem(root / "boxes", (".csv",)) if (root / "boxes").is_dir() else {}
+    masks = root / "masks" if (root / "masks").is_dir() or not boxes else None
+    images = files_by_stem(root / "images")
+    found = {} if masks is None else files_by_stem(masks)
+    data = _paired(root, "plain", (images, found), given or plain_splits(root))
+    return replace(data, entries=tuple(replace(entry, boxes=boxes.get(entry.name)) for entry in data.entries))
+
+
+PLAIN = Layout("plain", _plain_matches, _open_plain)

@@ -1,0 +1,1 @@
+"""Proposing labels for a user's own recordings, to be corrected in a labelling tool."""
