@@ -137,7 +137,7 @@ def _draw_box(mask: NDArray[np.uint8], image: GreyImage, smooth: NDArray[np.floa
         background = _between_borders(window)
         rest = window - background
         blob = _blob(counts - background, rest, 0.0, (_spread(_border(rest)), floor))
-        if blob is not None and (_border(blob).any() or not _stands_out(counts, blob)):
+        if blob is not None and (_border(blob.astype(np.float32)).any() or not _stands_out(counts, blob)):
             blob = None  # an edge of the background, not a target
     if blob is not None:
         region[blob] = 255
@@ -180,11 +180,11 @@ def _stands_out(counts: NDArray[np.float32], blob: NDArray[np.bool_]) -> bool:
     return float(counts[blob].mean()) > max(around, default=0.0)
 
 
-def _border(window: NDArray[np.generic]) -> NDArray[np.generic]:
+def _border(window: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.concatenate((window[0], window[-1], window[:, 0], window[:, -1]))
 
 
-def _spread(values: NDArray[np.generic]) -> float:
+def _spread(values: NDArray[np.float32]) -> float:
     return float(np.subtract(*np.percentile(values, (84, 16)))) / 2
 
 
