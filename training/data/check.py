@@ -19,8 +19,10 @@ from lpnet_rt.errors import DataError, SinkError
 from lpnet_rt.files import refuse_existing, write_whole
 from lpnet_rt.frames import GreyImage
 from lpnet_rt.text import printable
+from lpnet_rt.training.data.clips import clip_frames
 from lpnet_rt.training.data.data_set import DataSet, Entry, read_truth
 from lpnet_rt.training.data.files import IMAGE_SUFFIXES, read_grey
+from lpnet_rt.training.data.frames import Boxes, Truth
 from lpnet_rt.training.data.layouts import LAYOUTS, open_data_set
 from lpnet_rt.training.evaluation.components import BoolMask, Components, components
 
@@ -119,17 +121,17 @@ _Gathered = dict[str, list[float]]
 
 
 def check(root: Path, layout: str | None = None) -> DataReport:
-    """Read every image and mask of a data set and report.
+    """Read every image and mask of a data set, or every labelled frame of its clips, and report.
 
     Args:
         root: Its folder.
         layout: Key of its layout; None recognises it.
 
     Raises:
-        DataError: The folder holds no data set in a known layout, no image, or a split file cannot be read.
+        DataError: The folder holds no data set in a known layout, nothing, or a split file cannot be read.
     """
     data = open_data_set(root, layout)
-    if data.clips or not data.entries:
+    if not data.entries:
         raise DataError(f"{root}: expected images in the layout {data.layout}, found none")
     problems = [*_stray_problems(data), *_two_split_problems(data)]
     gathered: dict[str, _Gathered] = {}
@@ -137,7 +139,7 @@ def check(root: Path, layout: str | None = None) -> DataReport:
     console = Console(stderr=True)
     for entry in track(data.entries, "check", console=console, disable=not console.is_terminal, transient=True):
         into = gathered.setdefault(entry.split or "all", {name: [] for name in _MEASURES})
-        problems += _inspect(entry, into, contents)
+        problems += _inspect_clip(entry, into) if data.clips else _inspect(entry, into, contents)
     problems += _duplicate_problems(contents)
     splits = tuple(_statistics(split, values) for split, values in gathered.items())
     return DataReport(str(root), data.layout, splits, tuple(problems))
@@ -222,21 +224,39 @@ def _inspect(entry: Entry, into: _Gathered, contents: dict[bytes, list[Entry]]) 
     return [Problem("mask_values", entry.split, entry.name, f"expected 0 and 255 alone, found {some}")]
 
 
+def _inspect_clip(entry: Entry, into: _Gathered) -> list[Problem]:
+    """Read the labelled frames of a clip."""
+    problems = []
+    try:
+        for frame in clip_frames(entry, stride=1):
+            problems += _outside(entry, frame.image, frame.truth.boxes_xywh, f"frame {frame.index}: ")
+            _gather(frame.image, _targets(frame.truth), into)
+    except DataError as error:
+        problems.append(Problem("unreadable", entry.split, entry.name, str(error)))
+    return problems
+
+
 def _inspect_boxes(entry: Entry, image: GreyImage, into: _Gathered) -> list[Problem]:
     """Read the boxes of a frame, and its mask if it has one, too."""
     try:
         truth = read_truth(entry, image)
     except DataError as error:
         return [Problem("unreadable", entry.split, entry.name, str(error))]
-    _gather(image, np.where(truth.mask == 255, np.uint8(255), np.uint8(0)), into)
+    _gather(image, _targets(truth), into)
+    return _outside(entry, image, truth.boxes_xywh)
+
+
+def _targets(truth: Truth) -> NDArray[np.uint8]:
+    """A mask of 0 and 255, without what is ignored."""
+    return np.where(truth.mask == 255, np.uint8(255), np.uint8(0))
+
+
+def _outside(entry: Entry, image: GreyImage, boxes_xywh: Boxes, where: str = "") -> list[Problem]:
     height, width = image.shape
-    x, y, w, h = truth.boxes_xywh.T
-    outside = int(((x + w <= 0) | (y + h <= 0) | (x >= width) | (y >= height)).sum())
-    if not outside:
-        return []
-    return [
-        Problem("box_outside", entry.split, entry.name, f"expected boxes inside of the image, found {outside} outside")
-    ]
+    x, y, w, h = boxes_xywh.T
+    count = int(((x + w <= 0) | (y + h <= 0) | (x >= width) | (y >= height)).sum())
+    detail = f"{where}expected boxes inside of {width}x{height} pixels, found {count} outside"
+    return [Problem("box_outside", entry.split, entry.name, detail)] if count else []
 
 
 def _gather(image: GreyImage, mask: GreyImage, into: _Gathered) -> None:

@@ -135,8 +135,20 @@ def test_damaged_video_data_are_named(tmp_path: Path, damage, message: str) -> N
         frames(tmp_path)
 
 
-def test_clips_are_no_images_for_check_and_convert(tmp_path: Path) -> None:
+def test_clips_are_no_images_to_convert(tmp_path: Path) -> None:
     write_clip(tmp_path / "clips", "clip_1", frames=1)
-    for verb in (lambda root: check(root), lambda root: convert(ConvertOptions(root, tmp_path / "out"))):
-        with pytest.raises(DataError, match="expected images in the layout clips, found none"):
-            verb(tmp_path / "clips")
+    with pytest.raises(DataError, match="expected images in the layout clips, found none"):
+        convert(ConvertOptions(tmp_path / "clips", tmp_path / "out"))
+
+
+def test_labelled_frames_of_clips_are_checked(tmp_path: Path) -> None:
+    write_clip(tmp_path, "clip_1", frames=3)
+    write_clip(tmp_path, "clip_2", frames=2)
+    found = check(tmp_path)
+    assert (found.layout, found.problems) == ("clips", ())
+    assert (found.splits[0].images, found.splits[0].targets) == (5, 5)
+    (tmp_path / "boxes" / "clip_1.csv").write_text("frame,x,y,w,h\n0,500,5,9,9\n7,5,5,9,9\n")
+    assert [(problem.kind, problem.name) for problem in check(tmp_path).problems] == [
+        ("box_outside", "clip_1"),
+        ("unreadable", "clip_1"),
+    ]

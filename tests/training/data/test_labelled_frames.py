@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from lpnet_rt_data import SIZE, blob, sky
@@ -46,3 +47,17 @@ def test_a_frame_that_is_none_is_refused() -> None:
         LabelledFrame(name="a", image=image, truth=truth)
     with pytest.raises(ValueError, match=r"a: expected .* and a mask of its size, found \(8, 9\) uint16"):
         LabelledFrame(name="a", image=image.T, truth=truth, bit_depth=16)
+
+
+@pytest.mark.parametrize("offset", [70, 86, 95])
+def test_a_target_beside_a_bright_edge_is_drawn_and_the_edge_is_not(offset: int) -> None:
+    edge = np.where(np.arange(SIZE)[:, None] + 0.4 * np.arange(SIZE)[None] > offset, 80.0, 0.0)
+    scene = sky(3) + cv2.GaussianBlur(edge, (0, 0), 1.0)
+    box = np.array([[36.0, 44.0, 24.0, 24.0]])
+    nothing = Truth.from_boxes(scene.clip(0, 255).astype(np.uint8), box)
+    assert not nothing.has_target
+    truth = Truth.from_boxes((scene + 60 * blob(48, 56)).clip(0, 255).astype(np.uint8), box)
+    assert truth.mask[56, 48] == 255
+    if offset > 70:  # there, the target lies on the edge itself
+        ys, xs = np.nonzero(truth.mask == 255)
+        assert (abs(xs - 48) + abs(ys - 56)).max() <= 4

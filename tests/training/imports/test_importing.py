@@ -88,6 +88,7 @@ def test_sequences_become_lossless_clips(tmp_path: Path, capsys: pytest.CaptureF
     assert main(["data", "import", str(tmp_path / "mine"), "--out", str(tmp_path / "data")]) == 0
     assert "from mot: train 1, val 1; without target 0, recordings 2" in capsys.readouterr().out
     data = open_data_set(tmp_path / "data")
+    assert check(tmp_path / "data").problems == ()
     assert (data.layout, sorted(clip.name for clip in data.entries)) == ("clips", ["s1", "s2"])
     (frame,) = clip_frames(data.entries[0], 1)
     np.testing.assert_array_equal(frame.image, counts(1))

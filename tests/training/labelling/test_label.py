@@ -15,8 +15,10 @@ from lpnet_rt.cli import main
 from lpnet_rt.training.data.check import check
 from lpnet_rt.training.data.data_set import read_frame
 from lpnet_rt.training.data.layouts import open_data_set
+from lpnet_rt.training.data.roles import training_frames
 from lpnet_rt.training.imports.regions import fill_rings
 from lpnet_rt.training.labelling.proposals import Proposal, ProposedFrame, choose_frames
+from lpnet_rt.training.recipes.data import DataSetsRecipe
 
 SIZE = 128
 FRAMES = 40
@@ -109,6 +111,10 @@ def test_corrected_labels_go_back_onto_the_originals(labelled: Path, tmp_path: P
         np.testing.assert_array_equal(frame.image, frame_counts(int(name[-6:]), name[:6]))
     validated = (tmp_path / "data" / "val.txt").read_text().split()
     assert len({name[:6] for name in validated}) == 1
+    trained = list(training_frames(DataSetsRecipe(root=str(tmp_path / "data"))))
+    assert trained
+    assert {frame.name for frame in trained} <= frames.keys() - set(validated)
+    assert all(frame.image.dtype == np.uint16 for frame in trained)
 
 
 def test_segments_come_back_as_masks(labelled: Path, tmp_path: Path) -> None:
