@@ -23,6 +23,7 @@ __all__ = [
     "false_per_frame",
     "interpolated",
     "is_hourly",
+    "just_above",
     "threshold_for",
 ]
 
@@ -134,6 +135,14 @@ def false_per_frame(rate: str, rate_hz: float = DEFAULT_RATE_HZ) -> float:
     if not 0 < value <= 1:
         raise SettingsError(f"false_alarms: expected a rate such as 1/1000 (frames) or 10/h, found {rate!r}")
     return value
+
+
+def just_above(score: float) -> float | None:
+    """Return the lowest threshold, to six digits, that a score misses in single precision; None if that is over 1."""
+    millionths = int(np.floor(score * 1e6)) + 1
+    if np.float32(millionths / 1e6) <= np.float32(score):
+        millionths += 1
+    return millionths / 1e6 if millionths <= 1_000_000 else None
 
 
 def threshold_for(calibration: ScoreCalibration | None, rate: str, rate_hz: float = DEFAULT_RATE_HZ) -> float:

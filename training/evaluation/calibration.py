@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression, minimize
 
-from lpnet_rt.models.false_alarms import FalseAlarmThreshold, interpolated
+from lpnet_rt.models.false_alarms import FalseAlarmThreshold, interpolated, just_above
 
 __all__ = [
     "MIN_SCORE",
@@ -169,8 +169,7 @@ def _just_above(score: NDArray[np.float64], place: int) -> float | None:
     """Return the lowest threshold, to six digits, that the detection at a place in the falling scores misses."""
     if place >= len(score):
         return MIN_SCORE
-    threshold = np.floor(score[place] * 1e6 + 1) / 1e6
-    return float(threshold) if threshold <= 1 else None
+    return just_above(float(score[place]))
 
 
 def _out_of_fold(found: ScoredDetections, method: Method) -> NDArray[np.float64]:
