@@ -46,6 +46,7 @@ Unit = Literal["h", "frame"]
 
 _LINK_PX, _LINK_S = 10.0, 2.0
 _CONFIDENCE = 0.95
+_MIN_ALARMS = 5
 # Clusters of alarms that are worth a zone.
 _CLUSTER_RADIUS_PX = 8
 _MIN_CLUSTER, _MIN_SHARE = 5, 0.05
@@ -305,7 +306,8 @@ class Finding:
 def find_threshold(log: AlarmLog, allowed: float, model_threshold: float, unit: Unit = "h") -> Finding:
     """Find the threshold that leaves an allowed number of detections in what was watched.
 
-    Where the recording is too short to show the rate, the threshold leaves none, and is not under the model's.
+    Where the recording is too short to show the rate, the threshold leaves none. One under the model's needs one
+    that is long enough, and five separate alarms that are left.
 
     Args:
         log: Of at least one frame.
@@ -320,7 +322,9 @@ def find_threshold(log: AlarmLog, allowed: float, model_threshold: float, unit: 
 
     def threshold_of(alarms: Alarms) -> float:
         lowest = lowest_threshold(alarms, allowed if is_shown else 0.0) or 1.0
-        return lowest if is_shown else max(lowest, model_threshold)
+        # What was quiet here need not be so tomorrow: a lower threshold than the model's wants evidence.
+        is_known = is_shown and len(set(alarms.at_least(lowest).episodes().tolist())) >= _MIN_ALARMS
+        return lowest if is_known else max(lowest, model_threshold)
 
     threshold = threshold_of(every)
     left = every.at_least(threshold)

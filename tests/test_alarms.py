@@ -131,12 +131,26 @@ def test_places_in_frames_of_another_size_are_scaled() -> None:
 
 def test_a_recording_that_shows_the_rate() -> None:
     log = logged([[0.5 + index / 1000] if index % 3 == 0 else [] for index in range(300)])
-    found = find_threshold(log, allowed=10.0, model_threshold=0.74, unit="frame")
+    found = find_threshold(log, allowed=10.0, model_threshold=0.6, unit="frame")
     assert found.is_shown
     assert len(log.alarms().at_least(found.threshold)) == found.left.events == 10
     assert found.left.rate == pytest.approx(1 / 30)
     assert found.alarms_left.events == 1, "all are at one place"
     assert found.left.low < 1 / 30 < found.left.high
+
+
+@pytest.mark.parametrize(("places", "expected"), [(1, 0.74), (4, 0.74), (6, 0.5)])
+def test_a_threshold_under_the_models_needs_five_separate_alarms(places: int, expected: float) -> None:
+    rows = [[0.4] if index % 10 else [0.5 + index / 10_000] for index in range(300)]
+    log = AlarmLog(30.0)
+    for index, (score,) in enumerate(rows):
+        score_map = np.zeros(SIZE_HW, np.float32)
+        score_map[40, 20 + 40 * (index // 10 % places)] = score
+        report = make(index, SIZE_HW)
+        log.add(dataclasses.replace(report, detections=detect(score_map, report.frame.image, 0.1)))
+    found = find_threshold(log, allowed=29.0, model_threshold=0.74)
+    assert found.is_shown
+    assert found.threshold == pytest.approx(expected, abs=0.001)
 
 
 def test_a_recording_that_is_too_short_gives_no_lower_threshold_than_the_models() -> None:

@@ -158,6 +158,8 @@ def _summary(log: AlarmLog, args: argparse.Namespace, finding: Finding, allowed:
     lines.append(f"false detections left: {finding.left}; separate alarms: {finding.alarms_left}")
     if log.is_tracked:
         lines.append(f"confirmed tracks, at any threshold: {poisson_interval(log.confirmed, hours)}")
+    if log.confirmed:
+        lines.append("tracks that were confirmed may be targets: look at the picture, in which what moves draws lines")
     if finding.zones:
         count = "1 proposed zone" if len(finding.zones) == 1 else f"{len(finding.zones)} proposed zones"
         use = "used" if args.zones else "not used: remove the comment signs, or give --zones"

@@ -56,7 +56,8 @@ class ScoreCalibration(Struct, frozen=True, kw_only=True):
     """What scores mean on validation data.
 
     Attributes:
-        method: ``platt``: a line through the logits of scores and probabilities. ``isotonic``: a rising polygon.
+        method: ``identity``: the score is the probability. ``platt``: a line through the logits of both.
+            ``isotonic``: a rising polygon.
         points: Scores and the probability that a detection of this score is a target, both rising; between them, logits
             are interpolated linearly.
         thresholds: By falling rate.
@@ -69,7 +70,7 @@ class ScoreCalibration(Struct, frozen=True, kw_only=True):
         data: The data, in words.
     """
 
-    method: Literal["platt", "isotonic"]
+    method: Literal["identity", "platt", "isotonic"]
     points: Annotated[list[tuple[_Open, _Open]], Meta(min_length=2, max_length=64)]
     thresholds: Annotated[list[FalseAlarmThreshold], Meta(max_length=32)]
     frames: Annotated[int, Meta(ge=0)]
