@@ -27,6 +27,10 @@ _VERBS = {
     "listen": ("lpnet_rt.commands.listen", "subscribe to a running detector and print what arrives"),
     "convert": ("lpnet_rt.commands.convert", "the JSON Lines of a run as MOT, COCO or CSV"),
     "zones": ("lpnet_rt.commands.zones", "see, draw and propose the zones of a source"),
+    "calibrate": (
+        "lpnet_rt.commands.calibrate",
+        "the threshold for a false-alarm rate, from a target-free recording",
+    ),
     "info": ("lpnet_rt.commands.info", "versions, engines, the model's card, and the engine that auto chooses"),
     "train": ("lpnet_rt.finetuning.train", "train LPNet-RT, fine-tune a model, or resume a run"),
     "label": ("lpnet_rt.training.commands.label", "propose labels for recordings, to be corrected in a labelling tool"),

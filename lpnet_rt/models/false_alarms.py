@@ -23,6 +23,7 @@ __all__ = [
     "false_per_frame",
     "interpolated",
     "is_hourly",
+    "just_above",
     "threshold_for",
 ]
 
@@ -55,7 +56,8 @@ class ScoreCalibration(Struct, frozen=True, kw_only=True):
     """What scores mean on validation data.
 
     Attributes:
-        method: ``platt``: a line through the logits of scores and probabilities. ``isotonic``: a rising polygon.
+        method: ``identity``: the score is the probability. ``platt``: a line through the logits of both.
+            ``isotonic``: a rising polygon.
         points: Scores and the probability that a detection of this score is a target, both rising; between them, logits
             are interpolated linearly.
         thresholds: By falling rate.
@@ -68,7 +70,7 @@ class ScoreCalibration(Struct, frozen=True, kw_only=True):
         data: The data, in words.
     """
 
-    method: Literal["platt", "isotonic"]
+    method: Literal["identity", "platt", "isotonic"]
     points: Annotated[list[tuple[_Open, _Open]], Meta(min_length=2, max_length=64)]
     thresholds: Annotated[list[FalseAlarmThreshold], Meta(max_length=32)]
     frames: Annotated[int, Meta(ge=0)]
@@ -134,6 +136,14 @@ def false_per_frame(rate: str, rate_hz: float = DEFAULT_RATE_HZ) -> float:
     if not 0 < value <= 1:
         raise SettingsError(f"false_alarms: expected a rate such as 1/1000 (frames) or 10/h, found {rate!r}")
     return value
+
+
+def just_above(score: float) -> float | None:
+    """Return the lowest threshold, to six digits, that a score misses in single precision; None if that is over 1."""
+    millionths = int(np.floor(score * 1e6)) + 1
+    if np.float32(millionths / 1e6) <= np.float32(score):
+        millionths += 1
+    return millionths / 1e6 if millionths <= 1_000_000 else None
 
 
 def threshold_for(calibration: ScoreCalibration | None, rate: str, rate_hz: float = DEFAULT_RATE_HZ) -> float:

@@ -116,8 +116,8 @@ def calibrate(frames: list[JudgedFrame], data: list[str]) -> tuple[ScoreCalibrat
         frames=int(counting.frames.sum()),
         detections=len(every.score),
         sessions=len(names),
-        log_loss=(round(fit.log_loss["scores"], 4), round(fit.log_loss[fit.method], 4)),
-        ece=(round(fit.ece["scores"], 4), round(fit.ece[fit.method], 4)),
+        log_loss=(round(fit.log_loss["identity"], 4), round(fit.log_loss[fit.method], 4)),
+        ece=(round(fit.ece["identity"], 4), round(fit.ece[fit.method], 4)),
         data=data,
     )
     return calibration, every, fit

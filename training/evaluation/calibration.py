@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression, minimize
 
-from lpnet_rt.models.false_alarms import FalseAlarmThreshold, interpolated
+from lpnet_rt.models.false_alarms import FalseAlarmThreshold, interpolated, just_above
 
 __all__ = [
     "MIN_SCORE",
     "RATES",
     "CalibrationFit",
+    "Method",
     "ScoredDetections",
     "calibration_error",
     "false_alarm_thresholds",
@@ -27,7 +28,7 @@ __all__ = [
     "reliability",
 ]
 
-Method = Literal["platt", "isotonic"]
+Method = Literal["identity", "platt", "isotonic"]
 Points = NDArray[np.float64]
 
 MIN_SCORE = 0.1
@@ -68,39 +69,36 @@ class ScoredDetections:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationFit:
-    """The better of the two calibrations.
+    """The best of the calibrations.
 
     Attributes:
         method: Name of the one with the lower log loss under cross-validation.
         points: (P, 2) scores and probabilities, for :func:`lpnet_rt.models.false_alarms.interpolated`.
-        log_loss: Of the scores taken as probabilities, and of each method under cross-validation.
+        log_loss: Of each method under cross-validation; ``identity`` takes scores as probabilities.
         ece: Likewise, the expected calibration error.
-        held_out: (N,) probabilities of the better one, each from the folds without its session.
+        held_out: (N,) probabilities by each method, each from the folds without its session.
     """
 
     method: Method
     points: Points
-    log_loss: dict[str, float]
-    ece: dict[str, float]
-    held_out: NDArray[np.float64]
+    log_loss: dict[Method, float]
+    ece: dict[Method, float]
+    held_out: dict[Method, NDArray[np.float64]]
 
 
 def fit_calibration(found: ScoredDetections) -> CalibrationFit:
-    """Fit Platt's line (Platt 1999) and an isotonic polygon (Zadrozny and Elkan 2002), and take the better one.
+    """Fit Platt's line (Platt 1999) and an isotonic polygon (Zadrozny and Elkan 2002), and take the best of three.
+
+    The third is the score itself: a fit that does worse in sessions that it has not seen is no calibration.
 
     Args:
         found: Detections of at least five sessions, targets and others.
     """
     held_out = {method: _out_of_fold(found, method) for method in _FITS}
-    loss = {"scores": log_loss(found.score, found.is_target)}
-    ece = {"scores": calibration_error(found.score, found.is_target)}
-    for method, probability in held_out.items():
-        loss[method], ece[method] = (
-            log_loss(probability, found.is_target),
-            calibration_error(probability, found.is_target),
-        )
+    loss = {method: log_loss(probability, found.is_target) for method, probability in held_out.items()}
+    ece = {method: calibration_error(probability, found.is_target) for method, probability in held_out.items()}
     best = min(_FITS, key=lambda method: loss[method])
-    return CalibrationFit(best, _FITS[best](found.score, found.is_target), loss, ece, held_out[best])
+    return CalibrationFit(best, _FITS[best](found.score, found.is_target), loss, ece, held_out)
 
 
 def log_loss(probability: NDArray[np.floating], is_target: NDArray[np.bool_]) -> float:
@@ -169,8 +167,7 @@ def _just_above(score: NDArray[np.float64], place: int) -> float | None:
     """Return the lowest threshold, to six digits, that the detection at a place in the falling scores misses."""
     if place >= len(score):
         return MIN_SCORE
-    threshold = np.floor(score[place] * 1e6 + 1) / 1e6
-    return float(threshold) if threshold <= 1 else None
+    return just_above(float(score[place]))
 
 
 def _out_of_fold(found: ScoredDetections, method: Method) -> NDArray[np.float64]:
@@ -216,7 +213,13 @@ def _isotonic(score: NDArray[np.float64], is_target: NDArray[np.bool_]) -> Point
     return points if len(points) > 1 else np.array([(MIN_SCORE, points[0, 1]), (_MAX_SCORE, points[0, 1])])
 
 
+def _identity(_score: NDArray[np.float64], _is_target: NDArray[np.bool_]) -> Points:
+    ends = np.array([1 - _MAX_SCORE, _MAX_SCORE])
+    return np.column_stack((ends, ends))
+
+
 _FITS: dict[Method, Callable[[NDArray[np.float64], NDArray[np.bool_]], Points]] = {
+    "identity": _identity,
     "platt": _platt,
     "isotonic": _isotonic,
 }

@@ -10,11 +10,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from lpnet_rt.training.evaluation.calibration import CalibrationFit, ScoredDetections, reliability
+from lpnet_rt.training.evaluation.calibration import CalibrationFit, Method, ScoredDetections, reliability
 
 __all__ = ["reliability_png"]
 
 _COLOUR = "tab:blue"
+_FITTED: tuple[Method, ...] = ("platt", "isotonic")
 
 
 def reliability_png(found: ScoredDetections, fit: CalibrationFit) -> bytes:
@@ -31,12 +32,15 @@ def reliability_png(found: ScoredDetections, fit: CalibrationFit) -> bytes:
         f"{len(found.score):,} detections from {len(found.frames)} sessions, {targets:,} of targets", fontsize=10
     )
     left, right = figure.subplots(1, 2, sharey=True)
-    panels = (
-        (left, "before: score", found.score, "scores"),
-        (right, f"after: {fit.method}, cross-validated", fit.held_out, fit.method),
+    # Where no fit does better, the best of them is drawn, to show why it was not taken.
+    fitted = min(_FITTED, key=lambda method: fit.log_loss[method])
+    taken = "" if fit.method == fitted else " (not taken)"
+    panels: tuple[tuple[Axes, str, Method], ...] = (
+        (left, "before: score", "identity"),
+        (right, f"after: {fitted}, cross-validated{taken}", fitted),
     )
-    for axes, title, probability, name in panels:
-        _panel(axes, probability, found.is_target)
+    for axes, title, name in panels:
+        _panel(axes, fit.held_out[name], found.is_target)
         axes.set_title(
             f"{title}\nlog loss {fit.log_loss[name]:.3f}, calibration error {fit.ece[name]:.3f}", fontsize=10
         )

@@ -36,8 +36,8 @@ def test_a_line_through_the_logits_is_found_again() -> None:
     fit = fit_calibration(found)
     assert fit.method == "platt"
     np.testing.assert_allclose(interpolated(fit.points, np.array([0.5])), [1 / (1 + np.e)], atol=0.02)
-    assert fit.log_loss["platt"] < fit.log_loss["scores"]
-    assert fit.ece["platt"] < 0.02 < fit.ece["scores"]
+    assert fit.log_loss["platt"] < fit.log_loss["identity"]
+    assert fit.ece["platt"] < 0.02 < fit.ece["identity"]
 
 
 def test_where_no_line_fits_the_polygon_is_taken() -> None:
@@ -48,6 +48,15 @@ def test_where_no_line_fits_the_polygon_is_taken() -> None:
     np.testing.assert_allclose(interpolated(fit.points, np.array([0.15, 0.55])), [0.02, 0.5], atol=0.08)
 
 
+def test_scores_that_are_probabilities_already_are_left_alone() -> None:
+    rng = np.random.default_rng(4)
+    score, session = rng.uniform(0.1, 0.999, 400), rng.integers(0, 12, 400)
+    fit = fit_calibration(ScoredDetections(score, rng.random(400) < score, session, np.full(12, 100)))
+    assert fit.method == "identity"
+    np.testing.assert_allclose(interpolated(fit.points, score), score, rtol=1e-9)
+    np.testing.assert_allclose(fit.held_out[fit.method], score, rtol=1e-9)
+
+
 def test_each_session_is_judged_by_the_others() -> None:
     """A session whose detections are all targets at a low score must not teach its own probability."""
     found = made("line", count=2000, sessions=10)
@@ -55,7 +64,7 @@ def test_each_session_is_judged_by_the_others() -> None:
     odd = ScoredDetections(
         np.where(own, 0.12, found.score), np.where(own, True, found.is_target), found.session, found.frames
     )
-    assert fit_calibration(odd).held_out[own].max() < 0.5
+    assert fit_calibration(odd).held_out["platt"][own].max() < 0.5
 
 
 def test_log_loss_and_calibration_error_by_hand() -> None:

@@ -66,7 +66,7 @@ def test_a_card_takes_what_is_fitted() -> None:
     found, every, fit = calibrate(made(10), ["made"])
     assert (found.detections, found.sessions, found.frames) == (800, 10, 360)
     assert found.log_loss[1] < found.log_loss[0]
-    assert len(every.score) == len(fit.held_out) == 800
+    assert len(every.score) == len(fit.held_out[fit.method]) == 800
     card = msgspec.structs.replace(find_model("lpnet-rt").card, scores=found)
     content = msgspec.json.encode(card)
     assert msgspec.json.decode(content, type=type(card)) == card
