@@ -158,7 +158,8 @@ def _defaults(start: Start, root: Path, parts: Mapping[str, list[dict[str, objec
             "video_stride": max(1, -(-amount.clip_frames // _VIDEO_FRAMES)),
             "mask_crops": masks,
             "empty_crops": _in_batches(crops) - masks,
-            "video_crops": _in_batches(crops) if amount.clip_frames else 0,
+            # Images may have boxes instead of masks; kinds that are not there are left out.
+            "video_crops": _in_batches(crops) if amount.clip_frames else masks,
         },
         "optimiser": {
             "start": start.spec,
