@@ -32,7 +32,7 @@ FAILURES_TEXT = (
     "The worst misses, then the worst false detections: targets in green, false detections in red, scores beside"
 )
 
-_SHOWN_THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+_SHOWN_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 _BEFORE_COLOUR, _AFTER_COLOUR = "#8a8f98", "#1f5fa8"
 
 
