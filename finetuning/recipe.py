@@ -168,7 +168,7 @@ def _defaults(start: Start, root: Path, parts: Mapping[str, list[dict[str, objec
             "patience": 4,
             "epochs": 12,
             "batch": _BATCH,
-            "rate": 3e-4,
+            "rate": 1e-4,
             "warmup_steps": 20,
             "average": 0.99,
             "background": 2.0,
