@@ -55,7 +55,7 @@ class Contents:
         return cls(roles["targets"], roles["target-free"], roles["video"], len(clips - {None}))
 
     def __str__(self) -> str:
-        clips = f"{self.video} frames of {self.recordings} clips with boxes"
+        clips = f"{self.video} frames " + (f"of {self.recordings} clips " if self.recordings else "") + "with boxes"
         kinds = ((self.masked, f"{self.masked} images with targets"), (self.video, clips))
         parts = [text for number, text in (*kinds, (self.empty, f"{self.empty} target-free frames")) if number]
         return ", ".join(parts) or "nothing"

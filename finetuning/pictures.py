@@ -21,7 +21,7 @@ Picture = NDArray[np.uint8]
 
 _SIDE_PX = 64
 _ENLARGED = 3
-# Neighbouring frames show the same mistake.
+# Neighbouring frames show the same mistake; where there are few recordings, more of each are shown.
 _PER_RECORDING = 2
 _MIN_GREY_LEVELS = 32.0
 _TARGET_BGR, _FOUND_BGR = (83, 211, 57), (80, 80, 255)
@@ -45,7 +45,7 @@ class Mistake:
 
 
 def worst_misses(judgement: Judgement, threshold: float, limit: int = 10) -> list[Mistake]:
-    """Return the targets that scored lowest, at most two of a recording."""
+    """Return the targets that scored lowest, few of each recording."""
     found = []
     for index, one in enumerate(judgement.findings):
         for (x, y, w, h), score in zip(one.target_xywh, one.target_score, strict=True):
@@ -55,7 +55,7 @@ def worst_misses(judgement: Judgement, threshold: float, limit: int = 10) -> lis
 
 
 def worst_false_detections(judgement: Judgement, threshold: float, limit: int = 10) -> list[Mistake]:
-    """Return the false detections that scored highest, at most two of a recording."""
+    """Return the false detections that scored highest, few of each recording."""
     found = []
     for index, one in enumerate(judgement.findings):
         for (x, y), score in zip(one.false_xy, one.false_score, strict=True):
@@ -110,13 +110,14 @@ def png_of_picture(picture: Picture) -> bytes:
 
 
 def _few(mistakes: Sequence[Mistake], judgement: Judgement, limit: int) -> list[Mistake]:
+    """The first of the mistakes, so many of a recording as fill the pictures that are shown."""
+    recordings = [found.frame.clip or recording_of(found.frame.name) for found in judgement.findings]
+    most = max(_PER_RECORDING, -(-limit // max(len({recordings[mistake.frame] for mistake in mistakes}), 1)))
     taken: list[Mistake] = []
     per_recording: Counter[str] = Counter()
     for mistake in mistakes:
-        frame = judgement.findings[mistake.frame].frame
-        # Names that are numbers only, or that nothing is known of, do not tell recordings apart.
-        recording = frame.clip or recording_of(frame.name)
-        if len(taken) < limit and (not recording or per_recording[recording] < _PER_RECORDING):
+        recording = recordings[mistake.frame]
+        if len(taken) < limit and per_recording[recording] < most:
             taken.append(mistake)
             per_recording[recording] += 1
     return taken

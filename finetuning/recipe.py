@@ -158,7 +158,8 @@ def _defaults(start: Start, root: Path, parts: Mapping[str, list[dict[str, objec
             "video_stride": max(1, -(-amount.clip_frames // _VIDEO_FRAMES)),
             "mask_crops": masks,
             "empty_crops": _in_batches(crops) - masks,
-            "video_crops": _in_batches(crops) if amount.clip_frames else 0,
+            # Images may have boxes instead of masks; kinds that are not there are left out.
+            "video_crops": _in_batches(crops) if amount.clip_frames else masks,
         },
         "optimiser": {
             "start": start.spec,
@@ -167,7 +168,7 @@ def _defaults(start: Start, root: Path, parts: Mapping[str, list[dict[str, objec
             "patience": 4,
             "epochs": 12,
             "batch": _BATCH,
-            "rate": 3e-4,
+            "rate": 1e-4,
             "warmup_steps": 20,
             "average": 0.99,
             "background": 2.0,

@@ -32,7 +32,7 @@ FAILURES_TEXT = (
     "The worst misses, then the worst false detections: targets in green, false detections in red, scores beside"
 )
 
-_SHOWN_THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+_SHOWN_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 _BEFORE_COLOUR, _AFTER_COLOUR = "#8a8f98", "#1f5fa8"
 
 
@@ -138,9 +138,7 @@ def _log(path: Path) -> list[dict[str, str]]:
 def _curves(rows: Sequence[dict[str, str]]) -> bytes:
     """Loss, and what the best model is chosen by, over the epochs."""
     figure = new_figure(9.0, 3.0)
-    for axes, column, name in zip(
-        figure.subplots(1, 2), ("loss", "fitness"), ("loss", "targets found at few false detections, %"), strict=True
-    ):
+    for axes, column, name in zip(figure.subplots(1, 2), ("loss", "fitness"), ("loss", "fitness"), strict=True):
         points = [(int(row["epoch"]), float(row[column])) for row in rows if row.get(column)]
         axes.plot([x for x, _ in points], [y for _, y in points], "o-", color=_AFTER_COLOUR, markersize=3.5)
         axes.set_xlabel("epoch; 0 is the start" if column == "fitness" else "epoch")

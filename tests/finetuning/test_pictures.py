@@ -28,14 +28,14 @@ def judgement(*clips: str) -> Judgement:
     return Judgement(tuple(findings(i, clip) for i, clip in enumerate(clips)), FieldAccumulator().result())
 
 
-def test_the_worst_mistakes_at_most_two_of_a_recording() -> None:
+def test_the_worst_mistakes_few_of_each_recording() -> None:
     one = judgement("east", "east", "east")
-    assert [round(mistake.score, 2) for mistake in worst_misses(one, 0.5)] == [0.2, 0.3]
-    assert [round(mistake.score, 2) for mistake in worst_false_detections(one, 0.5)] == [0.9, 0.8]
+    assert [round(mistake.score, 2) for mistake in worst_misses(one, 0.5)] == [0.2, 0.3, 0.4]
+    assert [round(mistake.score, 2) for mistake in worst_false_detections(one, 0.5)] == [0.9, 0.8, 0.7]
     assert worst_misses(one, 0.5)[0].centre_xy == (29.5, 29.5)
     assert worst_misses(one, 0.1) == worst_false_detections(one, 0.95) == []
     several = judgement("east", "east", "east", "west")
-    assert [mistake.frame for mistake in worst_false_detections(several, 0.5)] == [3, 2, 1]
+    assert [mistake.frame for mistake in worst_false_detections(several, 0.5, limit=4)] == [3, 2, 1]
     assert len(worst_misses(several, 0.9, limit=2)) == 2
 
 

@@ -20,12 +20,12 @@ __all__ = ["RATES", "THRESHOLDS", "Figures", "FrameFindings", "Judgement", "choo
 MASK_SCORE = 0.5
 """Score of a mask's pixels, whatever the threshold of detections."""
 
-THRESHOLDS: tuple[float, ...] = (*(i / 100 for i in range(10, 100)), 0.995, 0.998, 0.999)
+THRESHOLDS: tuple[float, ...] = (*(i / 100 for i in range(50, 100)), 0.995, 0.998, 0.999)
+"""Scores that may become a threshold. Under one half a few frames show no false detection where there would be many."""
 
 RATES: tuple[float, ...] = (0.1, 0.03, 0.01)
 """False detections per frame at which a model is compared with itself before it was trained on."""
 
-_LOW = 0.1
 _OUTLINES = 0.2
 _UNDER_HALF = float(np.nextafter(np.float32(MASK_SCORE), np.float32(0)))
 
@@ -39,8 +39,9 @@ class FrameFindings:
     Attributes:
         frame: With its truth.
         target_xywh: (N, 4) boxes of the targets: as they were drawn, or around the components of the mask.
-        target_score: (N,) highest score of a detection inside each box once grown by 4 pixels; 0 where there is none.
-        false_xy: (M, 2) centroids of detections outside of all of them, and not where nothing counts.
+        target_score: (N,) highest score of a detection of at least one half whose centroid lies in the box, grown by 4
+            pixels; where there is none, the highest score in the box, under one half.
+        false_xy: (M, 2) centroids of the other detections of at least one half, but for those where nothing counts.
         false_score: (M,) their scores.
     """
 
@@ -163,23 +164,24 @@ def choose_threshold(judgement: Judgement) -> float:
 
 
 def _findings(scores: NDArray[np.float32], frame: LabelledFrame) -> FrameFindings:
-    boxes = _boxes(frame)
-    # Where a threshold is under one half, it bounds components, too; a component's peak is the same at either level.
-    strong = detect(scores, frame.image, MASK_SCORE)
-    weak = detect(scores, frame.image, _LOW)
-    strong_in, weak_in = _inside(strong, boxes), _inside(weak, boxes)
-    best = np.zeros(len(boxes))
-    for found, inside, limit in ((weak, weak_in, _UNDER_HALF), (strong, strong_in, 1.0)):
-        best = np.maximum(best, (inside * np.minimum(found.score, limit)[:, None]).max(axis=0, initial=0.0))
-    false = _counts(strong, frame) & ~strong_in.any(axis=1)
-    faint = _counts(weak, frame) & ~weak_in.any(axis=1) & (weak.score < MASK_SCORE)
+    boxes, found = _boxes(frame), detect(scores, frame.image, MASK_SCORE)
+    inside = _inside(found, boxes)
+    hit = (inside * found.score[:, None]).max(axis=0, initial=0.0).astype(np.float64)
+    false = _counts(found, frame) & ~inside.any(axis=1)
     return FrameFindings(
         frame=frame,
         target_xywh=boxes,
-        target_score=best,
-        false_xy=np.concatenate((strong.centroid_xy[false], weak.centroid_xy[faint])).astype(np.float64),
-        false_score=np.concatenate((strong.score[false], weak.score[faint])).astype(np.float64),
+        target_score=np.maximum(hit, [_faint(scores, box) for box in boxes]) if len(boxes) else hit,
+        false_xy=found.centroid_xy[false].astype(np.float64),
+        false_score=found.score[false].astype(np.float64),
     )
+
+
+def _faint(scores: NDArray[np.float32], box_xywh: NDArray[np.float64]) -> float:
+    """Highest score in a box, as far as it is under one half."""
+    x, y, w, h = box_xywh
+    window = scores[max(int(y), 0) : int(y + h) + 1, max(int(x), 0) : int(x + w) + 1]
+    return min(float(window.max(initial=0.0)), _UNDER_HALF)
 
 
 def _boxes(frame: LabelledFrame) -> Boxes:
