@@ -112,6 +112,7 @@ def test_a_video_is_copied(tmp_path: Path) -> None:
     flags = ["data", "import", str(labels), "--images", str(video.parent), "--out"]
     assert main([*flags, str(tmp_path / "second")]) == 0
     assert (tmp_path / "second" / "clips" / "s1.mkv").read_bytes() == video.read_bytes()
+    assert video.stat().st_mode & 0o777 == (tmp_path / "second" / "clips" / "s1.mkv").stat().st_mode & 0o777 == 0o640
     assert (tmp_path / "second" / "boxes" / "s1.csv").read_text().splitlines()[1:] == [
         "0,14.00,10.00,14.00,10.00", "1,14.00,10.00,14.00,10.00"
     ]  # fmt: skip
