@@ -33,7 +33,7 @@ __all__ = ["cvat_files", "read_cvat"]
 
 _SHAPES = ("box", "polygon", "points", "mask", "ellipse")
 _NO_SHAPES = ("tag", "attribute")
-_MAX_FRAME = 1_000_000
+_MAX_FRAME = 250_000
 
 
 def cvat_files(source: LabelSource) -> list[Path]:

@@ -33,7 +33,8 @@ from lpnet_rt.training.imports.video import video_size
 
 __all__ = ["label_studio_files", "read_label_studio"]
 
-_MAX_FRAMES = 1_000_000
+_MAX_FRAMES = 250_000
+_LIMIT = 1e7
 
 
 class _Result(Struct):
@@ -191,6 +192,8 @@ def _sequence(
         rows = [[float(key[name]) for name in ("frame", "x", "y", "width", "height")] for key in keys]
         enabled = [bool(key.get("enabled", True)) for key in keys]
         turned = [float(key.get("rotation") or 0.0) for key in keys]
+        if not all(abs(value) < _LIMIT for values in (*rows, turned) for value in values):  # NaN is not less either
+            raise ValueError("numbers that are too large")
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise DataError(f"{where}: expected key frames with frame, x, y, width and height, found others") from error
     if not rows:

@@ -13,7 +13,7 @@ from lpnet_rt.training.imports.source import LabelSource
 
 __all__ = ["mot_files", "read_mot"]
 
-_MAX_FRAME = 1_000_000
+_MAX_FRAME = 250_000
 
 
 def mot_files(source: LabelSource) -> list[Path]:

@@ -211,6 +211,8 @@ class _Bits:
     """Reads numbers from a stream of bits, the highest bit first."""
 
     def __init__(self, packed: Sequence[int]) -> None:
+        if not isinstance(packed, list):  # bytes(n) would be n zeros
+            raise TypeError("no list of bytes")
         self._bits = np.unpackbits(np.frombuffer(bytes(packed), np.uint8))
         self._at = 0
 

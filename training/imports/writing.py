@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lpnet_rt.errors import DataError
-from lpnet_rt.files import write_whole
+from lpnet_rt.files import FILE_MODE, write_whole
 from lpnet_rt.training.data.boxes import write_image_boxes
 from lpnet_rt.training.data.clips import CLIP_SUFFIXES, read_clip
 from lpnet_rt.training.data.convert import write_image
@@ -89,7 +89,7 @@ def write_frame(root: Path, name: str, labels: ImageLabels) -> None:
         _inside(labels.path.name, ObjectLabel("", region.box_xywh), image.shape)
         region.draw(mask)
     (root / "images").mkdir(exist_ok=True)
-    shutil.copyfile(labels.path, root / "images" / f"{name}{labels.path.suffix.lower()}")
+    _copy(labels.path, root / "images" / f"{name}{labels.path.suffix.lower()}")
     if regions or not boxes:
         write_image(root / "masks" / f"{name}.png", mask)
     if boxes:
@@ -111,9 +111,10 @@ def write_clip(root: Path, name: str, labels: VideoLabels) -> None:
     if suffix not in CLIP_SUFFIXES:
         raise DataError(f"{labels.frames}: expected a video ({', '.join(CLIP_SUFFIXES)}), found {suffix}")
     if isinstance(labels.frames, Path):
-        shutil.copyfile(labels.frames, path)
+        _copy(labels.frames, path)
     else:
         write_lossless(path, labels.frames, labels.rate_hz)
+        path.chmod(FILE_MODE)
     try:
         _write_boxes(root / "boxes" / f"{name}.csv", _clip_rows(path, labels))
     except DataError:
@@ -168,6 +169,11 @@ def write_splits(root: Path, splits: dict[str, list[str]]) -> None:
         if names:
             content = "".join(f"{name}\n" for name in names).encode()
             write_whole(root / f"{split}.txt", content, "import", overwrite=False)
+
+
+def _copy(path: Path, target: Path) -> None:
+    shutil.copyfile(path, target)
+    target.chmod(FILE_MODE)
 
 
 def _check_size(path: Path, size_wh: tuple[int, int] | None, size_hw: tuple[int, ...]) -> None:

@@ -96,9 +96,9 @@ def test_sequences_become_lossless_clips(tmp_path: Path, capsys: pytest.CaptureF
     assert (tmp_path / "data" / "unlabelled.csv").read_text().splitlines()[1] == "s1,1,41.00,31.00"
 
 
-def video_task(frames: int) -> dict[str, object]:
+def video_task(frames: int, first: object = 1) -> dict[str, object]:
     """A task of Label Studio with one box that stays to the end of a video of so many frames."""
-    key = {"frame": 1, "x": 25, "y": 25, "width": 25, "height": 25, "enabled": True}
+    key = {"frame": first, "x": 25, "y": 25, "width": 25, "height": 25, "enabled": True}
     value = {"framesCount": frames, "labels": ["drone"], "sequence": [key]}
     results = [{"id": "a", "type": "videorectangle", "value": value}]
     return {"data": {"video": "/data/upload/1/0a1b2c3d-s1.mkv"}, "annotations": [{"result": results}]}
@@ -112,11 +112,13 @@ def test_a_video_is_copied(tmp_path: Path) -> None:
     flags = ["data", "import", str(labels), "--images", str(video.parent), "--out"]
     assert main([*flags, str(tmp_path / "second")]) == 0
     assert (tmp_path / "second" / "clips" / "s1.mkv").read_bytes() == video.read_bytes()
+    assert video.stat().st_mode & 0o777 == (tmp_path / "second" / "clips" / "s1.mkv").stat().st_mode & 0o777 == 0o640
     assert (tmp_path / "second" / "boxes" / "s1.csv").read_text().splitlines()[1:] == [
         "0,14.00,10.00,14.00,10.00", "1,14.00,10.00,14.00,10.00"
     ]  # fmt: skip
-    write_json(labels, [video_task(40)])
-    assert main([*flags, str(tmp_path / "third")]) == 9
+    for task in (video_task(40), video_task(2, "inf"), video_task(2, -3), video_task(2, 10**9)):
+        write_json(labels, [task])
+        assert main([*flags, str(tmp_path / "third")]) == 9
 
 
 def test_categories_recordings_and_splits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,7 +67,9 @@ def test_brush_masks_are_those_of_label_studio() -> None:
     np.testing.assert_array_equal(drawn(brush_region(BRUSH, (56, 40)), (40, 56)), expected)
 
 
-@pytest.mark.parametrize("packed", [[], BRUSH[:9], BRUSH[:-12], [0, 0, 35, 1, *BRUSH[4:]], [300, 2], ["a"], [255] * 40])
+@pytest.mark.parametrize(
+    "packed", [[], BRUSH[:9], BRUSH[:-12], [0, 0, 35, 1, *BRUSH[4:]], [300, 2], ["a"], [255] * 40, 2**31]
+)
 def test_damaged_brush_masks_are_refused(packed: list[int]) -> None:
     with pytest.raises(DataError):
         brush_region(packed, (56, 40))
