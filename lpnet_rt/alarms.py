@@ -158,16 +158,16 @@ class AlarmLog:
         duration_s: From the first frame to the end of the last.
     """
 
-    def __init__(self, rate_hz: float | None) -> None:
+    def __init__(self, rate_hz: float) -> None:
         """Start without a frame.
 
         Args:
-            rate_hz: Frames per second; None: by the times of the frames.
+            rate_hz: Frames per second: how long the last frame lasts, and the times of images.
         """
         self.frames = self.failed = self.confirmed = 0
         self.is_tracked = False
         self.size_hw: tuple[int, int] | None = None
-        self._period_s = 0.0 if rate_hz is None else 1 / rate_hz
+        self._period_s = 1 / rate_hz
         self._first_s: float | None = None
         self._last_s = 0.0
         self._parts: list[Alarms] = []

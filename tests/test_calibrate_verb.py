@@ -90,12 +90,36 @@ def test_it_stops_in_time(lamp: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert 30 <= frames < 40
 
 
+def test_a_live_source_needs_a_limit(lamp: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "live.toml"
+    config.write_text(f'[source]\nspec = "{lamp}"\nrealtime = true\n[detector]\nengine = "onnxruntime"\n')
+    flags = ["calibrate", "--config", str(config), "--false-alarms", "1/h", "--out", str(tmp_path / "a.toml")]
+    assert main(flags) == 2
+    assert "expected --time for a live source" in capsys.readouterr().err
+    assert main([*flags, "--time", "1s"]) == 0
+    assert "too short: it takes 180 minutes" in (tmp_path / "a.toml").read_text()
+
+
+def test_a_cut_recording_is_used_as_far_as_it_goes(
+    lamp: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut = tmp_path / "cut.mkv"
+    content = lamp.read_bytes()
+    cut.write_bytes(content[: len(content) * 2 // 3])
+    assert calibrate(cut, tmp_path / "a.toml", "--false-alarms", "1/10") == 0
+    shown = capsys.readouterr()
+    assert "going on with what was watched" in shown.err
+    assert 20 < int(shown.out.partition("watched: ")[2].partition(", ")[2].partition(" frames")[0]) < 60
+
+
 @pytest.mark.parametrize(
     ("flags", "code", "said"),
     [
         (("--false-alarms", "often"), 2, "expected a rate such as 1/1000"),
         (("--false-alarms", "1/h", "--time", "soon"), 2, "--time: expected a number with s, m, h or d"),
         (("--false-alarms", "1/h", "--source", "missing.mp4"), 3, "no such file"),
+        (("--false-alarms", "1/h", "--out", "site.png"), 2, "--out: expected a file that ends in .toml"),
+        (("--false-alarms", "1/h", "--map", "site.toml"), 2, "--map: expected a file that ends in .png"),
     ],
 )
 def test_what_cannot_be_done_is_refused(

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from lpnet_rt import Detector
+from lpnet_rt.cli import main
 from lpnet_rt.errors import SettingsError
 from lpnet_rt.models import ModelCard, find_model, write_card
 from lpnet_rt.models.false_alarms import (
@@ -153,3 +154,9 @@ def test_the_command_line_takes_the_sources_rate(model: Path, tmp_path: Path) ->
     done = subprocess.run([*command, "1/h"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert "supports 7200/h (at 20 frames/s) to 72/h (at 20 frames/s), found 1/h" in done.stderr
+
+
+def test_info_shows_the_table(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "--model", str(model)]) == 0
+    line = "thresholds   for false detections per frame: 1/10 0.6, 1/100 0.9, 1/1000 0.99, 1/10000 not known\n"
+    assert line in capsys.readouterr().out

@@ -16,11 +16,12 @@ import msgspec
 from lpnet_rt.alarms import RULE_OF_THREE, AlarmLog, Finding, Unit, find_threshold, poisson_interval
 from lpnet_rt.clock import SYSTEM_CLOCK
 from lpnet_rt.detector import Detector
-from lpnet_rt.errors import SettingsError, SourceError
+from lpnet_rt.errors import LostError, SettingsError, SourceError, TruncatedError
 from lpnet_rt.files import refuse_existing, write_whole
 from lpnet_rt.models.false_alarms import DEFAULT_RATE_HZ, false_per_frame, is_hourly
 from lpnet_rt.pipeline import Pipeline, Session
 from lpnet_rt.pipeline.guard import PictureGuard
+from lpnet_rt.pipeline.picture_watch import PictureWatch
 from lpnet_rt.pipeline.track_stage import TrackStage
 from lpnet_rt.pipeline.zone_stage import ZoneStage
 from lpnet_rt.reports import Report
@@ -65,7 +66,9 @@ def run(args: argparse.Namespace) -> int:
     picture = args.map or args.out.with_suffix(".png")
     false_per_frame(args.false_alarms)
     seconds = None if args.time is None else _seconds(args.time)
-    for path in (args.out, picture):
+    for path, flag, suffix in ((args.out, "--out", ".toml"), (picture, "--map", ".png")):
+        if path.suffix.lower() != suffix:
+            raise SettingsError(f"{flag}: expected a file that ends in {suffix}, found {path}")
         refuse_existing(path, "calibrate", args.overwrite)
     settings = _settings(args)
     detector = Detector.load(msgspec.structs.replace(settings.detector, threshold=_BODY_THRESHOLD, false_alarms=None))
@@ -109,7 +112,7 @@ def _watch(source: Source, detector: Detector, settings: Settings, seconds: floa
     detector.weak_threshold = WEAK_SCORE
     if source.rate_hz is None and not source.live:
         _logger.info("%s: the frame rate is unknown, taking %g frames/s", source.name, DEFAULT_RATE_HZ)
-    log = AlarmLog(None if source.live else source.rate_hz or DEFAULT_RATE_HZ)
+    log = AlarmLog(source.rate_hz or DEFAULT_RATE_HZ)
     guard = PictureGuard(source, StateLog(), settings.sources[0].frozen_after_s, SYSTEM_CLOCK)
     track = settings.track
     wanted = TrackerSettings(
@@ -117,8 +120,9 @@ def _watch(source: Source, detector: Detector, settings: Settings, seconds: floa
         hovering=track.hovering,
     )
     tracker = TrackStage(Tracker(packaged_profile(), wanted), guard, SYSTEM_CLOCK)
-    zones = Zones(settings.zone, source.name)
-    stages: list[Callable[[Report], Report]] = [guard.check, ZoneStage(zones).drop, tracker.track, log.add]
+    watch = PictureWatch(source.name, StateLog(), detector.negative_peak if detector.polarity == "hot" else None)
+    zones = ZoneStage(Zones(settings.zone, source.name))
+    stages: list[Callable[[Report], Report]] = [guard.check, watch.check, zones.drop, tracker.track, log.add]
 
     def end_in_time(report: Report) -> Report:
         if seconds is not None and log.duration_s >= seconds:
@@ -126,7 +130,12 @@ def _watch(source: Source, detector: Detector, settings: Settings, seconds: floa
         return report
 
     pipeline = Pipeline([Session(source, [], [*stages, end_in_time], settings.sources[0].frames)], detector)
-    pipeline.run()
+    try:
+        pipeline.run()
+    except (LostError, TruncatedError) as error:
+        if not log.frames:
+            raise
+        _logger.warning("%s; going on with what was watched", error)
     return log
 
 

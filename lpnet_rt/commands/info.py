@@ -57,6 +57,10 @@ def run(args: argparse.Namespace) -> int:
         card.notes,
     ]:
         print(f"             {printable(line)}")
+    rows = () if card.scores is None else card.scores.thresholds
+    shown = [f"1/{round(1 / row.false_per_frame)} {row.threshold or 'not known'}" for row in rows]
+    if shown:
+        print(f"thresholds   for false detections per frame: {', '.join(shown)}")
     for candidate in candidates_for(model):
         print(f"engine       {candidate!s:26} {_state(candidate)}")
     choice = choose_engine(model, DetectorSettings(model=args.model))

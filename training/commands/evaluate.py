@@ -223,6 +223,8 @@ def run(args: argparse.Namespace) -> int:
         return _evaluate_tracks(args)
     if args.images is None or args.masks is None:
         raise SettingsError("evaluate: expected --images and --masks, or --tracks and --data; give both of either")
+    if args.predictions and args.polarity != "hot":
+        raise SettingsError("evaluate: --polarity: expected a model that searches, found predictions; leave it out")
     # Known before a model is loaded and compiled, which takes a while.
     pair_files(args.images, args.masks, args.split, args.predictions)
     check_outputs(args.json, args.plots, args.overwrite)

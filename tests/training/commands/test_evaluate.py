@@ -207,3 +207,19 @@ def test_the_table_and_the_plot_have_the_same_frames(data, capsys, monkeypatch):
     (axes,) = _f1(result).axes
     assert f"best {100 * best.target_f1:.2f} %" in axes.get_legend().get_texts()[0].get_text()
     assert "free of targets included" in axes.get_title()
+
+
+def test_negatives_of_images_are_judged_as_cold_ones(data, capsys):
+    for path in (data / "images").iterdir():
+        assert cv2.imwrite(str(path), 255 - cv2.imread(str(path), cv2.IMREAD_UNCHANGED))
+    flags = ["--images", data / "images", "--masks", data / "masks", "--engine", "onnxruntime", "--json"]
+    pd = {}
+    for polarity in ("hot", "cold"):
+        out = data / f"{polarity}.json"
+        assert main([str(flag) for flag in (*flags, out, "--polarity", polarity)]) == 0
+        pd[polarity] = json.loads(out.read_text())["field"]["pd"]
+    assert pd["cold"] == 1.0
+    assert pd["hot"] < 1.0
+    refused = ["--images", data / "images", "--masks", data / "masks", "--predictions", data, "--polarity", "cold"]
+    assert main([str(flag) for flag in refused]) == 2
+    assert "--polarity: expected a model that searches, found predictions" in capsys.readouterr().err
