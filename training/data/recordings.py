@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from lpnet_rt.training.data.boxes import read_image_boxes
 from lpnet_rt.training.data.clips import clip_is_held_back, read_boxes
 from lpnet_rt.training.data.data_set import DataSet, Entry
 from lpnet_rt.training.data.files import read_grey
@@ -70,8 +71,11 @@ def _recordings(data: DataSet) -> list[list[Entry]]:
 
 def _has_target(entries: Sequence[Entry], clips: bool) -> bool:
     """Whether any of them holds a target; labels that are missing are reported when they are read for training."""
-    labels = [entry.mask for entry in entries if entry.mask is not None and entry.mask.is_file()]
-    return any(bool(read_boxes(path)) if clips else bool(read_grey(path).any()) for path in labels)
+    masks = [entry.mask for entry in entries if entry.mask is not None and entry.mask.is_file()]
+    if clips:
+        return any(bool(read_boxes(path)) for path in masks)
+    boxes = [entry.boxes for entry in entries if entry.boxes is not None]
+    return any(len(read_image_boxes(path)) for path in boxes) or any(bool(read_grey(path).any()) for path in masks)
 
 
 def _by_share(recordings: Sequence[Sequence[Entry]], share: float, clips: bool) -> _Sides:

@@ -51,6 +51,20 @@ def test_whole_recordings_are_held_back_with_targets_and_without(tmp_path: Path)
     assert hold_back(data, 0.2, RULE) == (train, kept)
 
 
+def test_images_with_boxes_hold_targets_too(tmp_path: Path) -> None:
+    (tmp_path / "some.csv").write_text("x,y,w,h\n3,3,2,2\n")
+    (tmp_path / "none.csv").write_text("x,y,w,h\n")
+    entries = tuple(
+        Entry(f"{kind}{recording}_{i}", None, tmp_path / "image.png", None, boxes=tmp_path / f"{kind}.csv")
+        for kind in ("some", "none")
+        for recording in "abcd"
+        for i in range(3)
+    )
+    train, kept = hold_back(DataSet(tmp_path, "plain", entries), 0.2, RULE)
+    assert (len(train), len(kept)) == (18, 6)
+    assert sum(entry.name.startswith("some") for entry in kept) == 3
+
+
 def test_one_recording_gives_its_end(tmp_path: Path) -> None:
     train, kept = hold_back(images(tmp_path, mast=(10, True)), 0.2, RULE)
     assert [entry.name for entry in kept] == ["mast_0008", "mast_0009"]
