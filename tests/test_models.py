@@ -57,7 +57,7 @@ def test_what_is_written_is_what_is_read(copied: Path) -> None:
 
 def test_a_missing_model(tmp_path: Path) -> None:
     message = refused(tmp_path / "none.onnx")
-    assert message.endswith("expected a model file or a packaged model (lpnet-rt), found none")
+    assert message.endswith("expected a model file or a packaged model (lpnet-rt, lpnet-rt-s), found none")
 
 
 def test_a_folder_is_no_model(tmp_path: Path) -> None:
