@@ -210,16 +210,21 @@ def test_the_table_and_the_plot_have_the_same_frames(data, capsys, monkeypatch):
 
 
 def test_negatives_of_images_are_judged_as_cold_ones(data, capsys):
+    flags = ["--images", data / "images", "--masks", data / "masks", "--engine", "onnxruntime", "--json"]
+
+    def field(name: str, polarity: str) -> dict[str, object]:
+        out = data / f"{name}.json"
+        assert main([str(flag) for flag in (*flags, out, "--polarity", polarity)]) == 0
+        return json.loads(out.read_text())["field"]
+
+    warm = field("warm", "hot")
+    assert warm["pd"] == 1.0
     for path in (data / "images").iterdir():
         assert cv2.imwrite(str(path), 255 - cv2.imread(str(path), cv2.IMREAD_UNCHANGED))
-    flags = ["--images", data / "images", "--masks", data / "masks", "--engine", "onnxruntime", "--json"]
-    pd = {}
-    for polarity in ("hot", "cold"):
-        out = data / f"{polarity}.json"
-        assert main([str(flag) for flag in (*flags, out, "--polarity", polarity)]) == 0
-        pd[polarity] = json.loads(out.read_text())["field"]["pd"]
-    assert pd["cold"] == 1.0
-    assert pd["hot"] < 1.0
+    cold = field("cold", "cold")
+    assert cold.keys() == warm.keys()
+    assert all(cold[key] == pytest.approx(warm[key], abs=1e-6) for key in warm)
+    assert field("negative", "hot")["miou"] != warm["miou"]
     refused = ["--images", data / "images", "--masks", data / "masks", "--predictions", data, "--polarity", "cold"]
     assert main([str(flag) for flag in refused]) == 2
     assert "--polarity: expected a model that searches, found predictions" in capsys.readouterr().err
