@@ -19,7 +19,7 @@ from scipy.special import gammaincinv
 from lpnet_rt.detections import joined
 from lpnet_rt.models.false_alarms import just_above
 from lpnet_rt.reports import Report
-from lpnet_rt.zone_settings import ZoneSettings
+from lpnet_rt.settings.zones import ZoneSettings
 from lpnet_rt.zones import Zones
 
 __all__ = [

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lpnet_rt.frames import GreyImage
-from lpnet_rt.zone_settings import ZoneSettings
+from lpnet_rt.settings.zones import ZoneSettings
 
 __all__ = ["TextFinder", "TextFindings"]
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lpnet_rt.detections import Detections
-from lpnet_rt.zone_settings import ZoneSettings
+from lpnet_rt.settings.zones import ZoneSettings
 
 __all__ = ["Zones", "corners_px", "filled"]
 

@@ -10,8 +10,8 @@ import pytest
 
 from lpnet_rt.cli import main
 from lpnet_rt.settings import load_settings
+from lpnet_rt.settings.zones import ZoneSettings
 from lpnet_rt.view.alarm_map import alarm_map
-from lpnet_rt.zone_settings import ZoneSettings
 
 
 @pytest.fixture(scope="module")

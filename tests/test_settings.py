@@ -6,7 +6,7 @@ import pytest
 
 from lpnet_rt.errors import SettingsError
 from lpnet_rt.settings import Settings, load_settings, require_source
-from lpnet_rt.zone_settings import ZoneSettings
+from lpnet_rt.settings.zones import ZoneSettings
 
 FILE = """
 [source]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lpnet_rt.detections import Detections
-from lpnet_rt.zone_settings import ZoneSettings
+from lpnet_rt.settings.zones import ZoneSettings
 from lpnet_rt.zones import Zones, filled
 
 SIZE_HW = (96, 128)

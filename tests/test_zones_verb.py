@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from lpnet_rt.cli import main
 from lpnet_rt.settings import load_settings
-from lpnet_rt.zone_settings import ZoneSettings, zone_tables
+from lpnet_rt.settings.zones import ZoneSettings, zone_tables
 
 EVERYTHING = "[[zone]]\nunit = 'share'\npoints = [[0, 0], [1, 0], [1, 1], [0, 1]]\n"
 

@@ -26,12 +26,12 @@ from lpnet_rt.pipeline.track_stage import TrackStage
 from lpnet_rt.pipeline.zone_stage import ZoneStage
 from lpnet_rt.reports import Report
 from lpnet_rt.settings import DetectorSettings, Polarity, Settings, load_settings, per_hour, require_source, seconds_of
+from lpnet_rt.settings.zones import zone_tables
 from lpnet_rt.sources import Source, open_source
 from lpnet_rt.sources.states import StateLog
 from lpnet_rt.text import one_line, redact
 from lpnet_rt.tracking import WEAK_SCORE, Tracker, TrackerSettings, packaged_profile
 from lpnet_rt.view.alarm_map import alarm_map
-from lpnet_rt.zone_settings import zone_tables
 from lpnet_rt.zones import Zones
 
 __all__ = ["add_arguments", "run"]

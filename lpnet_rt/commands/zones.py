@@ -20,11 +20,11 @@ from lpnet_rt.frames import Frame
 from lpnet_rt.pipeline.zone_stage import ZoneStage
 from lpnet_rt.reports import Report
 from lpnet_rt.settings import Settings, SourceSettings, load_settings, require_source
+from lpnet_rt.settings.zones import ZoneSettings, zone_tables
 from lpnet_rt.sources import Source, open_source
 from lpnet_rt.text import printable
 from lpnet_rt.view.overlay import Status, draw
 from lpnet_rt.view.zone_marks import ZoneMarks
-from lpnet_rt.zone_settings import ZoneSettings, zone_tables
 from lpnet_rt.zones import Zones
 
 __all__ = ["add_arguments", "run"]

@@ -15,6 +15,7 @@ from lpnet_rt.clock import Clock
 from lpnet_rt.detector import Detector
 from lpnet_rt.errors import SinkError
 from lpnet_rt.settings import OutputSettings, Settings, bytes_of, seconds_of
+from lpnet_rt.settings.zones import ZoneSettings
 from lpnet_rt.sinks.base import SinkRunner
 from lpnet_rt.sinks.jsonl import JsonlSink, LineFile
 from lpnet_rt.sinks.masks import MaskSink
@@ -26,7 +27,6 @@ from lpnet_rt.sources import Source
 from lpnet_rt.sources.images import IMAGE_SUFFIXES
 from lpnet_rt.sources.states import StateLog
 from lpnet_rt.stamping import FrameStamper
-from lpnet_rt.zone_settings import ZoneSettings
 from lpnet_rt.zones import Zones
 
 if TYPE_CHECKING:

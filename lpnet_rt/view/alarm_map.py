@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lpnet_rt.settings.zones import ZoneSettings
 from lpnet_rt.view.zone_marks import ZoneMarks
-from lpnet_rt.zone_settings import ZoneSettings
 from lpnet_rt.zones import Zones
 
 __all__ = ["alarm_map"]

@@ -16,9 +16,9 @@ import numpy as np
 
 from lpnet_rt.errors import SettingsError, SinkError
 from lpnet_rt.reports import Report
+from lpnet_rt.settings.zones import ZoneSettings, refuse_points
 from lpnet_rt.view.overlay import Picture, Status, draw, picture_size_hw
 from lpnet_rt.view.zone_marks import ZONE_BGR, ZoneMarks
-from lpnet_rt.zone_settings import ZoneSettings, refuse_points
 from lpnet_rt.zones import Zones
 
 if TYPE_CHECKING:

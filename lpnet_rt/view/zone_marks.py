@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lpnet_rt.settings.zones import ZoneSettings
 from lpnet_rt.text import one_line
-from lpnet_rt.zone_settings import ZoneSettings
 from lpnet_rt.zones import Zones, corners_px
 
 __all__ = ["ZONE_BGR", "ZoneMarks"]

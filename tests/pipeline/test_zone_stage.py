@@ -6,7 +6,7 @@ import numpy as np
 from test_track_stage import SIZE_HW, make, report
 
 from lpnet_rt.pipeline.zone_stage import ZoneStage
-from lpnet_rt.zone_settings import ZoneSettings
+from lpnet_rt.settings.zones import ZoneSettings
 from lpnet_rt.zones import Zones
 
 BELOW = ((0.0, 60.0), (127.0, 60.0), (127.0, 95.0), (0.0, 95.0))  # the weak target of every report lies there

@@ -7,9 +7,9 @@ import pytest
 from test_overlay import report
 
 from lpnet_rt.errors import SinkError
+from lpnet_rt.settings.zones import ZoneSettings
 from lpnet_rt.view.zone_editor import ZoneCanvas, ZoneDraft, edit_zones
 from lpnet_rt.view.zone_marks import ZONE_BGR
-from lpnet_rt.zone_settings import ZoneSettings
 
 FRAME = np.full((100, 160), 60, np.uint8)
 

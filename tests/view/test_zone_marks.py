@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from test_overlay import STRIP_PX, SteppedClock, report
 
+from lpnet_rt.settings.zones import ZoneSettings
 from lpnet_rt.view.overlay import Painter, Status, draw
 from lpnet_rt.view.zone_marks import ZONE_BGR, ZoneMarks
-from lpnet_rt.zone_settings import ZoneSettings
 from lpnet_rt.zones import Zones
 
 SQUARE = ((100.0, 100.0), (200.0, 100.0), (200.0, 200.0), (100.0, 200.0))

@@ -1,0 +1,29 @@
+"""Settings: one frozen, validated tree, built from a TOML file and from flags; flags win.
+
+A table is a frozen struct with the meaning of each key in its docstring, from which docs/settings.md is made.
+"""
+
+from lpnet_rt.settings.merging import merge
+from lpnet_rt.settings.tables import DetectorSettings, OutputSettings, PublishSettings, SourceSettings, TrackSettings
+from lpnet_rt.settings.tree import Settings, load_settings, require_source
+from lpnet_rt.settings.values import MinState, Polarity, bytes_of, per_hour, seconds_of
+from lpnet_rt.settings.zones import SourceName, ZoneSettings
+
+__all__ = [
+    "DetectorSettings",
+    "MinState",
+    "OutputSettings",
+    "Polarity",
+    "PublishSettings",
+    "Settings",
+    "SourceName",
+    "SourceSettings",
+    "TrackSettings",
+    "ZoneSettings",
+    "bytes_of",
+    "load_settings",
+    "merge",
+    "per_hour",
+    "require_source",
+    "seconds_of",
+]
