@@ -10,6 +10,7 @@ Masks are pixels whose score is at least one half; detections are taken at the t
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,10 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
+from lpnet_rt.benchmarks.arithmetic import count_executed_macs, count_macs
 from lpnet_rt.benchmarks.outputs import check_output, write_figures
 from lpnet_rt.console import exit_code_of
 from lpnet_rt.detector import Detector
 from lpnet_rt.errors import SettingsError
+from lpnet_rt.models import ModelFile, find_model
 from lpnet_rt.settings import DetectorSettings
 from lpnet_rt.training.data.clips import clip_is_held_back, read_clip, read_clip_labels
 from lpnet_rt.training.data.data_set import read_frame
@@ -41,6 +44,7 @@ __all__ = ["judge_empty_frames", "judge_masks", "judge_video", "main"]
 _NO_BOXES: Boxes = np.zeros((0, 4))
 _ALL = "all clips"
 _MASK_SCORE = 0.5
+_CLIP_HW = (256, 320)
 
 
 def judge_masks(detector: Detector, sirst: Path, split: str, thresholds: Sequence[float]) -> list[FieldMetrics]:
@@ -66,11 +70,12 @@ def judge_empty_frames(
 
 
 def judge_video(
-    detector: Detector, irvideo: Path, held_back: tuple[int, int], thresholds: Sequence[float]
+    detector: Detector, irvideo: Path, held_back: tuple[int, int], thresholds: Sequence[float], stride: int = 1
 ) -> list[dict[str, BoxMetrics]]:
-    """Hits and false detections on every labelled frame of the clips held back, by kind of target and in all.
+    """Hits and false detections on the labelled frames of the clips held back, by kind of target and in all.
 
     One result for each threshold, which is at least the detector's; places of ``unlabelled.csv`` count neither way.
+    Every ``stride``-th frame of each clip is judged.
     """
     found = {clip.name: clip.image for clip in open_data_set(irvideo, "clips").entries if clip.image}
     names = [name for name in found if clip_is_held_back(name, *held_back)]
@@ -78,6 +83,8 @@ def judge_video(
     for name in watched(names, "video", "clips"):
         labels = read_clip_labels(irvideo, name)
         for index, image, _ in read_clip(found[name]):
+            if index % stride:
+                continue
             detections = detector.detect(image)
             boxes, ignored = labels.boxes_xywh.get(index, _NO_BOXES), labels.ignored_xy.get(index)
             for threshold, metrics in zip(thresholds, kinds, strict=True):
@@ -97,6 +104,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--precision", default="auto", metavar="P")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="processor threads; 0: all")
     parser.add_argument("--thresholds", metavar="T,T", help="of 0.5 or more; default: the model card's")
+    parser.add_argument("--video-stride", type=int, default=1, metavar="N", help="judge every N-th frame of the clips")
     parser.add_argument("--json", metavar="OUT", help="write the figures to this file")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     args = parser.parse_args(argv)
@@ -124,7 +132,7 @@ def _run(args: argparse.Namespace) -> int:
     )
     targets = judge_masks(detector, root / "sirst", "v2_val", thresholds)
     empty = judge_empty_frames(detector, root / "sirst", "v2_val", thresholds)
-    video = judge_video(detector, root / "irvideo", (1, 5), thresholds)
+    video = judge_video(detector, root / "irvideo", (1, 5), thresholds, args.video_stride)
     figures = []
     for threshold, masked, free, clips in zip(thresholds, targets, empty, video, strict=True):
         _print_row(threshold, masked, free, clips)
@@ -137,8 +145,21 @@ def _run(args: argparse.Namespace) -> int:
             }
         )
     if args.json:
-        write_figures({"v1_val": asdict(masks), "thresholds": figures}, Path(args.json), args.overwrite)
+        macs = _macs(detector, find_model(args.model))
+        per_pixel = None if macs is None else macs / math.prod(_CLIP_HW) / 1000
+        head = {"model": detector.card.name, "kmac_per_pixel": per_pixel, "v1_val": asdict(masks)}
+        write_figures(head | {"thresholds": figures}, Path(args.json), args.overwrite)
     return 0
+
+
+def _macs(detector: Detector, model: ModelFile) -> int | None:
+    """Multiply-accumulates of a frame of the clips' size; what PyTorch executes where the model is no graph."""
+    if model.path.suffix == ".onnx":
+        return count_macs(model, _CLIP_HW)
+    if detector.choice.engine.name != "torch":
+        return None
+    frame = np.random.default_rng(0).integers(0, 255, _CLIP_HW, np.uint8)
+    return count_executed_macs(lambda: detector.score_map(frame))
 
 
 def _print_row(threshold: float, targets: FieldMetrics, empty: EmptyFrameMetrics, video: dict[str, BoxMetrics]) -> None:

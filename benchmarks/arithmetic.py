@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lpnet_rt.models import ModelFile
@@ -11,7 +12,7 @@ from lpnet_rt.models import ModelFile
 if TYPE_CHECKING:
     import openvino as ov
 
-__all__ = ["count_macs"]
+__all__ = ["count_executed_macs", "count_macs"]
 
 _CONVOLUTIONS = ("Convolution", "GroupConvolution")
 _BACKWARDS = ("ConvolutionBackpropData", "GroupConvolutionBackpropData")
@@ -37,6 +38,15 @@ def count_macs(model: ModelFile, size_hw: tuple[int, int]) -> int | None:
     channels = graph.input(0).get_partial_shape()[1].get_length()
     graph.reshape([1, channels, *padded])
     return sum(_macs(node) for node in graph.get_ordered_ops())
+
+
+def count_executed_macs(forward: Callable[[], object]) -> int:
+    """Count the multiply-accumulates of the convolutions and matrix products that PyTorch executes in a call."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        forward()
+    return int(counter.get_total_flops()) // 2
 
 
 def _macs(node: ov.Node) -> int:

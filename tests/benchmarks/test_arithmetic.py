@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lpnet_rt.benchmarks.arithmetic import count_macs
+from lpnet_rt.benchmarks.arithmetic import count_executed_macs, count_macs
 from lpnet_rt.models import InputRule, ModelCard, ModelFile, SelfTest, find_model
 
 onnx = pytest.importorskip("onnx")
@@ -61,3 +61,10 @@ def test_frames_are_padded_first(blob_model: Path) -> None:
     assert count_macs(model, (128, 160)) == 128 * 160 * 2 * 25
     assert count_macs(model, (120, 150)) == 128 * 160 * 2 * 25
     assert count_macs(model, (20, 20)) == 64 * 64 * 2 * 25
+
+
+def test_executed_multiply_accumulates_are_counted() -> None:
+    torch = pytest.importorskip("torch")
+    convolution = torch.nn.Conv2d(8, 4, 3, padding=1)
+    image = torch.zeros(2, 8, 16, 10)
+    assert count_executed_macs(lambda: convolution(image)) == 2 * 4 * 8 * 9 * 160

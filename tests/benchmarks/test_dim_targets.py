@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lpnet_rt.benchmarks.dim_targets import FRAMES, Path2D, judge, lay_target, main, pick_path
+from lpnet_rt.benchmarks.dim_targets import FRAMES, Laid, Path2D, judge, lay_target, main, pick_path
 from lpnet_rt.detections import Detections
 from lpnet_rt.training.tracks.recording import Recording
 from lpnet_rt.training.tracks.truth import ClipTruth
@@ -54,10 +54,15 @@ def test_what_is_found_is_judged_at_the_rate_of_false_detections() -> None:
     )
     motion = np.tile((0.0, 0.0, 1.0), (FRAMES, 1))
     recording = Recording("a", (120, 160), np.arange(FRAMES) / 30.0, np.full(FRAMES, 2), found, motion)
-    strict = judge([(recording, path, NO_TRUTH)], 5.0, 0.01, "lpnet-rt")
-    assert strict.pd == 0.5
+    sky = Laid(recording, path, NO_TRUTH, [np.ones(2, np.bool_)] * FRAMES)
+    strict = judge([sky], 5.0, 0.01, "lpnet-rt", 0.65)
+    assert (strict.pd, strict.pd_packaged) == (0.5, 0.0)
     assert strict.threshold == pytest.approx(0.3, abs=1e-6)
-    assert judge([(recording, path, NO_TRUTH)], 5.0, 1.0, "lpnet-rt").pd == 1.0
+    assert judge([sky], 5.0, 1.0, "lpnet-rt", 0.65).pd == 1.0
+    # A lamp on the ground says nothing of the sky.
+    ground = Laid(recording, path, NO_TRUTH, [np.array([True, False])] * FRAMES)
+    assert judge([ground], 5.0, 0.01, "lpnet-rt", 0.15).pd_packaged == 1.0
+    assert judge([ground], 5.0, 0.01, "lpnet-rt", 0.15).pd == 1.0
 
 
 def test_ratios_are_numbers(capsys: pytest.CaptureFixture[str]) -> None:
