@@ -186,11 +186,16 @@ def _compress(image: NDArray[np.float32], rng: Generator, unit: float) -> NDArra
 
 
 def _spoil_pixels(image: NDArray[np.float32], truth: NDArray[np.uint8], rng: Generator, unit: float) -> None:
-    """Set single pixels, away from targets, hot or cold: a detector's dead pixels are no targets."""
+    """Spoil pixels away from targets, as a detector's dead pixels are no targets: single ones, and cold groups."""
     count = int(rng.integers(1, 12))
     ys, xs = rng.integers(0, image.shape[0], count), rng.integers(0, image.shape[1], count)
     free = truth[ys, xs] == 0
     image[ys[free], xs[free]] += (rng.choice((-1.0, 1.0), count) * rng.uniform(10.0, 150.0, count) * unit)[free]
+    for y, x in zip(ys[: count // 3], xs[: count // 3], strict=True):
+        height, width = rng.integers(2, 4, 2)
+        group = (slice(y, y + height), slice(x, x + width))
+        if not truth[group].any():
+            image[group] -= np.float32(rng.uniform(10.0, 150.0) * unit)
 
 
 def lay_targets(image: NDArray[np.float32], truth: NDArray[np.uint8], rng: Generator, unit: float = 1.0) -> None:
