@@ -39,6 +39,7 @@ from lpnet_rt.sinks.opening import Outputs, open_outputs
 from lpnet_rt.sinks.progress import ProgressBars, Tally
 from lpnet_rt.sinks.publisher import Publisher
 from lpnet_rt.sources import ReconnectingSource, Source, open_source
+from lpnet_rt.sources.packets import packet_ring
 from lpnet_rt.sources.states import StateLog
 from lpnet_rt.tracking import WEAK_SCORE, Tracker, TrackerSettings, packaged_profile
 from lpnet_rt.zones import Zones
@@ -135,7 +136,8 @@ class _Job:
         first = msgspec.structs.replace(wanted, false_alarms=None) if waits else wanted
         loading = _in_thread(lambda: Detector.load(first, self._clock))
         with contextlib.ExitStack() as stack:
-            logs = [StateLog() for _ in self._settings.sources]
+            events = self._settings.events
+            logs = [StateLog(packet_ring(events, self._clock)) for _ in self._settings.sources]
             sources = _open_sources(self._settings.sources, logs, stack, self._clock)
             logged = list(zip(sources, logs, strict=True))
             stack.callback(_warn_of_lost, logged)
@@ -310,7 +312,7 @@ def _open_sources(
         SettingsError: Two have the same name.
     """
     opening = [
-        _in_thread(functools.partial(open_source, settings, clock, log.add))
+        _in_thread(functools.partial(open_source, settings, clock, log.add, log.packets))
         for settings, log in zip(wanted, logs, strict=True)
     ]
     sources: list[Source] = []

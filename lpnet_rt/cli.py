@@ -35,6 +35,7 @@ _VERBS = {
         "lpnet_rt.commands.calibrate_camera",
         "where a camera looks and how wide it sees, from landmarks, stars or the sun",
     ),
+    "events": ("lpnet_rt.commands.events", "search the events that runs have kept"),
     "info": ("lpnet_rt.commands.info", "versions, engines, the model's card, and the engine that auto chooses"),
     "train": ("lpnet_rt.finetuning.train", "train LPNet-RT, fine-tune a model, or resume a run"),
     "label": ("lpnet_rt.training.commands.label", "propose labels for recordings, to be corrected in a labelling tool"),

@@ -347,6 +347,7 @@ def tracked() -> Report:
         probability=np.array([0.98765, 0.9, 0.1]),
         xy=np.array([[10.0, 20.0], [30.12345, 40.0], [1.0, 2.0]]),
         velocity_xy=np.array([[1.5, -2.5], [0.0, 3.0], [0.0, 0.0]]),
+        reach_px=np.array([12.0, 4.0, 0.5]),
         covariance=np.zeros((3, 4, 4)),
     )
     chip = np.arange(4096, dtype=np.uint16).reshape(64, 64)

@@ -90,6 +90,7 @@ FLAGS: tuple[tuple[str, str, dict[str, object]], ...] = (
     ),
     ("--jsonl", "output.jsonl", {"metavar": "FILE", "help": "one JSON object per frame (- for standard output)"}),
     ("--masks", "output.masks", {"metavar": "DIR", "help": "one 0/255 PNG per image"}),
+    ("--events", "events.folder", {"metavar": "DIR", "help": "keep every confirmed track as an event, with a clip"}),
     ("--overwrite", "output.overwrite", {"action": "store_true", "help": "replace output files that exist"}),
     ("--quiet", "output.quiet", {"action": "store_true", "help": "no progress bar, no summary"}),
 )
@@ -124,7 +125,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config",
         action=_Once,
         metavar="FILE",
-        help="TOML file with [source] or several [[source]], [detector], [track], [[zone]], [publish], [output]",
+        help="TOML file with [source] or several [[source]], [detector], [track], [[zone]], [publish], [output], ...",
     )
 
 

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from lpnet_rt.errors import SettingsError
 from lpnet_rt.settings.camera import CameraSettings, cameras
+from lpnet_rt.settings.events import AlarmSettings, EventSettings
 from lpnet_rt.settings.merging import merge, read_toml, shown
 from lpnet_rt.settings.tables import DetectorSettings, OutputSettings, PublishSettings, SourceSettings, TrackSettings
 from lpnet_rt.settings.zones import ZoneSettings, refuse_points
@@ -43,6 +44,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     camera: tuple[CameraSettings, ...] = ()
     publish: PublishSettings = PublishSettings()
     output: OutputSettings = OutputSettings()
+    events: EventSettings = EventSettings()
+    alarm: AlarmSettings = AlarmSettings()
 
     @property
     def sources(self) -> tuple[SourceSettings, ...]:
@@ -54,8 +57,8 @@ def load_settings(path: str | None, flags: Mapping[str, object]) -> Settings:
     """Build the tree from an optional TOML file and flags.
 
     Args:
-        path: TOML file with the tables ``source`` (or several, ``[[source]]``), ``detector``, ``track``, ``publish``
-            and ``output``, and any number of ``[[zone]]``.
+        path: TOML file with the tables ``source`` (or several, ``[[source]]``), ``detector``, ``track``, ``publish``,
+            ``output``, ``events`` and ``alarm``, and any number of ``[[zone]]``.
         flags: Dotted keys (``"detector.threshold"``) to values; None: the flag was not given. ``source.spec`` and
             ``source.name`` may be lists, one value per source; other flags apply to all sources.
 
@@ -142,6 +145,8 @@ def _refuse_values(settings: Settings, origin: str, given: Mapping[str, object])
         raise SettingsError(
             f"{origin}: detector.threshold and detector.false_alarms: expected one of them, found both; leave one out"
         )
+    if settings.events.folder is not None and not settings.track.enabled:
+        raise SettingsError(f"{origin}: events.folder: an event is a confirmed track; leave out --no-track")
     if output.segment is None and (output.keep_age or output.keep_size):
         raise SettingsError(f"{origin}: output.keep_age and output.keep_size delete segments; give output.segment, too")
     if output.segment is not None and (save is None or save.endswith("/")):

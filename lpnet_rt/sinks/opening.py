@@ -32,6 +32,7 @@ from lpnet_rt.stamping import FrameStamper
 from lpnet_rt.zones import Zones
 
 if TYPE_CHECKING:
+    from lpnet_rt.events.opening import RunEvents
     from lpnet_rt.sinks.base import Sink
     from lpnet_rt.view.overlay import Painter
 
@@ -85,7 +86,8 @@ def open_outputs(
         lines = None
         if settings.output.jsonl and wanted[0].jsonl:
             lines = LineFile(wanted[0].jsonl, settings.output.overwrite)
-        shared = _Shared(detector, publisher, lines, settings.zone, clock, settings.camera)
+        events = _open_events(settings, detector, clock)
+        shared = _Shared(detector, publisher, lines, settings.zone, clock, settings.camera, events)
         for outputs, output, (source, log) in zip(opened, wanted, logged_sources, strict=True):
             _open(outputs, output, source, log, shared)
         if settings.output.show:
@@ -105,6 +107,7 @@ class _Shared:
     zones: Sequence[ZoneSettings]
     clock: Clock
     cameras: tuple[CameraSettings, ...] = ()
+    events: RunEvents | None = None
 
 
 def _open(outputs: Outputs, output: OutputSettings, source: Source, log: StateLog, shared: _Shared) -> None:
@@ -118,18 +121,32 @@ def _open(outputs: Outputs, output: OutputSettings, source: Source, log: StateLo
         outputs.runners.append(QueuedSink(sink, name, shared.clock, lossy=source.live))
 
     if shared.publisher is not None:
-        engine = f"{detector.choice.engine.name} {detector.choice.engine.precision}"
-        outputs.published = ZmqSink(shared.publisher, source.name, engine, shared.clock, stamper, log)
+        name = _engine_name(detector)
+        outputs.published = ZmqSink(shared.publisher, source.name, name, shared.clock, stamper, log)
         outputs.runners.append(DirectSink(outputs.published, "publish"))
     if shared.lines is not None:
         queued(JsonlSink(shared.lines, stamper), "jsonl")
     if shared.publisher is not None or shared.lines is not None:
         outputs.stamper = stamper
+    if shared.events is not None:
+        queued(shared.events.sink(source, log, stamper.session), "events")
     if output.masks:
         names = [path.name for path in source.files]
         queued(MaskSink(output.masks, detector.threshold, names, output.overwrite), "masks")
     if output.save:
         queued(_picture_sink(output, source, _painter(source, shared), shared.clock), "save")
+
+
+def _open_events(settings: Settings, detector: Detector, clock: Clock) -> RunEvents | None:
+    if settings.events.folder is None:
+        return None
+    from lpnet_rt.events.opening import RunEvents
+
+    return RunEvents(settings, detector.card.name, _engine_name(detector), clock)
+
+
+def _engine_name(detector: Detector) -> str:
+    return f"{detector.choice.engine.name} {detector.choice.engine.precision}"
 
 
 def _open_window(opened: Sequence[Outputs], sources: Sequence[Source], shared: _Shared) -> None:

@@ -13,13 +13,19 @@ from lpnet_rt.sources.base import Connection, Source
 from lpnet_rt.sources.camera import CameraSource, camera_index
 from lpnet_rt.sources.images import IMAGE_SUFFIXES, ImageSource, find_images
 from lpnet_rt.sources.naming import source_name, url_scheme
+from lpnet_rt.sources.packets import PacketRing
 from lpnet_rt.sources.reconnecting import ReconnectingSource
 from lpnet_rt.sources.states import OnState, SourceState
 
 __all__ = ["ReconnectingSource", "Source", "SourceState", "open_source"]
 
 
-def open_source(settings: SourceSettings, clock: Clock = SYSTEM_CLOCK, on_state: OnState | None = None) -> Source:
+def open_source(
+    settings: SourceSettings,
+    clock: Clock = SYSTEM_CLOCK,
+    on_state: OnState | None = None,
+    tap: PacketRing | None = None,
+) -> Source:
     """Open the source that ``settings.spec`` names.
 
     ``demo`` is the built-in scene; digits or ``/dev/videoN`` a camera; a URL a video stream; a folder or a glob its
@@ -29,6 +35,7 @@ def open_source(settings: SourceSettings, clock: Clock = SYSTEM_CLOCK, on_state:
         settings: What to open and how.
         clock: Clock for times and waits.
         on_state: Called with every change of state of a :class:`ReconnectingSource`.
+        tap: Keeps a copy of every packet of a video or a stream; None: nothing is kept.
 
     Returns:
         The open source; the caller closes it. Unless ``reconnect`` is ``never``, a camera or a stream is a
@@ -48,13 +55,13 @@ def open_source(settings: SourceSettings, clock: Clock = SYSTEM_CLOCK, on_state:
         return _connected(lambda: CameraSource(index, settings, clock), settings, clock, on_state)
     scheme = url_scheme(spec)
     if scheme is not None:
-        return _open_stream(settings, scheme, clock, on_state)
+        return _open_stream(settings, scheme, clock, on_state, tap)
     path = Path(spec)
     if path.is_file() and path.suffix.lower() not in IMAGE_SUFFIXES:
         # PyAV and FFmpeg are slow to load; images and the demo scene do not need them.
         from lpnet_rt.sources.video import VideoSource
 
-        return VideoSource(path, settings, clock)
+        return VideoSource(path, settings, clock, tap)
     return _open_images(settings, path, clock)
 
 
@@ -70,13 +77,15 @@ def _connected(
     return only
 
 
-def _open_stream(settings: SourceSettings, scheme: str, clock: Clock, on_state: OnState | None) -> Source:
+def _open_stream(
+    settings: SourceSettings, scheme: str, clock: Clock, on_state: OnState | None, tap: PacketRing | None
+) -> Source:
     from lpnet_rt.sources.streams import STREAM_SCHEMES, StreamSource
 
     if scheme not in STREAM_SCHEMES:
         known = ", ".join(sorted(STREAM_SCHEMES))
         raise SourceError(f"{scheme}://: expected a URL that starts with one of {known}; files are named by their path")
-    return _connected(lambda: StreamSource(settings, clock), settings, clock, on_state)
+    return _connected(lambda: StreamSource(settings, clock, tap), settings, clock, on_state)
 
 
 def _open_images(settings: SourceSettings, path: Path, clock: Clock) -> Source:

@@ -19,6 +19,7 @@ from lpnet_rt.sources.colour import is_sampled
 from lpnet_rt.sources.containers import av_reason
 from lpnet_rt.sources.damage import Extent
 from lpnet_rt.sources.limits import check_size, max_pixels_of
+from lpnet_rt.sources.packets import PacketRing
 from lpnet_rt.sources.pixels import frame_colour, grey_pixels
 from lpnet_rt.sources.sender_clock import SenderClock
 
@@ -85,7 +86,14 @@ class VideoDecoder:
         sender_clock: Its wall-clock times.
     """
 
-    def __init__(self, container: av.container.InputContainer, stream: av.VideoStream, what: str, strict: bool) -> None:
+    def __init__(
+        self,
+        container: av.container.InputContainer,
+        stream: av.VideoStream,
+        what: str,
+        strict: bool,
+        tap: PacketRing | None = None,
+    ) -> None:
         """Prepare the decoder; nothing is read yet.
 
         Args:
@@ -93,8 +101,12 @@ class VideoDecoder:
             stream: Its video stream.
             what: File or stream, for messages.
             strict: Whether the decoder reports damage or conceals it.
+            tap: Keeps a copy of every packet; None: nothing is kept.
         """
         self._container, self.stream, self._what, self._strict = container, stream, what, strict
+        self._tap = tap
+        if tap is not None:
+            tap.begin(stream, container.format.name)
         self._packets = container.demux(stream)
         context = stream.codec_context
         size_hw = (max(stream.height, context.coded_height), max(stream.width, context.coded_width))
@@ -140,6 +152,8 @@ class VideoDecoder:
         if packet.size == 0:
             # FFmpeg's flush packet, or an empty packet, which tells an AVI player to wait.
             return Read()
+        if self._tap is not None:
+            self._tap.add(packet)
         return self._decode(packet)
 
     def _next_packet(self) -> av.Packet[av.VideoStream] | None:

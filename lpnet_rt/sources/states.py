@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lpnet_rt.frames import GreyImage
+from lpnet_rt.sources.packets import PacketRing
 
 __all__ = ["EpochCounter", "OnState", "PictureNote", "SourceCounts", "SourceState", "State", "StateLog"]
 
@@ -77,9 +78,11 @@ class StateLog:
         state: The latest state, or None before the first.
         read_counts: Returns the source's frame counts so far.
         notes: What its pictures look like, where that is not what the detector expects.
+        packets: Its latest packets, as they came; None: nothing is kept.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, packets: PacketRing | None = None) -> None:
+        self.packets = packets
         self.state: SourceState | None = None
         self.read_counts: Callable[[], SourceCounts] = SourceCounts
         self.notes: tuple[PictureNote, ...] = ()

@@ -19,6 +19,7 @@ from lpnet_rt.sources.decoding import Picture, Read, VideoDecoder
 from lpnet_rt.sources.knocking import knock_at
 from lpnet_rt.sources.naming import source_name, url_scheme
 from lpnet_rt.sources.pacing import silence_limit_s
+from lpnet_rt.sources.packets import PacketRing
 from lpnet_rt.sources.sender_clock import SenderClock
 from lpnet_rt.sources.states import EpochCounter, SourceCounts
 from lpnet_rt.text import redact_url
@@ -41,12 +42,13 @@ class StreamSource(LiveSource):
         shown: Name in messages: the URL without its secrets.
     """
 
-    def __init__(self, settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, settings: SourceSettings, clock: Clock = SYSTEM_CLOCK, tap: PacketRing | None = None) -> None:
         """Prepare; nothing is connected yet.
 
         Args:
             settings: ``spec`` is the URL; ``name``, ``open_timeout_s``, ``reconnect`` and ``frozen_after_s`` are used.
             clock: Clock for read times.
+            tap: Keeps a copy of every packet; None: nothing is kept.
 
         Raises:
             SettingsError: A password that the URL refers to is missing.
@@ -55,7 +57,7 @@ class StreamSource(LiveSource):
         super().__init__(settings.name or source_name(self.shown.partition("://")[2]), settings.frames)
         self._settings = settings
         self._timeout_s = self._silence_s = settings.open_timeout_s
-        self._clock = clock
+        self._clock, self._tap = clock, tap
         self._url = expand_secrets(settings.spec)
         self._container: av.container.InputContainer | None = None
         self._decoder: VideoDecoder | None = None
@@ -183,7 +185,7 @@ class StreamSource(LiveSource):
             return opened
         self._container = opened
         stream = pick_video_stream(opened, self.shown)
-        self._decoder = VideoDecoder(opened, stream, self.shown, strict)
+        self._decoder = VideoDecoder(opened, stream, self.shown, strict, self._tap)
         self._extent, self._sender_clock = self._decoder.extent, self._decoder.sender_clock
         rate = stream.average_rate or stream.guessed_rate
         self.rate_hz = float(rate) if rate else None

@@ -18,6 +18,7 @@ from lpnet_rt.sources.damage import Tally, missing_tail
 from lpnet_rt.sources.decoding import Picture, Read, VideoDecoder
 from lpnet_rt.sources.naming import source_name
 from lpnet_rt.sources.pacing import Pacer
+from lpnet_rt.sources.packets import PacketRing
 from lpnet_rt.sources.states import EpochCounter
 
 __all__ = ["VideoSource"]
@@ -30,13 +31,16 @@ class VideoSource:
     nothing else.
     """
 
-    def __init__(self, path: Path, settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self, path: Path, settings: SourceSettings, clock: Clock = SYSTEM_CLOCK, tap: PacketRing | None = None
+    ) -> None:
         """Open the file and find its video stream.
 
         Args:
             path: Video file.
             settings: ``name``, ``frames``, ``realtime`` and ``open_timeout_s`` are used.
             clock: Clock for read times, and for waits in realtime.
+            tap: Keeps a copy of every packet; None: nothing is kept.
 
         Raises:
             SourceError: It is missing, empty, truncated before its index, contains no readable video, or cannot
@@ -44,7 +48,7 @@ class VideoSource:
         """
         self._path = path
         self._name = settings.name or source_name(path.stem)
-        self._clock = clock
+        self._clock, self._tap = clock, tap
         self._timeout_s = settings.open_timeout_s
         self._closed = Event()
         self._epochs = EpochCounter()
@@ -194,7 +198,7 @@ class VideoSource:
         container = self._container = open_file(self._path)
         self._stream = pick_video_stream(container, str(self._path))
         self._codec = self._stream.codec_context.name
-        self._decoder = VideoDecoder(container, self._stream, str(self._path), strict)
+        self._decoder = VideoDecoder(container, self._stream, str(self._path), strict, self._tap)
 
     def _read(self) -> Read:
         """Read and decode one packet, in the reading thread."""

@@ -12,7 +12,7 @@ from lpnet_rt.frames import GreyImage
 from lpnet_rt.tracking.camera_motion import CameraMotion
 from lpnet_rt.tracking.table import TrackTable
 
-__all__ = ["CHIP_PX", "TrackEvent", "TrackUpdate", "Tracks", "make_event", "tracks_of"]
+__all__ = ["CHIP_PX", "TrackEvent", "TrackUpdate", "Tracks", "cut_chip", "make_event", "tracks_of"]
 
 CHIP_PX = 64
 
@@ -33,6 +33,7 @@ class Tracks:
         probability: (T,) float64 in 0..1, that the track is a target's.
         xy: (T, 2) float64, filtered or, where coasting, predicted position.
         velocity_xy: (T, 2) float64, pixels a second.
+        reach_px: (T,) float64, farthest distance from the first place, against the background, pixels.
         covariance: (T, 4, 4) float64 of (x, y, vx, vy).
     """
 
@@ -44,6 +45,7 @@ class Tracks:
     probability: NDArray[np.float64]
     xy: NDArray[np.float64]
     velocity_xy: NDArray[np.float64]
+    reach_px: NDArray[np.float64]
     covariance: NDArray[np.float64]
 
     def __len__(self) -> int:
@@ -123,7 +125,7 @@ def make_event(
         duration_s=float(row["seen_s"] - row["born_s"]),
         best_score=float(row["best_score"]),
         probability=float(row["probability"]),
-        chip=None if image is None else _chip(image, *_point(row["xy"])),
+        chip=None if image is None else cut_chip(image, *_point(row["xy"])),
     )
 
 
@@ -143,6 +145,7 @@ def tracks_of(table: TrackTable, t_s: float) -> Tracks:
         probability=table["probability"].copy(),
         xy=table["xy"].copy(),
         velocity_xy=table["velocity_xy"].copy(),
+        reach_px=table["reach_px"].copy(),
         covariance=covariance,
     )
 
@@ -151,7 +154,14 @@ def _point(xy: NDArray[np.float64]) -> tuple[float, float]:
     return float(xy[0]), float(xy[1])
 
 
-def _chip(image: GreyImage, x: float, y: float) -> GreyImage:
+def cut_chip(image: GreyImage, x: float, y: float) -> GreyImage:
+    """Return (64, 64) raw counts around a place, the frame's edge repeated; a copy.
+
+    Args:
+        image: (H, W) uint8 or uint16.
+        x: To the right, pixels of the frame.
+        y: Down, likewise.
+    """
     height, width = image.shape
     reach = np.arange(-(CHIP_PX // 2), CHIP_PX // 2)
     rows, columns = np.clip(round(y) + reach, 0, height - 1), np.clip(round(x) + reach, 0, width - 1)
