@@ -27,6 +27,7 @@ _VERBS = {
     "listen": ("lpnet_rt.commands.listen", "subscribe to a running detector and print what arrives"),
     "convert": ("lpnet_rt.commands.convert", "the JSON Lines of a run as MOT, COCO or CSV"),
     "zones": ("lpnet_rt.commands.zones", "see, draw and propose the zones of a source"),
+    "keys": ("lpnet_rt.commands.keys", "make, allow, revoke and list keys of the publisher and its subscribers"),
     "calibrate": (
         "lpnet_rt.commands.calibrate",
         "the threshold for a false-alarm rate, from a target-free recording",

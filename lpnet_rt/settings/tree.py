@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from lpnet_rt.errors import SettingsError
 from lpnet_rt.settings.merging import merge, read_toml, shown
+from lpnet_rt.settings.service import ServiceSettings
 from lpnet_rt.settings.tables import DetectorSettings, OutputSettings, PublishSettings, SourceSettings, TrackSettings
 from lpnet_rt.settings.zones import ZoneSettings, refuse_points
 
@@ -40,6 +41,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     zone: tuple[ZoneSettings, ...] = ()
     publish: PublishSettings = PublishSettings()
     output: OutputSettings = OutputSettings()
+    service: ServiceSettings = ServiceSettings()
 
     @property
     def sources(self) -> tuple[SourceSettings, ...]:
@@ -51,8 +53,8 @@ def load_settings(path: str | None, flags: Mapping[str, object]) -> Settings:
     """Build the tree from an optional TOML file and flags.
 
     Args:
-        path: TOML file with the tables ``source`` (or several, ``[[source]]``), ``detector``, ``track``, ``publish``
-            and ``output``, and any number of ``[[zone]]``.
+        path: TOML file with the tables ``source`` (or several, ``[[source]]``), ``detector``, ``track``, ``publish``,
+            ``output`` and ``service``, and any number of ``[[zone]]``.
         flags: Dotted keys (``"detector.threshold"``) to values; None: the flag was not given. ``source.spec`` and
             ``source.name`` may be lists, one value per source; other flags apply to all sources.
 
