@@ -35,7 +35,7 @@ from lpnet_rt.reports import Report
 from lpnet_rt.settings import Settings, SourceSettings, per_hour
 from lpnet_rt.sinks.base import SinkRunner
 from lpnet_rt.sinks.opening import Outputs, open_outputs
-from lpnet_rt.sinks.progress import ProgressBars, Tally
+from lpnet_rt.sinks.progress import ProgressBars, ProgressLog, Tally
 from lpnet_rt.sinks.publisher import Publisher
 from lpnet_rt.sources import ReconnectingSource, Source, open_source
 from lpnet_rt.sources.states import StateLog
@@ -174,7 +174,10 @@ class _Job:
             sessions.append(Session(source, opened[number].runners, stages, max_frames))
         pipeline = self._pipeline = Pipeline(sessions, detector, self._clock)
         quiet = self._settings.output.quiet
-        bars = ProgressBars(tallies, enabled=not quiet)
+        service = self._settings.service
+        bars: ProgressBars | ProgressLog = ProgressBars(tallies, enabled=not quiet and service.log_format == "text")
+        if service.log_format == "json" and not quiet:
+            bars = ProgressLog(tallies, service.status_s)
         try:
             self._wait_for_subscribers(opened)
             if self._stopped.is_set():
@@ -185,7 +188,7 @@ class _Job:
         finally:
             bars.close()
             tracking.close()
-            if not quiet:
+            if not quiet and service.log_format == "text":
                 self._summarise(detector, tallies)
 
     def _wait_for_subscribers(self, opened: Sequence[Outputs]) -> None:
@@ -284,7 +287,8 @@ def _warn_of_lost(logged: Sequence[tuple[Source, StateLog]]) -> None:
     for source, log in logged:
         state = log.state
         if state is not None and state.state in ("connecting", "lost", "frozen"):
-            _logger.warning("%s: the run ended while it was %s: %s", source.name, state.state, state.reason)
+            text = "%s: the run ended while it was %s: %s"
+            _logger.warning(text, source.name, state.state, state.reason, extra={"source": source.name})
 
 
 def _high_water(sources: Sequence[Source]) -> int:

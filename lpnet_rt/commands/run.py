@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import get_args
 
+from lpnet_rt.console import use_json
 from lpnet_rt.endpoints import is_local, refuse_unprotected
 from lpnet_rt.engine_registry import EngineName, Precision
 from lpnet_rt.errors import SettingsError
@@ -94,6 +95,7 @@ FLAGS: tuple[tuple[str, str, dict[str, object]], ...] = (
     ("--jsonl", "output.jsonl", {"metavar": "FILE", "help": "one JSON object per frame (- for standard output)"}),
     ("--masks", "output.masks", {"metavar": "DIR", "help": "one 0/255 PNG per image"}),
     ("--overwrite", "output.overwrite", {"action": "store_true", "help": "replace output files that exist"}),
+    ("--log-format", "service.log_format", {"metavar": "F", "help": "text (default) or json: one object per line"}),
     ("--quiet", "output.quiet", {"action": "store_true", "help": "no progress bar, no summary"}),
 )
 
@@ -135,6 +137,8 @@ def run(args: argparse.Namespace) -> int:
     """Run the main job."""
     given = vars(args)
     settings = load_settings(args.config, {key: given[key] for _, key, _ in FLAGS})
+    if settings.service.log_format == "json":
+        use_json()
     require_source(settings)
     refuse_exposed(settings)
     from lpnet_rt.app import run as run_job
