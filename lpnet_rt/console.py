@@ -29,7 +29,7 @@ class _OneLineFormatter(logging.Formatter):
 
 
 class _JsonFormatter(logging.Formatter):
-    """One JSON object per record: ``time`` (UTC), ``level``, ``logger``, ``message``, ``source`` (or null), and fields."""
+    """One JSON object per record: ``time`` (UTC), ``level``, ``logger``, ``message``, ``source`` or null, fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the object in ASCII, without passwords."""

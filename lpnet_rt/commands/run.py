@@ -136,14 +136,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the main job."""
     given = vars(args)
-    settings = load_settings(args.config, {key: given[key] for _, key, _ in FLAGS})
+    flags = {key: given[key] for _, key, _ in FLAGS}
+    settings = load_settings(args.config, flags)
     if settings.service.log_format == "json":
         use_json()
     require_source(settings)
     refuse_exposed(settings)
     from lpnet_rt.app import run as run_job
 
-    return run_job(settings)
+    if args.config is None:
+        return run_job(settings)
+    return run_job(settings, reread=lambda: load_settings(args.config, flags))
 
 
 def refuse_exposed(settings: Settings) -> None:

@@ -52,6 +52,11 @@ class Tally:
         self._last_ns = self._clock.monotonic_ns()
         return report
 
+    @property
+    def last_ns(self) -> int:
+        """When the last report was counted, or the measurement began; monotonic, nanoseconds."""
+        return self._last_ns
+
     def describe(self) -> str:
         """Return the progress in a few words."""
         return f"{self.frames} frames  {self._rate_hz():.0f} fps  {self._detections} detections"
