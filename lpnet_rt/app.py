@@ -10,14 +10,12 @@ import contextlib
 import functools
 import importlib
 import logging
-import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TypeVar
 
 import msgspec
@@ -25,22 +23,26 @@ import msgspec
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
 from lpnet_rt.detector import Detector
 from lpnet_rt.errors import SettingsError, SinkError, reason
+from lpnet_rt.live_settings import Recordings, Running, WhatCounts, warn_of_strange_zones
 from lpnet_rt.models.false_alarms import is_hourly
 from lpnet_rt.pipeline import Pipeline, Session
 from lpnet_rt.pipeline.angle_stage import angle_stages, warn_of_strange_cameras
 from lpnet_rt.pipeline.guard import PictureGuard
+from lpnet_rt.pipeline.health import Health, Watched
 from lpnet_rt.pipeline.picture_watch import PictureWatch
 from lpnet_rt.pipeline.track_stage import TrackStage
 from lpnet_rt.pipeline.zone_stage import ZoneStage
+from lpnet_rt.reloading import Reloader
 from lpnet_rt.reports import Report
 from lpnet_rt.settings import Settings, SourceSettings, per_hour
 from lpnet_rt.sinks.base import SinkRunner
 from lpnet_rt.sinks.opening import Outputs, open_outputs
-from lpnet_rt.sinks.progress import ProgressBars, Tally
+from lpnet_rt.sinks.progress import ProgressBars, ProgressLog, Tally
 from lpnet_rt.sinks.publisher import Publisher
 from lpnet_rt.sources import ReconnectingSource, Source, open_source
 from lpnet_rt.sources.packets import packet_ring
 from lpnet_rt.sources.states import StateLog
+from lpnet_rt.supervising import Supervisor, signals
 from lpnet_rt.tracking import WEAK_SCORE, Tracker, TrackerSettings, packaged_profile
 from lpnet_rt.zones import Zones
 
@@ -59,8 +61,13 @@ _OPENING_PATIENCE_S = 0.5
 _CLOSING_PATIENCE_S = 5.0
 
 
-def run(settings: Settings, clock: Clock = SYSTEM_CLOCK) -> int:
+def run(settings: Settings, clock: Clock = SYSTEM_CLOCK, reread: Callable[[], Settings] | None = None) -> int:
     """Run the main job; call it in the main thread, which receives signals.
+
+    Args:
+        settings: Settings of the run.
+        clock: Clock of the run.
+        reread: Reads the configuration again, at SIGHUP; None: SIGHUP ends the process, as it does by default.
 
     Returns:
         The exit code: 0, or 128 plus the number of the signal that ended the run.
@@ -70,21 +77,25 @@ def run(settings: Settings, clock: Clock = SYSTEM_CLOCK) -> int:
             SinkError at the end.
         BrokenPipeError: The reader of standard output has gone.
     """
-    job = _Job(settings, clock)
+    job = _Job(settings, clock, reread)
+    supervisor = Supervisor(clock, "INSECURE; " if settings.service.insecure else "")
     caught: list[int] = []
-    with _signals(caught, job.stop):
+    with signals(caught, job.stop, None if reread is None else supervisor.ask_reload):
         thread = threading.Thread(target=job.work, name="lpnet-run", daemon=True)
         thread.start()
         stopped_ns: int | None = None
         while thread.is_alive():
             thread.join(_WAIT_S)
             job.print_notices()
+            supervisor.step(job.health, job.reload)
             if caught and stopped_ns is None:
                 stopped_ns = clock.monotonic_ns()
+                supervisor.stop()
             patience_s = _CLOSING_PATIENCE_S if job.is_running else _OPENING_PATIENCE_S
             if stopped_ns is not None and clock.monotonic_ns() - stopped_ns > patience_s * 1e9:
                 return 128 + caught[0]  # abandon the job, which is stuck in a call
         job.print_notices()
+    supervisor.stop()
     if job.error is not None:
         raise job.error
     return 128 + caught[0] if caught else 0
@@ -96,12 +107,16 @@ class _Job:
     Attributes:
         is_running: True once outputs are open and must be finished on a stop.
         error: The error that ended the job, or None.
+        health: Judges the run; None until it is ready.
+        reload: Re-reads the settings; None until it is ready, or without a configuration.
     """
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, reread: Callable[[], Settings] | None) -> None:
         self.is_running = False
         self.error: BaseException | None = None
-        self._settings, self._clock = settings, clock
+        self.health: Health | None = None
+        self.reload: Callable[[], None] | None = None
+        self._settings, self._clock, self._reread = settings, clock, reread
         self._stopped = threading.Event()
         self._pipeline: Pipeline | None = None
         self._runners: list[SinkRunner] = []
@@ -151,7 +166,7 @@ class _Job:
             publisher = Publisher(publish, _high_water(sources)) if publish.enabled else None
             if publisher is not None:
                 stack.callback(publisher.close)
-            _warn_of_strange_zones(self._settings, sources)
+            warn_of_strange_zones(self._settings, sources)
             warn_of_strange_cameras(self._settings.camera, [source.name for source in sources])
             tracking = _stages_of_tracks(self._settings, logged, detector, self._clock)
             opened = open_outputs(self._settings, logged, detector, publisher, self._clock)
@@ -181,8 +196,21 @@ class _Job:
             max_frames = self._settings.sources[number].frames
             sessions.append(Session(source, opened[number].runners, stages, max_frames))
         pipeline = self._pipeline = Pipeline(sessions, detector, self._clock)
+        service = self._settings.service
+        watched = [
+            Watched(log, tally, functools.partial(pipeline.is_open, number))
+            for number, ((_, log), tally) in enumerate(zip(logged, tallies, strict=True))
+        ]
+        self.health = Health(lambda: pipeline.turned_ns, watched, service.unhealthy_after_s, self._clock)
+        if self._reread is not None:
+            zones, runners, clock = tracking.zone_stages, self._runners, self._clock
+            running = Running(self._settings, logged, detector, zones, opened, sessions, pipeline, runners, clock)
+            parts = (WhatCounts(running), Recordings(running))
+            self.reload = Reloader(self._settings, self._reread, parts, pipeline.call).reload
         quiet = self._settings.output.quiet
-        bars = ProgressBars(tallies, enabled=not quiet)
+        bars: ProgressBars | ProgressLog = ProgressBars(tallies, enabled=not quiet and service.log_format == "text")
+        if service.log_format == "json" and not quiet:
+            bars = ProgressLog(tallies, service.status_s)
         try:
             self._wait_for_subscribers(opened)
             if self._stopped.is_set():
@@ -193,7 +221,7 @@ class _Job:
         finally:
             bars.close()
             tracking.close()
-            if not quiet:
+            if not quiet and service.log_format == "text":
                 self._summarise(detector, tallies)
 
     def _wait_for_subscribers(self, opened: Sequence[Outputs]) -> None:
@@ -225,9 +253,10 @@ class _Job:
 
 @dataclass(frozen=True, slots=True)
 class _Tracking:
-    """The stages of every source up to its tracks, and the trackers whose state must be saved."""
+    """The stages of every source up to its tracks, those with zones, and the trackers whose state must be saved."""
 
     stages: list[list[Callable[[Report], Report]]]
+    zone_stages: list[ZoneStage]
     trackers: list[TrackStage]
 
     def close(self) -> None:
@@ -239,14 +268,6 @@ class _Tracking:
                 _logger.warning("%s", error)
 
 
-def _warn_of_strange_zones(settings: Settings, sources: Sequence[Source]) -> None:
-    """Say which zones belong to no source of this run: a name may be misspelt."""
-    names = [source.name for source in sources]
-    for zone in settings.zone:
-        if zone.source is not None and zone.source not in names:
-            _logger.warning("zone %s: its source %s is not in this run (%s)", zone.name, zone.source, ", ".join(names))
-
-
 def _stages_of_tracks(
     settings: Settings, logged: Sequence[tuple[Source, StateLog]], detector: Detector, clock: Clock
 ) -> _Tracking:
@@ -256,7 +277,7 @@ def _stages_of_tracks(
         SettingsError: The saved state of a source cannot be used.
     """
     stages: list[list[Callable[[Report], Report]]] = []
-    trackers = []
+    zone_stages, trackers = [], []
     track = settings.track
     profile = packaged_profile(detector.card.name) if track.enabled else None
     if track.state_folder is not None:
@@ -268,8 +289,8 @@ def _stages_of_tracks(
         guard = PictureGuard(source, log, source_settings.frozen_after_s, clock)
         negative_peak = detector.negative_peak if detector.polarity == "hot" else None
         stages.append([guard.check, PictureWatch(source.name, log, negative_peak).check])
-        zones = Zones(settings.zone, source.name)
-        stages[-1] += [ZoneStage(zones).drop] if zones else []
+        zone_stages.append(ZoneStage(Zones(settings.zone, source.name)))
+        stages[-1].append(zone_stages[-1].drop)
         if profile is None:
             continue
         folder = track.state_folder
@@ -284,7 +305,7 @@ def _stages_of_tracks(
     if trackers and any(source.live for source, _ in logged):
         # A live source has no time for it when the first tracks compete for a detection.
         _in_thread(lambda: importlib.import_module("scipy.optimize"))
-    return _Tracking(stages, trackers)
+    return _Tracking(stages, zone_stages, trackers)
 
 
 def _warn_of_lost(logged: Sequence[tuple[Source, StateLog]]) -> None:
@@ -292,7 +313,8 @@ def _warn_of_lost(logged: Sequence[tuple[Source, StateLog]]) -> None:
     for source, log in logged:
         state = log.state
         if state is not None and state.state in ("connecting", "lost", "frozen"):
-            _logger.warning("%s: the run ended while it was %s: %s", source.name, state.state, state.reason)
+            text = "%s: the run ended while it was %s: %s"
+            _logger.warning(text, source.name, state.state, state.reason, extra={"source": source.name})
 
 
 def _high_water(sources: Sequence[Source]) -> int:
@@ -342,21 +364,3 @@ def _in_thread(work: Callable[[], _T]) -> Future[_T]:
 
     threading.Thread(target=do, name="lpnet-load", daemon=True).start()
     return future
-
-
-@contextlib.contextmanager
-def _signals(caught: list[int], stop: Callable[[], None]) -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into an orderly stop; a second one ends at once."""
-
-    def answer(number: int, _frame: FrameType | None) -> None:
-        caught.append(number)
-        if len(caught) > 1:
-            raise KeyboardInterrupt
-        stop()
-
-    before = {number: signal.signal(number, answer) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

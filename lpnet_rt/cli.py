@@ -12,7 +12,7 @@ from types import FrameType
 from typing import NoReturn
 
 from lpnet_rt import __version__
-from lpnet_rt.console import logs_on_stderr
+from lpnet_rt.console import is_json, logs_on_stderr, say_error, say_interrupted, wants_json
 from lpnet_rt.dependencies import check_opencv
 from lpnet_rt.errors import DependencyError, LpnetError, SettingsError
 from lpnet_rt.leaving import leave
@@ -27,6 +27,7 @@ _VERBS = {
     "listen": ("lpnet_rt.commands.listen", "subscribe to a running detector and print what arrives"),
     "convert": ("lpnet_rt.commands.convert", "the JSON Lines of a run as MOT, COCO or CSV"),
     "zones": ("lpnet_rt.commands.zones", "see, draw and propose the zones of a source"),
+    "keys": ("lpnet_rt.commands.keys", "make, allow, revoke and list keys of the publisher and its subscribers"),
     "calibrate": (
         "lpnet_rt.commands.calibrate",
         "the threshold for a false-alarm rate, from a target-free recording",
@@ -59,8 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code, see ``lpnet_rt.errors``.
     """
-    with logs_on_stderr():
-        code = _main(list(sys.argv[1:] if argv is None else argv))
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    with logs_on_stderr(wants_json(arguments)):
+        code = _main(arguments)
     return leave(code) if argv is None else code
 
 
@@ -75,15 +77,20 @@ def _main(arguments: list[str]) -> int:
         sys.stdout.flush()
         return code
     except LpnetError as error:
-        print(f"lpnet-rt: {error}", file=sys.stderr)
+        say_error(error, error.exit_code)
         return error.exit_code
     except KeyboardInterrupt:
-        print("lpnet-rt: interrupted", file=sys.stderr)
+        say_interrupted()
         return 128 + signal.SIGINT
     except BrokenPipeError:
         # The reader of our output has gone; there is nothing left to print or flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except Exception as error:
+        if not is_json():
+            raise
+        say_error(error, LpnetError.exit_code)
+        return LpnetError.exit_code
 
 
 def _end_early(number: int, _frame: FrameType | None) -> None:

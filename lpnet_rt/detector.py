@@ -119,16 +119,20 @@ class Detector:
         return cls(model.card, choose_engine(model, settings), threshold, clock, reopen, polarity)
 
     def take_rate(self, settings: DetectorSettings, rate_hz: float | None) -> None:
-        """Take the threshold for a rate of false detections, once the frame rate is known.
+        """Take the threshold for a rate of false detections, once the frame rate is known."""
+        self.threshold = self.threshold_for(settings, rate_hz)
+
+    def threshold_for(self, settings: DetectorSettings, rate_hz: float | None) -> float:
+        """Return the threshold that settings ask for.
 
         Args:
-            settings: With ``false_alarms``.
-            rate_hz: Frames per second; None: 30, which is logged.
+            settings: With ``threshold``, ``false_alarms`` or neither.
+            rate_hz: Frames per second, for a rate per hour; None: 30, which is logged.
 
         Raises:
             SettingsError: The model's card does not support the rate.
         """
-        self.threshold = _threshold(self.card, settings, rate_hz)
+        return _threshold(self.card, settings, rate_hz)
 
     def detect(self, image: GreyImage) -> Detections:
         """Find targets in one image.
@@ -275,13 +279,14 @@ class Detector:
         In a batch, the frame waits until ``free_ns`` for the detections of the frames before it.
         """
         scores = scored.score_map()
+        threshold = self.threshold  # it may be changed by another thread
         detections, weak, error = Detections.empty(), Detections.empty(), None
         if scored.candidates.finite and self.weak_threshold is not None:
-            both = detect_with_weak(scored.candidates, frame.image, self.threshold, self.weak_threshold)
-            count = int((both.score >= np.float32(self.threshold)).sum())
+            both = detect_with_weak(scored.candidates, frame.image, threshold, self.weak_threshold)
+            count = int((both.score >= np.float32(threshold)).sum())
             detections, weak = both.rows(slice(count)), both.rows(slice(count, None))
         elif scored.candidates.finite:
-            detections = detect_candidates(scored.candidates, frame.image, self.threshold)
+            detections = detect_candidates(scored.candidates, frame.image, threshold)
         else:
             error = f"frame {frame.index}: {_NOT_FINITE}"
         done_ns = self._clock.monotonic_ns()

@@ -35,6 +35,7 @@ def listen(
     timeout_s: float | None = None,
     as_json: bool = False,
     out: TextIO | None = None,
+    keys: tuple[str | None, str | None] | None = None,
 ) -> int:
     """Print a publisher's messages until ``count`` frames came, nothing came for ``timeout_s``, or Ctrl-C.
 
@@ -44,6 +45,7 @@ def listen(
         timeout_s: Stop when nothing came for this long, seconds; None: no limit.
         as_json: Print the JSON objects, one per line, with non-ASCII characters escaped; notes go to stderr.
         out: Output stream; None is standard output.
+        keys: File with this client's own keys, and the publisher's public key or its file; None: no keys.
 
     Returns:
         Exit code: 0.
@@ -58,7 +60,7 @@ def listen(
         raise SettingsError(f"listen: expected a timeout of 0 to 1000000 seconds, found {timeout_s}")
     lines = out or sys.stdout
     notes = sys.stderr if as_json else lines
-    with _subscriber(endpoint, timeout_s) as subscriber:
+    with _subscriber(endpoint, timeout_s, keys) as subscriber:
         try:
             heard = _print_all(subscriber, count, lines if as_json else None, notes)
         except KeyboardInterrupt:
@@ -66,14 +68,15 @@ def listen(
     if not heard:
         raise SourceError(
             f"listen: {endpoint}: expected messages, found none within {timeout_s:g} s; "
-            "check the address, and that a publisher runs there"
+            "check the address, that a publisher runs there, and that both sides use keys or neither"
         )
     return 0
 
 
-def _subscriber(endpoint: str, timeout_s: float | None) -> Subscriber:
+def _subscriber(endpoint: str, timeout_s: float | None, keys: tuple[str | None, str | None] | None) -> Subscriber:
+    key, server_key = keys or (None, None)
     try:
-        return Subscriber(endpoint, timeout_s=timeout_s)
+        return Subscriber(endpoint, timeout_s=timeout_s, key=key, server_key=server_key)
     except SettingsError as error:
         raise SettingsError(f"listen: {error}") from error
 
@@ -128,6 +131,8 @@ def note_of(event: Event) -> str | None:
             note = f"{source}: seq {seq} came after seq {last}: two publishers may share this name"
         case StateChange(source, state, reason):
             note = f"{source}: {state}{'' if reason is None else f': {reason}'}"
+        case Silence(_, str(reason)):
+            note = f"refused: {reason}"
         case Silence(seconds):
             note = f"nothing has come for {seconds:.1f} s; the publisher or the connection is gone"
         case Unreadable(error):
@@ -143,7 +148,9 @@ def _print_all(subscriber: Subscriber, count: int | None, json_lines: TextIO | N
     for event in subscriber:
         note = note_of(event)
         if isinstance(event, Silence) and not heard:
-            continue  # the publisher may start later
+            if event.reason is not None:
+                print(note, file=notes, flush=True)
+            continue  # the publisher may start later, or allow the key
         heard = True
         if note is not None:
             print(note, file=notes, flush=True)

@@ -10,17 +10,21 @@ with Subscriber("tcp://127.0.0.1:5556") as subscriber:
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
 import zmq
+from zmq.utils.monitor import recv_monitor_message
 
 from lpnet_rt.endpoints import is_ipv6
 from lpnet_rt.errors import MessageError, SettingsError
+from lpnet_rt.keys import read_pair, read_public
 from lpnet_rt.messages import (
     TOPIC_PREFIX,
     EndMessage,
@@ -40,6 +44,13 @@ _HEARTBEAT_MS = 2_000
 _RECONNECT_MS = 100
 _MAX_RECONNECT_MS = 5_000
 _SILENCE_S = 2.5  # a status comes once per second
+_RETRY_S = 2.0
+_NO_AGREEMENT = "no agreement on keys: the publisher has none, or another than the server key"
+_REASONS: dict[int, str] = {
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH: "the publisher does not allow this key",
+    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: _NO_AGREEMENT,
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: _NO_AGREEMENT,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +128,11 @@ class Silence:
 
     Attributes:
         seconds: Duration of the silence.
+        reason: Why, where the connection with keys was refused; None: not known.
     """
 
     seconds: float
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +230,8 @@ class Subscriber:
         sources: Sequence[str] | None = None,
         latest_only: bool = False,
         timeout_s: float | None = None,
+        key: str | Path | None = None,
+        server_key: str | Path | None = None,
     ) -> None:
         """Connect.
 
@@ -226,9 +241,11 @@ class Subscriber:
             latest_only: Yield only the newest of several waiting frames of a source; everything else still comes in
                 order.
             timeout_s: End the iteration when nothing came for this long, seconds; None: no limit.
+            key: File with this client's own keys, ``NAME.key_secret``, for a publisher with keys; None: no keys.
+            server_key: The publisher's public key: 40 characters, or its file ``server.key``; goes with ``key``.
 
         Raises:
-            SettingsError: An endpoint is malformed.
+            SettingsError: An endpoint is malformed, or a key cannot be used.
         """
         self.skipped = 0
         self.last_payload = b""
@@ -239,7 +256,12 @@ class Subscriber:
         self._is_silent = False
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.SUB)
+        self._monitor: zmq.Socket[bytes] | None = None
+        self._refusal: str | None = None
+        self._tried_s = time.monotonic()
         try:
+            if key is not None or server_key is not None:
+                self._encrypt(key, server_key)
             self._prepare(endpoints, sources)
         except BaseException:
             self.close()
@@ -275,8 +297,35 @@ class Subscriber:
     def close(self) -> None:
         """Disconnect; harmless when called twice."""
         if not self._socket.closed:
+            self._socket.disable_monitor()
+            if self._monitor is not None:
+                self._monitor.close(linger=0)
             self._socket.close(linger=0)
             self._context.term()
+
+    def _encrypt(self, key: str | Path | None, server_key: str | Path | None) -> None:
+        if key is None or server_key is None:
+            missing = "the publisher's public key (server_key)" if server_key is None else "a key of its own (key)"
+            raise SettingsError(f"subscriber: expected two keys, found none for {missing}; give both, or neither")
+        pair = read_pair(key)
+        self._socket.curve_publickey = pair.public.encode()
+        self._socket.curve_secretkey = pair.secret.encode()
+        self._socket.curve_serverkey = read_public(server_key).encode()
+        self._monitor = self._socket.get_monitor_socket(sum(_REASONS))
+
+    def _try_again(self) -> None:
+        """Connect again where keys were refused, every two seconds: libzmq itself gives up after a refusal."""
+        if self._monitor is None or time.monotonic() - self._tried_s < _RETRY_S:
+            return
+        self._tried_s, endpoints = time.monotonic(), set[str]()
+        while self._monitor.poll(0):
+            event = recv_monitor_message(self._monitor)
+            self._refusal = _REASONS[event["event"]]
+            endpoints.add(event["endpoint"].decode())
+        for endpoint in endpoints:
+            with contextlib.suppress(zmq.ZMQError):  # libzmq has forgotten it already
+                self._socket.disconnect(endpoint)
+            self._socket.connect(endpoint)
 
     def _prepare(self, endpoints: Sequence[str], sources: Sequence[str] | None) -> None:
         self._socket.setsockopt(zmq.RCVHWM, _HIGH_WATER)
@@ -310,18 +359,21 @@ class Subscriber:
         if not self._is_silent:
             until_silence_s = max(_SILENCE_S - quiet_s, 0.0)
             wait_s = until_silence_s if left_s is None else min(left_s, until_silence_s)
+        if self._monitor is not None:
+            self._try_again()
+            wait_s = _RETRY_S if wait_s is None else min(wait_s, _RETRY_S)
         if self._socket.poll(None if wait_s is None else max(1, int(wait_s * 1000))):
             self._process()
         elif not self._is_silent and (quiet_s := time.monotonic() - self._heard_s) >= _SILENCE_S:
             self._is_silent = True
-            self._waiting.append(Silence(round(quiet_s, 1)))
+            self._waiting.append(Silence(round(quiet_s, 1), self._refusal))
 
     def _process(self) -> None:
         """Process one message, or with ``latest_only`` all waiting ones, skipping all but the newest frames."""
         messages = [self._read()]
         while self._latest_only and self._socket.poll(0):
             messages.append(self._read())
-        self._heard_s, self._is_silent = time.monotonic(), False
+        self._heard_s, self._is_silent, self._refusal = time.monotonic(), False, None
         newest = {message.source: message for message in messages if isinstance(message, FrameMessage)}
         for message in messages:
             if isinstance(message, Unreadable):

@@ -222,7 +222,7 @@ def test_without_arguments_the_help_is_printed(capfd: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "warned"),
+    ("endpoint", "is_public"),
     [
         ("tcp://0.0.0.0:*", True),
         ("tcp://*:*", True),
@@ -231,14 +231,19 @@ def test_without_arguments_the_help_is_printed(capfd: pytest.CaptureFixture[str]
         ("ipc://{folder}/socket", False),
     ],
 )
-def test_an_endpoint_that_others_reach_is_warned_of(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], endpoint: str, warned: bool
+def test_an_endpoint_that_others_reach_needs_keys_or_is_asked_for(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], endpoint: str, is_public: bool
 ) -> None:
     flags = ["--source", "demo", "--frames", "1", "--quiet", "--publish", endpoint.format(folder=tmp_path)]
-    assert main(flags) == 0
+    assert main(flags) == (2 if is_public else 0)
     err = capfd.readouterr().err
-    assert err.count("\n") == warned
-    assert ("can be reached from other machines" in err) == warned
+    assert err.count("\n") == is_public
+    assert ("can be reached from other machines, and nothing protects it: make keys" in err) == is_public
+    assert main([*flags, "--insecure"]) == 0
+    assert ("warning: INSECURE" in capfd.readouterr().err) == is_public
+    assert main(["keys", "new", "server", "--keys", str(tmp_path / "keys")]) == 0
+    assert main([*flags, "--keys", str(tmp_path / "keys")]) == 0
+    assert "publish: encrypted; allowed: nobody" in capfd.readouterr().err
 
 
 def test_a_truncated_video_is_worked_off_to_the_damage(bad: Path, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import datetime
+import json
 import logging
 import subprocess
 import sys
@@ -7,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lpnet_rt.cli import main
 from lpnet_rt.console import exit_code_of, logs_on_stderr
 from lpnet_rt.errors import SinkError
 
@@ -81,3 +84,45 @@ def test_a_standard_error_that_cannot_be_written_ends_nothing() -> None:
         command = [sys.executable, "-c", program]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, text=True, timeout=60, check=False)
     assert done.stdout == "went on\n"
+
+
+def test_as_json_each_line_is_an_object_with_its_source_and_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    with logs_on_stderr(as_json=True):
+        LOGGER.warning("a\x1b[2Jb\nc \u202e", extra={"source": "mast", "fields": {"frames": 7}})
+        LOGGER.info("rtsp://user:s3cret@camera/stream")
+        try:
+            raise ValueError("rtsp://user:s3cret@camera/stream")
+        except ValueError:
+            LOGGER.exception("failed")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "s3cret" not in err
+    first, second, third = (json.loads(line) for line in err.splitlines())
+    assert datetime.datetime.fromisoformat(first.pop("time")).tzinfo is not None
+    expected = {"level": "warning", "logger": "lpnet_rt.cache", "source": "mast", "frames": 7}
+    assert first == expected | {"message": "a\\x1b[2Jb\\x0ac \\u202e"}
+    assert (second["level"], second["source"], second["message"]) == ("info", None, "rtsp://camera/stream")
+    assert "ValueError: rtsp://camera/stream" in third["traceback"]
+
+
+@pytest.mark.parametrize("flag", [("--log-format=json",), ("--log-format", "json")])
+def test_an_error_in_the_flags_themselves_is_json_where_that_is_asked_for(
+    capsys: pytest.CaptureFixture[str], flag: tuple[str, ...]
+) -> None:
+    assert main(["run", *flag, "--no-such-flag"]) == 2
+    line = json.loads(capsys.readouterr().err)
+    assert (line["level"], line["exit_code"]) == ("error", 2)
+    assert "--no-such-flag" in line["message"]
+
+
+def test_a_run_logs_its_progress_and_its_end_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "lpnet.toml"
+    config.write_text(
+        '[source]\nspec = "demo"\nframes = 5\n[publish]\nenabled = false\n[service]\nlog_format = "json"\n'
+    )
+    assert main(["run", "--config", str(config)]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    last = json.loads(err.splitlines()[-1])
+    assert (last["source"], last["progress"], last["frames"]) == ("demo", "ended", 5)
+    assert last["latency_p99_ms"] > 0

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from made_reports import make
 from published import PublishedSink
 
+from lpnet_rt.keys import KeyFolder
 from lpnet_rt.sources.states import SourceState, StateLog
 
 EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
@@ -72,3 +75,27 @@ def test_it_prints_every_frame_the_states_and_the_gap_that_it_was_not_sent(clien
     assert "clip: missed seq 50 to 52" in lines
     assert any(line.startswith("clip: lost") and "it ended" in line for line in lines)
     assert lines[-1] == "clip: end, 51 frames received, 3 missed"
+
+
+@pytest.mark.parametrize("name", ["python", "javascript", "cpp"])
+def test_it_connects_with_keys_and_not_without(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    python = [sys.executable, str(EXAMPLES / "subscriber.py")]
+    client = python if name == "python" else request.getfixturevalue(name)
+    server, own = KeyFolder(tmp_path / "server"), KeyFolder(tmp_path / "own")
+    server.create("server")
+    path, pair = own.create("gate")
+    server.allow("gate", pair.public)
+    keys = {"LPNET_KEY": str(path.with_suffix(".key_secret")), "LPNET_SERVER_KEY": str(server.path / "server.key")}
+    sink = PublishedSink(keys=str(server.path), wait_subscriber_s=1.0)
+    with subprocess.Popen([*client, sink.endpoint], stdout=subprocess.PIPE, text=True) as process:
+        assert not sink.wait()
+        process.kill()
+    environment = {**os.environ, **keys}
+    with subprocess.Popen([*client, sink.endpoint], stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert sink.wait_for_subscriber(WAIT_S)
+        for index in range(5):
+            sink.write(make(index))
+        sink.close()
+        out, _ = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 0
+    assert sum(line.startswith("frame ") for line in out.splitlines()) == 5

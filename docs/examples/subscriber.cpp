@@ -1,9 +1,12 @@
 // Print the detections that lpnet-rt publishes: ./subscriber [endpoint]
+// With keys: LPNET_KEY=gate.key_secret LPNET_SERVER_KEY=server.key ./subscriber ...
 // Debian: apt-get install libzmq3-dev nlohmann-json3-dev; g++ -std=c++17 subscriber.cpp -o subscriber -lzmq
 #include <zmq.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
+#include <fstream>
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -50,6 +53,15 @@ static void print_frame(const json& message) {
     std::cout << std::endl;
 }
 
+// A key of a certificate file, such as the 40 characters after public-key = "
+static std::string key_in(const char* path, const std::string& kind) {
+    std::ostringstream text;
+    text << std::ifstream(path ? path : "").rdbuf();
+    const std::string start = kind + "-key = \"";
+    const auto at = text.str().find(start);
+    return at == std::string::npos ? "" : text.str().substr(at + start.size(), 40);
+}
+
 int main(int argc, char** argv) {
     const char* endpoint = argc > 1 ? argv[1] : "tcp://127.0.0.1:5556";
     void* context = zmq_ctx_new();
@@ -57,6 +69,15 @@ int main(int argc, char** argv) {
     const int heartbeat_ms = 2000, timeout_ms = 6000;
     zmq_setsockopt(socket, ZMQ_HEARTBEAT_IVL, &heartbeat_ms, sizeof heartbeat_ms);
     zmq_setsockopt(socket, ZMQ_HEARTBEAT_TIMEOUT, &timeout_ms, sizeof timeout_ms);
+    if (const char* own = std::getenv("LPNET_KEY")) {
+        const char* server = std::getenv("LPNET_SERVER_KEY");
+        zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, key_in(own, "public").c_str(), 41);
+        zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, key_in(own, "secret").c_str(), 41);
+        if (zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, key_in(server, "public").c_str(), 41) != 0) {
+            std::cerr << "no key in LPNET_SERVER_KEY" << std::endl;
+            return 1;
+        }
+    }
     zmq_setsockopt(socket, ZMQ_SUBSCRIBE, "lpnet.v1.", 9);
     if (zmq_connect(socket, endpoint) != 0) {
         std::cerr << endpoint << ": " << zmq_strerror(zmq_errno()) << std::endl;

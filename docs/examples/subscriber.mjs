@@ -1,8 +1,18 @@
 // Print the detections that lpnet-rt publishes: node subscriber.mjs [endpoint]; needs `npm install zeromq`.
+// With keys: LPNET_KEY=gate.key_secret LPNET_SERVER_KEY=server.key node subscriber.mjs ...
+import { readFileSync } from "node:fs"
 import { Subscriber } from "zeromq"
 
+const keyIn = (path, kind) => readFileSync(path, "utf8").match(new RegExp(`${kind}-key = "(.{40})"`))[1]
+const { LPNET_KEY: own, LPNET_SERVER_KEY: server } = process.env
+const keys = own && {
+  curvePublicKey: keyIn(own, "public"),
+  curveSecretKey: keyIn(own, "secret"),
+  curveServerKey: keyIn(server, "public"),
+}
+
 const endpoint = process.argv[2] ?? "tcp://127.0.0.1:5556"
-const socket = new Subscriber({ receiveHighWaterMark: 256, heartbeatInterval: 2000, heartbeatTimeout: 6000 })
+const socket = new Subscriber({ receiveHighWaterMark: 256, heartbeatInterval: 2000, heartbeatTimeout: 6000, ...keys })
 socket.connect(endpoint)
 socket.subscribe("lpnet.v1.")
 

@@ -1,12 +1,17 @@
-"""Print the detections that lpnet-rt publishes: python subscriber.py [endpoint [seconds]]; needs pyzmq only."""
+"""Print what lpnet-rt publishes: [LPNET_KEY=FILE LPNET_SERVER_KEY=FILE] python subscriber.py [endpoint [seconds]]."""
 
 import json
+import os
 import sys
 
 import zmq
+from zmq.auth import load_certificate
 
 endpoint, wait_s = [*sys.argv[1:3], *["tcp://127.0.0.1:5556", "inf"][len(sys.argv[1:3]) :]]
 sub = zmq.Context.instance().socket(zmq.SUB)
+if "LPNET_KEY" in os.environ:  # a publisher with keys
+    sub.curve_publickey, sub.curve_secretkey = load_certificate(os.environ["LPNET_KEY"])
+    sub.curve_serverkey, _ = load_certificate(os.environ["LPNET_SERVER_KEY"])
 sub.setsockopt(zmq.SUBSCRIBE, b"lpnet.v1.")
 sub.connect(endpoint)
 received, missed, sessions = 0, 0, {}  # sessions: source to its session and the seq that is due

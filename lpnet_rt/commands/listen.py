@@ -20,8 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="stop when nothing came for S seconds; exit code 3 if nothing came at all",
     )
+    parser.add_argument(
+        "--key", metavar="FILE", help="this client's own keys, NAME.key_secret, for a publisher with keys"
+    )
+    parser.add_argument("--server-key", metavar="FILE", help="the publisher's public key, server.key; goes with --key")
 
 
 def run(args: argparse.Namespace) -> int:
     """Listen until the count or the timeout is reached, or Ctrl-C."""
-    return listen(args.endpoint, count=args.count, timeout_s=args.timeout, as_json=args.as_json)
+    keys = None if args.key is None and args.server_key is None else (args.key, args.server_key)
+    return listen(args.endpoint, count=args.count, timeout_s=args.timeout, as_json=args.as_json, keys=keys)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import logging
 from collections.abc import Sequence
 from typing import get_args
 
-from lpnet_rt.endpoints import is_local
+from lpnet_rt.console import use_json
+from lpnet_rt.endpoints import is_local, refuse_unprotected
 from lpnet_rt.engine_registry import EngineName, Precision
 from lpnet_rt.errors import SettingsError
-from lpnet_rt.settings import PublishSettings, load_settings, require_source
+from lpnet_rt.settings import Settings, load_settings, require_source
 
-__all__ = ["FLAGS", "add_arguments", "run"]
-
-_logger = logging.getLogger(__name__)
+__all__ = ["FLAGS", "add_arguments", "refuse_exposed", "run"]
 
 # Flag, dotted key of Settings, options of argparse.
 FLAGS: tuple[tuple[str, str, dict[str, object]], ...] = (
@@ -79,6 +77,12 @@ FLAGS: tuple[tuple[str, str, dict[str, object]], ...] = (
         "publish.wait_subscriber_s",
         {"type": float, "metavar": "S", "help": "wait for a subscriber"},
     ),
+    ("--keys", "publish.keys", {"metavar": "DIR", "help": "encrypt, and let allowed clients in only; see keys"}),
+    (
+        "--insecure",
+        "service.insecure",
+        {"action": "store_true", "help": "listen on an address that others can reach, without keys or a token"},
+    ),
     ("--show", "output.show", {"action": "store_true", "help": "show the overlay: q quits, space pauses, s saves"}),
     ("--save", "output.save", {"metavar": "FILE", "help": "save the overlay as .mp4 or .mkv, or in a folder/"}),
     ("--segment", "output.segment", {"metavar": "TIME", "help": "start a new video file every TIME, such as 5m"}),
@@ -92,6 +96,7 @@ FLAGS: tuple[tuple[str, str, dict[str, object]], ...] = (
     ("--masks", "output.masks", {"metavar": "DIR", "help": "one 0/255 PNG per image"}),
     ("--events", "events.folder", {"metavar": "DIR", "help": "keep every confirmed track as an event, with a clip"}),
     ("--overwrite", "output.overwrite", {"action": "store_true", "help": "replace output files that exist"}),
+    ("--log-format", "service.log_format", {"metavar": "F", "help": "text (default) or json: one object per line"}),
     ("--quiet", "output.quiet", {"action": "store_true", "help": "no progress bar, no summary"}),
 )
 
@@ -132,19 +137,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the main job."""
     given = vars(args)
-    settings = load_settings(args.config, {key: given[key] for _, key, _ in FLAGS})
+    flags = {key: given[key] for _, key, _ in FLAGS}
+    settings = load_settings(args.config, flags)
+    if settings.service.log_format == "json":
+        use_json()
     require_source(settings)
-    _warn_if_public(settings.publish)
+    refuse_exposed(settings)
     from lpnet_rt.app import run as run_job
 
-    return run_job(settings)
+    if args.config is None:
+        return run_job(settings)
+    return run_job(settings, reread=lambda: load_settings(args.config, flags))
 
 
-def _warn_if_public(publish: PublishSettings) -> None:
-    """Warn if other machines can read the messages."""
-    if publish.enabled and not is_local(publish.endpoint):
-        _logger.warning(
-            "warning: %s can be reached from other machines, and nothing is encrypted: "
-            "anyone who can reach the port can read the detections",
-            publish.endpoint,
-        )
+def refuse_exposed(settings: Settings) -> None:
+    """Refuse to publish where other machines can read it, unless there are keys or it is wanted.
+
+    Raises:
+        SettingsError: The endpoint is not of this machine, and there is neither.
+    """
+    publish = settings.publish
+    if publish.enabled and publish.keys is None and not is_local(publish.endpoint):
+        remedy = "make keys (lpnet-rt keys new server) and give --keys DIR"
+        refuse_unprotected(f"publish: {publish.endpoint}", insecure=settings.service.insecure, remedy=remedy)

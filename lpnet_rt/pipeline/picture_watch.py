@@ -135,7 +135,7 @@ class PictureWatch:
     def _note(self, note: PictureNote) -> None:
         if note not in self._log.notes:
             self._log.notes = (*self._log.notes, note)
-            _logger.warning("%s: %s", self._source, _LINES[note])
+            _logger.warning("%s: %s", self._source, _LINES[note], extra={"source": self._source})
 
 
 def _is_brighter_above(image: GreyImage) -> bool:

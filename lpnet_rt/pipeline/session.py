@@ -43,13 +43,15 @@ class Session:
             stages: Functions that process each report before the outputs, in order: a tracker, a counter.
             max_frames: End after this many reports; dropped frames do not count.
         """
-        self.source, self.sinks, self.max_frames = source, tuple(sinks), max_frames
+        self.source, self.max_frames = source, max_frames
+        self.sinks: tuple[SinkRunner, ...] = tuple(sinks)
         self.handled = 0
         self.outcome: str | None = None
         self.error: BaseException | None = None
         self._stages = tuple(stages)
         self._report: Report | None = None
         self._takers: list[SinkRunner] = []
+        self._leaving: list[SinkRunner] = []
 
     @property
     def is_held(self) -> bool:
@@ -67,6 +69,16 @@ class Session:
     def wants_stop(self) -> bool:
         """True once an output asks to end the run."""
         return any(sink.wants_stop for sink in self.sinks)
+
+    def exchange(self, old: Sequence[SinkRunner], new: Sequence[SinkRunner]) -> None:
+        """Exchange outputs between two reports: the old ones get everything up to now, the new ones what follows.
+
+        Args:
+            old: Outputs to finish and close, without waiting for them.
+            new: Open outputs.
+        """
+        self.sinks = (*(sink for sink in self.sinks if sink not in old), *new)
+        self._leaving += old
 
     def accept(self, report: Report) -> None:
         """Put a report through the stages; :meth:`hand_out` gives it to the outputs."""
@@ -88,6 +100,8 @@ class Session:
         """Do the outputs' periodic work."""
         for sink in self.sinks:
             sink.tick()
+        # One that has yet to take the last report stays open.
+        self._leaving = [sink for sink in self._leaving if sink in self._takers or not sink.try_close("end")]
 
     def end(self, outcome: str, error: BaseException | None = None) -> None:
         """Record how the session ended; a waiting report is dropped.
@@ -112,5 +126,5 @@ class Session:
             True once all are closed.
         """
         outcome = self.outcome or "end"
-        others = [sink.try_close(outcome, in_haste) for sink in reversed(self.sinks[1:])]
+        others = [sink.try_close(outcome, in_haste) for sink in (*self._leaving, *reversed(self.sinks[1:]))]
         return all(others) and all(sink.try_close(outcome, in_haste) for sink in self.sinks[:1])

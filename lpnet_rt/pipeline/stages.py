@@ -15,7 +15,8 @@ from __future__ import annotations
 import dataclasses
 import logging
 import threading
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
 from lpnet_rt.detector import Detector
@@ -42,7 +43,11 @@ _JOIN_TRIES = 10
 
 
 class Pipeline:
-    """Any number of sessions and one detector; runs once."""
+    """Any number of sessions and one detector; runs once.
+
+    Attributes:
+        turned_ns: When the thread of ``run`` last looked for reports; monotonic, nanoseconds; 0 before it began.
+    """
 
     def __init__(self, sessions: Sequence[Session], detector: Detector, clock: Clock = SYSTEM_CLOCK) -> None:
         """Create the pipeline without starting it.
@@ -58,12 +63,21 @@ class Pipeline:
         self._lanes: Lanes[Frame, Report] = Lanes(lanes, max(_QUEUED_REPORTS, batch))
         self._open = dict(enumerate(sessions))
         self._stopped = threading.Event()
-        self._ticked_ns = 0
+        self._changes: deque[Callable[[], None]] = deque()
+        self._ticked_ns = self.turned_ns = 0
         self._failed_ns: list[int] = []
 
     def stop(self) -> None:
         """Ask the run to end; may be called from a signal handler or another thread."""
         self._stopped.set()
+
+    def call(self, change: Callable[[], None]) -> None:
+        """Have a function called between two reports, in the thread of ``run``; it must neither wait nor fail."""
+        self._changes.append(change)
+
+    def is_open(self, number: int) -> bool:
+        """Return whether a session, by its place, has not ended yet."""
+        return number in self._open
 
     def run(self) -> None:
         """Run until every source has ended, ``stop`` is called, a sink asks for it or the detector fails.
@@ -96,10 +110,12 @@ class Pipeline:
 
     def _step(self) -> None:
         """Pass on reports that are ready, and end finished sessions."""
+        while self._changes:
+            self._changes.popleft()()
         held = [number for number, session in self._open.items() if session.is_held or session.outcome is not None]
         for number, report in self._lanes.collect(_HELD_S if held else _IDLE_S, without=held):
             self._open[number].accept(report)
-        now_ns = self._clock.monotonic_ns()
+        now_ns = self.turned_ns = self._clock.monotonic_ns()
         is_due = now_ns - self._ticked_ns >= _IDLE_S * 1e9
         if is_due:
             self._ticked_ns = now_ns
@@ -136,6 +152,7 @@ class Pipeline:
                 for number, session in self._open.items()
                 if not session.try_close(in_haste=self._stopped.is_set())
             }
+            self.turned_ns = self._clock.monotonic_ns()
             if self._open:
                 self._clock.sleep(_HELD_S)
 

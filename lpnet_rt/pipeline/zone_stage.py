@@ -14,17 +14,22 @@ class ZoneStage:
     """Drops detections, and weak ones, in ignore zones or outside of all watch zones.
 
     It stands before the tracker, so that what is dropped neither begins nor extends a track.
+
+    Attributes:
+        zones: Those of this source; may be replaced between two reports.
     """
 
     def __init__(self, zones: Zones) -> None:
         """Use the zones of this source."""
-        self._zones = zones
+        self.zones = zones
 
     def drop(self, report: Report) -> Report:
         """Return the report without what does not count; the report itself where all of it does."""
+        if not self.zones:
+            return report
         size_hw = report.frame.size_hw
-        counts = self._zones.select(report.detections, size_hw)
-        weak_counts = self._zones.select(report.weak, size_hw)
+        counts = self.zones.select(report.detections, size_hw)
+        weak_counts = self.zones.select(report.weak, size_hw)
         if counts.all() and weak_counts.all():
             return report
         return dataclasses.replace(

@@ -6,6 +6,7 @@ A table is a frozen struct with the meaning of each key in its docstring, from w
 from lpnet_rt.settings.camera import CameraSettings
 from lpnet_rt.settings.events import AlarmSettings, EventSettings
 from lpnet_rt.settings.merging import merge
+from lpnet_rt.settings.service import ServiceSettings
 from lpnet_rt.settings.tables import DetectorSettings, OutputSettings, PublishSettings, SourceSettings, TrackSettings
 from lpnet_rt.settings.tree import Settings, load_settings, require_source
 from lpnet_rt.settings.values import MinState, Polarity, bytes_of, per_hour, seconds_of
@@ -20,6 +21,7 @@ __all__ = [
     "OutputSettings",
     "Polarity",
     "PublishSettings",
+    "ServiceSettings",
     "Settings",
     "SourceName",
     "SourceSettings",

@@ -109,12 +109,15 @@ class PublishSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         wait_subscriber_s: Wait up to this long for the first subscriber before the first frame.
         high_water: Messages queued for a slow subscriber; when the queue is full, new ones are dropped for it only.
             None: two seconds' worth for live sources, 1,000 messages if any source is a file.
+        keys: Folder with the publisher's key and the keys of allowed clients (``lpnet-rt keys``); what is published is
+            encrypted then, and only they can connect. None: no keys, which only an address of this machine may have.
     """
 
     enabled: bool = True
     endpoint: str = "tcp://127.0.0.1:5556"
     wait_subscriber_s: Wait = 0.0
     high_water: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    keys: str | None = None
 
 
 class OutputSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -12,6 +12,7 @@ from lpnet_rt.errors import SettingsError
 from lpnet_rt.settings.camera import CameraSettings, cameras
 from lpnet_rt.settings.events import AlarmSettings, EventSettings
 from lpnet_rt.settings.merging import merge, read_toml, shown
+from lpnet_rt.settings.service import ServiceSettings
 from lpnet_rt.settings.tables import DetectorSettings, OutputSettings, PublishSettings, SourceSettings, TrackSettings
 from lpnet_rt.settings.zones import ZoneSettings, refuse_points
 
@@ -46,6 +47,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     output: OutputSettings = OutputSettings()
     events: EventSettings = EventSettings()
     alarm: AlarmSettings = AlarmSettings()
+    service: ServiceSettings = ServiceSettings()
 
     @property
     def sources(self) -> tuple[SourceSettings, ...]:
@@ -58,7 +60,7 @@ def load_settings(path: str | None, flags: Mapping[str, object]) -> Settings:
 
     Args:
         path: TOML file with the tables ``source`` (or several, ``[[source]]``), ``detector``, ``track``, ``publish``,
-            ``output``, ``events`` and ``alarm``, and any number of ``[[zone]]``.
+            ``output``, ``events``, ``alarm`` and ``service``, and any number of ``[[zone]]`` and ``[[camera]]``.
         flags: Dotted keys (``"detector.threshold"``) to values; None: the flag was not given. ``source.spec`` and
             ``source.name`` may be lists, one value per source; other flags apply to all sources.
 

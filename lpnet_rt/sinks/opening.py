@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from lpnet_rt.events.opening import RunEvents
     from lpnet_rt.sinks.base import Sink
     from lpnet_rt.view.overlay import Painter
+    from lpnet_rt.view.zone_marks import ZoneMarks
 
 __all__ = ["Outputs", "open_outputs"]
 
@@ -47,11 +48,25 @@ class Outputs:
         runners: All outputs; the publishing one first.
         published: The publishing output, or None.
         stamper: Numbers the frames for outputs that write messages; None if there are none.
+        painters: Draw what is shown and saved.
     """
 
     runners: list[SinkRunner] = field(default_factory=list)
     published: ZmqSink | None = None
     stamper: FrameStamper | None = None
+    painters: list[Painter] = field(default_factory=list)
+
+    def redraw(self, threshold: float, zones: Zones) -> None:
+        """Draw another threshold and other zones from now on."""
+        for painter in self.painters:
+            painter.use(threshold, _marks(zones))
+
+    def take_over(self, new: Outputs, names: Collection[str]) -> list[SinkRunner]:
+        """Take over newly opened outputs in place of those of some names, which are returned."""
+        old = [runner for runner in self.runners if runner.name in names]
+        self.runners = [*(runner for runner in self.runners if runner not in old), *new.runners]
+        self.painters += new.painters
+        return old
 
 
 def open_outputs(
@@ -60,6 +75,7 @@ def open_outputs(
     detector: Detector,
     publisher: Publisher | None,
     clock: Clock,
+    stampers: Sequence[FrameStamper | None] = (),
 ) -> list[Outputs]:
     """Open the outputs of every source; if one fails, the others are closed again.
 
@@ -71,6 +87,7 @@ def open_outputs(
         detector: Provides the names of model and engine, and the threshold.
         publisher: The socket that every source publishes on, or None; it stays open.
         clock: Clock of the run.
+        stampers: Of each source, where other outputs of the same run have numbered its frames; else new ones are made.
 
     Returns:
         The open outputs of each source, in order.
@@ -81,7 +98,7 @@ def open_outputs(
     sources = [source for source, _ in logged_sources]
     wanted = [_of_source(settings.output, source, len(sources) > 1, clock) for source in sources]
     _refuse_shared(wanted, sources)
-    opened = [Outputs() for _ in sources]
+    opened = [Outputs(stamper=stamper) for stamper in stampers or [None] * len(sources)]
     try:
         lines = None
         if settings.output.jsonl and wanted[0].jsonl:
@@ -115,7 +132,7 @@ def _open(outputs: Outputs, output: OutputSettings, source: Source, log: StateLo
     detector = shared.detector
     camera = camera_of(shared.cameras, source.name)
     seen_by = None if camera is None else camera_message(camera)
-    stamper = FrameStamper(detector.card.name, shared.clock, detector.polarity, seen_by)
+    stamper = outputs.stamper or FrameStamper(detector.card.name, shared.clock, detector.polarity, seen_by)
 
     def queued(sink: Sink, name: str) -> None:
         outputs.runners.append(QueuedSink(sink, name, shared.clock, lossy=source.live))
@@ -134,7 +151,7 @@ def _open(outputs: Outputs, output: OutputSettings, source: Source, log: StateLo
         names = [path.name for path in source.files]
         queued(MaskSink(output.masks, detector.threshold, names, output.overwrite), "masks")
     if output.save:
-        queued(_picture_sink(output, source, _painter(source, shared), shared.clock), "save")
+        queued(_picture_sink(output, source, _painter(outputs, source, shared), shared.clock), "save")
 
 
 def _open_events(settings: Settings, detector: Detector, clock: Clock) -> RunEvents | None:
@@ -152,18 +169,25 @@ def _engine_name(detector: Detector) -> str:
 def _open_window(opened: Sequence[Outputs], sources: Sequence[Source], shared: _Shared) -> None:
     from lpnet_rt.sinks.window import open_windows
 
-    painters = {source.name: _painter(source, shared) for source in sources}
+    pairs = zip(opened, sources, strict=True)
+    painters = {source.name: _painter(outputs, source, shared) for outputs, source in pairs}
     for outputs, window in zip(opened, open_windows("lpnet-rt", painters, shared.clock), strict=False):
         outputs.runners.append(QueuedSink(window, "window", shared.clock, lossy=True))
 
 
-def _painter(source: Source, shared: _Shared) -> Painter:
+def _painter(outputs: Outputs, source: Source, shared: _Shared) -> Painter:
     """Return a new painter; each sink draws in its own thread."""
     from lpnet_rt.view.overlay import Painter
+
+    marks = _marks(Zones(shared.zones, source.name))
+    outputs.painters.append(Painter(source.name, shared.clock, shared.detector.threshold, marks))
+    return outputs.painters[-1]
+
+
+def _marks(zones: Zones) -> ZoneMarks:
     from lpnet_rt.view.zone_marks import ZoneMarks
 
-    marks = ZoneMarks(Zones(shared.zones, source.name))
-    return Painter(source.name, shared.clock, shared.detector.threshold, marks)
+    return ZoneMarks(zones)
 
 
 def _of_source(output: OutputSettings, source: Source, is_one_of_several: bool, clock: Clock) -> OutputSettings:

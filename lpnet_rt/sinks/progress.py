@@ -1,7 +1,8 @@
-"""Progress of a run: progress bars on a terminal, and the summary at the end."""
+"""Progress of a run: progress bars on a terminal or lines in a log, and the summary at the end."""
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from collections.abc import Sequence
@@ -11,7 +12,9 @@ from lpnet_rt.clock import Clock
 from lpnet_rt.reports import Report
 from lpnet_rt.statistics import DurationHistogram
 
-__all__ = ["ProgressBars", "Tally"]
+__all__ = ["ProgressBars", "ProgressLog", "Tally"]
+
+_logger = logging.getLogger(__name__)
 
 _REDRAW_S = 0.1
 _JOIN_S = 0.3
@@ -49,9 +52,26 @@ class Tally:
         self._last_ns = self._clock.monotonic_ns()
         return report
 
+    @property
+    def last_ns(self) -> int:
+        """When the last report was counted, or the measurement began; monotonic, nanoseconds."""
+        return self._last_ns
+
     def describe(self) -> str:
         """Return the progress in a few words."""
         return f"{self.frames} frames  {self._rate_hz():.0f} fps  {self._detections} detections"
+
+    def figures(self) -> dict[str, float]:
+        """Return the counts, the rate and the latency so far, by name."""
+        percentiles = {f"latency_p{share}_ms": round(self._latency.percentile(share), 1) for share in (50, 95, 99)}
+        return {
+            "frames": self.frames,
+            "fps": round(self._rate_hz(), 2),
+            "detections": self._detections,
+            "dropped": self._dropped,
+            "failed": self._failed,
+            **percentiles,
+        }
 
     def print_summary(self, engine: str, out: TextIO) -> None:
         """Print frames, rate, detections and latency."""
@@ -116,3 +136,35 @@ class ProgressBars:
                 for task, tally in zip(tasks, self._tallies, strict=True):
                     bars.update(task, completed=tally.frames, description=tally.describe())
                 bars.refresh()
+
+
+class ProgressLog:
+    """A line in the log for each source every few seconds, and one at the end, with the figures as fields."""
+
+    def __init__(self, tallies: Sequence[Tally], interval_s: float) -> None:
+        """Start the lines.
+
+        Args:
+            tallies: The counts to log.
+            interval_s: Time between two lines of a source, seconds.
+        """
+        self._tallies, self._interval_s = tallies, interval_s
+        self._closed = threading.Event()
+        self._writer = threading.Thread(target=self._write, name="lpnet-progress", daemon=True)
+        self._writer.start()
+
+    def close(self) -> None:
+        """Log the last lines."""
+        if not self._closed.is_set():
+            self._closed.set()
+            self._writer.join(_JOIN_S)
+            self._log("ended")
+
+    def _write(self) -> None:
+        while not self._closed.wait(self._interval_s):
+            self._log("running")
+
+    def _log(self, progress: str) -> None:
+        for tally in self._tallies:
+            fields = {"source": tally.source, "fields": {"progress": progress, **tally.figures()}}
+            _logger.info("%s: %s", tally.source, tally.describe(), extra=fields)

@@ -2,7 +2,8 @@
 
 It is an XPUB: a PUB for subscribers that also shows the publisher their subscriptions. Sending never blocks. Up to
 ``high_water`` messages are queued for a slow subscriber; further ones are dropped for this subscriber only, which sees
-a gap in ``seq``. The input from peers is limited, see ``peers.py``.
+a gap in ``seq``. The input from peers is limited, see ``peers.py``. With keys, only allowed peers get in, see
+``zap.py``, and those whose key is revoked are cut.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ import zmq
 
 from lpnet_rt.endpoints import is_ipv6
 from lpnet_rt.errors import SinkError
+from lpnet_rt.keys import KeyFolder
 from lpnet_rt.messages import Message, encode, topic_of, topics
 from lpnet_rt.settings import PublishSettings
 from lpnet_rt.sinks.peers import MAX_REQUEST_BYTES, PeerGuard
+from lpnet_rt.sinks.zap import Authenticator
 
 __all__ = ["Publisher"]
 
@@ -52,13 +55,22 @@ class Publisher:
 
         Raises:
             SinkError: The endpoint is malformed, in use or not permitted.
+            SettingsError: The keys cannot be used.
         """
         self._topics: tuple[bytes, ...] = ()
         self._subscribed: set[bytes] = set()
         self._newcomers: set[bytes] = set()
         self._foreign_bytes = 0
+        self._users: dict[int, str] = {}
+        pair = None if settings.keys is None else KeyFolder(settings.keys).server()
         self._context = zmq.Context()
+        self._authenticator = None
+        if settings.keys is not None and pair is not None:
+            self._authenticator = Authenticator(self._context, KeyFolder(settings.keys), pair)
+        self._allowed = None if self._authenticator is None else self._authenticator.allowed
         self._socket = _socket(self._context, settings, settings.high_water or high_water)
+        if self._authenticator is not None:
+            self._authenticator.protect(self._socket)
         self._guard = PeerGuard(self._socket)
         try:
             _bind(self._socket, settings.endpoint)
@@ -105,6 +117,7 @@ class Publisher:
         Stores prefixes of our own topics, of which there are about a hundred, and only the total size of others; a
         peer that adds to them over the limit is cut.
         """
+        self._cut_revoked()
         until_ns = time.monotonic_ns() + _REQUESTS_NS
         while time.monotonic_ns() < until_ns:
             try:
@@ -114,6 +127,10 @@ class Publisher:
                 break
             request = frame.bytes
             kind, prefix = request[:1], request[1:]
+            if (
+                self._authenticator is not None and kind == b"\x01"
+            ):  # libzmq itself unsubscribes for a peer that has gone
+                self._note_user(frame)
             is_ours = any(topic.startswith(prefix) for topic in self._topics)
             if kind == b"\x01" and is_ours:
                 self._subscribed.add(prefix)
@@ -127,6 +144,22 @@ class Publisher:
             elif kind == b"\x00":
                 self._foreign_bytes = max(0, self._foreign_bytes - len(request))
 
+    def _note_user(self, frame: zmq.Frame) -> None:
+        """Note whose connection a request came from, and cut it if its key was revoked meanwhile."""
+        number, key = int(frame.get(zmq.SRCFD)), str(frame.get("User-Id"))
+        self._users[number] = key
+        if self._authenticator is not None and key not in self._authenticator.allowed:
+            self._guard.cut(number)
+
+    def _cut_revoked(self) -> None:
+        """Cut the connections of revoked keys; a peer that never subscribed is sent nothing anyway."""
+        if self._authenticator is None or self._authenticator.allowed is self._allowed:
+            return
+        self._allowed = self._authenticator.allowed
+        for number in [number for number, key in self._users.items() if key not in self._allowed]:
+            self._guard.cut(number)
+            del self._users[number]
+
     def close(self, linger_ms: int = _LINGER_MS) -> None:
         """Release the port; harmless when called twice.
 
@@ -136,6 +169,8 @@ class Publisher:
         if not self._socket.closed:
             self._guard.close()
             self._socket.close(linger=linger_ms)
+            if self._authenticator is not None:
+                self._authenticator.close()
             self._context.term()
 
 

@@ -78,6 +78,7 @@ class ReconnectingSource(LiveSource):
         self._connection: Connection | None = connection()
         self._shown = self._connection.shown
         super().__init__(self._connection.name, settings.frames)
+        self._logger = logging.LoggerAdapter(_LOG, {"source": self.name})
 
     @property
     def state(self) -> SourceState:
@@ -277,10 +278,10 @@ class ReconnectingSource(LiveSource):
         self._logged = (state, reason is not None)
         away_s = (self._state.since_ns - before.since_ns) / 1e9
         if "calibrating" in (state, before.state) and reason is None:
-            _LOG.info("%s: live, after %.1f s of calibration", self._shown, away_s)
+            self._logger.info("%s: live, after %.1f s of calibration", self._shown, away_s)
         elif state == "calibrating":
-            _LOG.info("%s: calibrating: %s", self._shown, reason)
+            self._logger.info("%s: calibrating: %s", self._shown, reason)
         elif state == "live" and was_announced:
-            _LOG.warning("%s: live, after %.1f s", self._shown, away_s)
+            self._logger.warning("%s: live, after %.1f s", self._shown, away_s)
         elif reason is not None and state != "ended":
-            _LOG.warning("%s: %s: %s; waiting for it and trying again", self._shown, state, reason)
+            self._logger.warning("%s: %s: %s; waiting for it and trying again", self._shown, state, reason)

@@ -152,6 +152,10 @@ class Painter:
         self._window_ns: int | None = None
         self._trails = Trails()
 
+    def use(self, threshold: float | None, zones: ZoneMarks | None) -> None:
+        """Draw another threshold and other zones from the next report on; may be called from any thread."""
+        self._threshold, self._zones = threshold, zones
+
     def note(self, report: Report) -> None:
         """Count a report for the frame rate, drawn or not; repeated calls with the same report are ignored."""
         if report is self._report:
