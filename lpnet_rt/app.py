@@ -18,7 +18,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -40,7 +40,11 @@ from lpnet_rt.sinks.publisher import Publisher
 from lpnet_rt.sources import ReconnectingSource, Source, open_source
 from lpnet_rt.sources.states import StateLog
 from lpnet_rt.tracking import WEAK_SCORE, Tracker, TrackerSettings, packaged_profile
+from lpnet_rt.web.reserving import Reserved, reserve
 from lpnet_rt.zones import Zones
+
+if TYPE_CHECKING:
+    from lpnet_rt.web.opening import WebPage
 
 __all__ = ["run"]
 
@@ -57,8 +61,13 @@ _OPENING_PATIENCE_S = 0.5
 _CLOSING_PATIENCE_S = 5.0
 
 
-def run(settings: Settings, clock: Clock = SYSTEM_CLOCK) -> int:
+def run(settings: Settings, clock: Clock = SYSTEM_CLOCK, config: str | None = None) -> int:
     """Run the main job; call it in the main thread, which receives signals.
+
+    Args:
+        settings: Settings of the run.
+        clock: Clock of the run.
+        config: The configuration file that the settings came from, in which the page saves zones, or None.
 
     Returns:
         The exit code: 0, or 128 plus the number of the signal that ended the run.
@@ -68,7 +77,7 @@ def run(settings: Settings, clock: Clock = SYSTEM_CLOCK) -> int:
             SinkError at the end.
         BrokenPipeError: The reader of standard output has gone.
     """
-    job = _Job(settings, clock)
+    job = _Job(settings, clock, config)
     caught: list[int] = []
     with _signals(caught, job.stop):
         thread = threading.Thread(target=job.work, name="lpnet-run", daemon=True)
@@ -96,10 +105,11 @@ class _Job:
         error: The error that ended the job, or None.
     """
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, config: str | None) -> None:
         self.is_running = False
         self.error: BaseException | None = None
-        self._settings, self._clock = settings, clock
+        self._settings, self._clock, self._config = settings, clock, config
+        self._page: WebPage | None = None
         self._stopped = threading.Event()
         self._pipeline: Pipeline | None = None
         self._runners: list[SinkRunner] = []
@@ -127,6 +137,7 @@ class _Job:
                 _logger.warning("%s; continuing without it", failure)
 
     def _work(self) -> None:
+        reserved = reserve(self._settings.web, self._clock)
         # Load the detector while the source opens: both mostly wait for the disk and for libraries.
         wanted = self._settings.detector
         # A rate per hour needs the sources' frame rate; until they are open, the card's threshold stands in.
@@ -134,6 +145,8 @@ class _Job:
         first = msgspec.structs.replace(wanted, false_alarms=None) if waits else wanted
         loading = _in_thread(lambda: Detector.load(first, self._clock))
         with contextlib.ExitStack() as stack:
+            if reserved is not None:
+                stack.callback(reserved.close)
             logs = [StateLog() for _ in self._settings.sources]
             sources = _open_sources(self._settings.sources, logs, stack, self._clock)
             logged = list(zip(sources, logs, strict=True))
@@ -150,11 +163,30 @@ class _Job:
                 stack.callback(publisher.close)
             _warn_of_strange_zones(self._settings, sources)
             tracking = _stages_of_tracks(self._settings, logged, detector, self._clock)
+            self._page = self._open_page(reserved, logged, detector, tracking)
             opened = open_outputs(self._settings, logged, detector, publisher, self._clock)
+            if self._page is not None:
+                stack.callback(self._page.close)
+                self._page.add_outputs([outputs.runners for outputs in opened])
             self._runners = [runner for outputs in opened for runner in outputs.runners]
             self.is_running = True
             self._drive(logged, tracking, detector, opened)
         self._raise_failures()
+
+    def _open_page(
+        self,
+        reserved: Reserved | None,
+        logged: Sequence[tuple[Source, StateLog]],
+        detector: Detector,
+        tracking: _Tracking,
+    ) -> WebPage | None:
+        """Start the web page, if there is one; only then its libraries are imported."""
+        if reserved is None:
+            return None
+        from lpnet_rt.web.opening import Run, open_page
+
+        shown = Run(logged, detector, tracking.zone_stages, self._config)
+        return open_page(reserved, shown, self._settings.web, self._clock)
 
     def _drive(
         self,
@@ -173,6 +205,8 @@ class _Job:
             max_frames = self._settings.sources[number].frames
             sessions.append(Session(source, opened[number].runners, stages, max_frames))
         pipeline = self._pipeline = Pipeline(sessions, detector, self._clock)
+        if self._page is not None:
+            self._page.watch(pipeline.queues)
         quiet = self._settings.output.quiet
         bars = ProgressBars(tallies, enabled=not quiet)
         try:
@@ -221,6 +255,7 @@ class _Tracking:
 
     stages: list[list[Callable[[Report], Report]]]
     trackers: list[TrackStage]
+    zone_stages: dict[str, ZoneStage]
 
     def close(self) -> None:
         """Save the trackers' state; log failures."""
@@ -248,7 +283,7 @@ def _stages_of_tracks(
         SettingsError: The saved state of a source cannot be used.
     """
     stages: list[list[Callable[[Report], Report]]] = []
-    trackers = []
+    trackers, zone_stages = [], {}
     track = settings.track
     profile = packaged_profile(detector.card.name) if track.enabled else None
     if track.state_folder is not None:
@@ -261,7 +296,9 @@ def _stages_of_tracks(
         negative_peak = detector.negative_peak if detector.polarity == "hot" else None
         stages.append([guard.check, PictureWatch(source.name, log, negative_peak).check])
         zones = Zones(settings.zone, source.name)
-        stages[-1] += [ZoneStage(zones).drop] if zones else []
+        if zones or settings.web.edit:
+            zone_stages[source.name] = ZoneStage(zones)
+            stages[-1].append(zone_stages[source.name].drop)
         if profile is None:
             continue
         folder = track.state_folder
@@ -276,7 +313,7 @@ def _stages_of_tracks(
     if trackers and any(source.live for source, _ in logged):
         # A live source has no time for it when the first tracks compete for a detection.
         _in_thread(lambda: importlib.import_module("scipy.optimize"))
-    return _Tracking(stages, trackers)
+    return _Tracking(stages, trackers, zone_stages)
 
 
 def _warn_of_lost(logged: Sequence[tuple[Source, StateLog]]) -> None:

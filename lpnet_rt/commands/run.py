@@ -11,6 +11,7 @@ from lpnet_rt.endpoints import is_local
 from lpnet_rt.engine_registry import EngineName, Precision
 from lpnet_rt.errors import SettingsError
 from lpnet_rt.settings import PublishSettings, load_settings, require_source
+from lpnet_rt.settings.web import DEFAULT_ADDRESS
 
 __all__ = ["FLAGS", "add_arguments", "run"]
 
@@ -91,6 +92,22 @@ FLAGS: tuple[tuple[str, str, dict[str, object]], ...] = (
     ("--jsonl", "output.jsonl", {"metavar": "FILE", "help": "one JSON object per frame (- for standard output)"}),
     ("--masks", "output.masks", {"metavar": "DIR", "help": "one 0/255 PNG per image"}),
     ("--overwrite", "output.overwrite", {"action": "store_true", "help": "replace output files that exist"}),
+    (
+        "--web",
+        "web.address",
+        {
+            "nargs": "?",
+            "const": DEFAULT_ADDRESS,
+            "metavar": "HOST:PORT",
+            "help": f"web page with live pictures, tracks and events (default: {DEFAULT_ADDRESS})",
+        },
+    ),
+    (
+        "--web-token",
+        "web.token",
+        {"metavar": "REF", "help": "where the page's token is: '${file:PATH}' or '${NAME}'"},
+    ),
+    ("--web-edit", "web.edit", {"action": "store_true", "help": "let viewers change the threshold and the zones"}),
     ("--quiet", "output.quiet", {"action": "store_true", "help": "no progress bar, no summary"}),
 )
 
@@ -124,7 +141,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config",
         action=_Once,
         metavar="FILE",
-        help="TOML file with [source] or several [[source]], [detector], [track], [[zone]], [publish], [output]",
+        help="TOML file with [source] or several [[source]], [detector], [track], [[zone]], [publish], [output], [web]",
     )
 
 
@@ -136,7 +153,7 @@ def run(args: argparse.Namespace) -> int:
     _warn_if_public(settings.publish)
     from lpnet_rt.app import run as run_job
 
-    return run_job(settings)
+    return run_job(settings, config=args.config)
 
 
 def _warn_if_public(publish: PublishSettings) -> None:

@@ -65,6 +65,11 @@ class Pipeline:
         """Ask the run to end; may be called from a signal handler or another thread."""
         self._stopped.set()
 
+    def queues(self, number: int) -> dict[str, int]:
+        """Return how many frames of a session wait for the ``detector``, and how many ``reports`` for its outputs."""
+        frames, reports = self._lanes.waiting(number)
+        return {"detector": frames, "reports": reports}
+
     def run(self) -> None:
         """Run until every source has ended, ``stop`` is called, a sink asks for it or the detector fails.
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 from lpnet_rt.errors import SettingsError
 from lpnet_rt.settings.merging import merge, read_toml, shown
 from lpnet_rt.settings.tables import DetectorSettings, OutputSettings, PublishSettings, SourceSettings, TrackSettings
+from lpnet_rt.settings.web import WebSettings, refuse_open_web
 from lpnet_rt.settings.zones import ZoneSettings, refuse_points
 
 __all__ = ["Settings", "load_settings", "require_source"]
@@ -40,6 +41,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     zone: tuple[ZoneSettings, ...] = ()
     publish: PublishSettings = PublishSettings()
     output: OutputSettings = OutputSettings()
+    web: WebSettings = WebSettings()
 
     @property
     def sources(self) -> tuple[SourceSettings, ...]:
@@ -132,6 +134,7 @@ def require_source(settings: Settings) -> None:
 
 def _refuse_values(settings: Settings, origin: str, given: Mapping[str, object]) -> None:
     """Refuse invalid combinations and file names that types cannot express."""
+    refuse_open_web(settings.web, origin)
     output, save = settings.output, settings.output.save
     if settings.detector.threshold is not None and settings.detector.false_alarms is not None:
         raise SettingsError(
