@@ -31,6 +31,7 @@ _HEADERS = {
 }
 _SAFE_METHODS = ("GET", "HEAD")
 _POLICY_VIOLATION = 1008
+_MAX_HEADER_BYTES = 16 * 1024
 
 
 class Guard:
@@ -60,6 +61,8 @@ class Guard:
     def _refusal(self, scope: Scope) -> Response | None:
         """Return why a request is refused, or None."""
         headers = Headers(scope=scope)
+        if sum(len(name) + len(value) for name, value in headers.raw) > _MAX_HEADER_BYTES:
+            return PlainTextResponse("expected shorter headers\n", 431)
         if not self._hosts.allows(headers.get("host")):
             return PlainTextResponse("expected a name of this machine as Host; see web.hosts\n", 421)
         has_bearer = headers.get("authorization", "").startswith("Bearer ")

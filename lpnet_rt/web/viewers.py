@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 from msgspec import Struct
+from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from lpnet_rt.web.feed import Second
@@ -186,17 +187,23 @@ async def serve_viewer(socket: WebSocket, hub: Hub, needs_token: bool) -> None:
         hub: What all viewers share.
         needs_token: Whether the page has a log-out.
     """
-    await socket.accept()
     if hub.viewers >= MAX_VIEWERS:
-        await socket.close(_TRY_AGAIN_LATER)
+        await socket.send_denial_response(PlainTextResponse("too many viewers\n", 503))
         return
-    viewer = Viewer(socket, hub, needs_token)
     hub.viewers += 1
+    try:
+        await socket.accept()
+        await _serve(socket, hub, needs_token)
+    finally:
+        hub.viewers -= 1
+
+
+async def _serve(socket: WebSocket, hub: Hub, needs_token: bool) -> None:
+    viewer = Viewer(socket, hub, needs_token)
     tasks = [asyncio.ensure_future(viewer.send_news()), asyncio.ensure_future(viewer.read_wishes())]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        hub.viewers -= 1
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -68,14 +68,23 @@ function drawBoxes(context, frame, scale, width) {
     colour: COLOURS[track.state],
     text: `#${track.id}`,
   }));
+  const labels = [];
   [...found, ...coasting].forEach(({ box, colour, text }, index) => {
     const centre = [((box[0] + box[2]) / 2) * scale.x, ((box[1] + box[3]) / 2) * scale.y];
     const reach = [0, 1].map((axis) => Math.max(((box[axis + 2] - box[axis]) / 2) * (axis ? scale.y : scale.x) + MARGIN_PX, SMALLEST_PX / 2));
     brackets(context, centre[0] - reach[0], centre[1] - reach[1], 2 * reach[0], 2 * reach[1], colour);
     if (index >= MOST_LABELS || width < 240) return;
     const above = centre[1] - reach[1] - 6;
-    label(context, text, centre[0] - reach[0], above > 12 ? above : centre[1] + reach[1] + 16, colour, width);
+    labels.push([text, centre[0] - reach[0], above > 12 ? above : centre[1] + reach[1] + 16, colour]);
   });
+  // Labels last, and each where no other one is.
+  const taken = [];
+  for (const [text, x, y, colour] of labels) {
+    const free = [y, y + 42, y - 17, y + 59].find((at) => !taken.some(([tx, ty]) => Math.abs(tx - x) < 62 && Math.abs(ty - at) < 17));
+    if (free === undefined) continue;
+    taken.push([x, free]);
+    label(context, text, x, free, colour, width);
+  }
 }
 
 function brackets(context, x, y, wide, high, colour) {

@@ -1,5 +1,5 @@
 // Tracks of a source: what was seen of each, its trail, and the table with sparklines.
-import { colour, contextOf, durationOf, make } from "./dom.js";
+import { colour, contextOf, make } from "./dom.js";
 
 const TRAIL = 90, SAMPLES = 120, ROWS = 12;
 
@@ -17,12 +17,12 @@ export class TrackBook {
     const placed = frame.detections.filter((found) => found.track).map((found) => ({ ...found.track, x: found.cx, y: found.cy }));
     for (const track of [...placed, ...frame.tracks]) {
       seen.add(track.id);
-      const known = this.tracks.get(track.id) ?? { trail: [], probability: [], speed: [], since: frame.t_capture_us };
+      const known = this.tracks.get(track.id) ?? { trail: [], probability: [], speed: [] };
       // Trails are kept in the scene, so that they stay with it where the camera moves.
       push(known.trail, [track.x - camera[0], track.y - camera[1]], TRAIL);
       push(known.probability, track.probability, SAMPLES);
       push(known.speed, Math.hypot(track.vx, track.vy), SAMPLES);
-      this.tracks.set(track.id, Object.assign(known, { now: track, age: (frame.t_capture_us - known.since) / 1e6 }));
+      this.tracks.set(track.id, Object.assign(known, { now: track }));
     }
     for (const id of this.tracks.keys()) if (!seen.has(id)) this.tracks.delete(id);
   }
@@ -60,7 +60,7 @@ export class TrackTable {
       row.state.className = `track-${track.now.state}`;
       row.probability.textContent = track.now.probability.toFixed(2);
       row.speed.textContent = track.speed.at(-1).toFixed(1);
-      row.age.textContent = durationOf(track.age);
+      row.age.textContent = track.now.age;
       sparkline(row.probabilityLine, track.probability, 1);
       sparkline(row.speedLine, track.speed, Math.max(...track.speed, 1));
     }
