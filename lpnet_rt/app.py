@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -44,7 +44,11 @@ from lpnet_rt.sources.packets import packet_ring
 from lpnet_rt.sources.states import StateLog
 from lpnet_rt.supervising import Supervisor, signals
 from lpnet_rt.tracking import WEAK_SCORE, Tracker, TrackerSettings, packaged_profile
+from lpnet_rt.web.reserving import Reserved, reserve
 from lpnet_rt.zones import Zones
+
+if TYPE_CHECKING:
+    from lpnet_rt.web.opening import WebPage
 
 __all__ = ["run"]
 
@@ -61,13 +65,19 @@ _OPENING_PATIENCE_S = 0.5
 _CLOSING_PATIENCE_S = 5.0
 
 
-def run(settings: Settings, clock: Clock = SYSTEM_CLOCK, reread: Callable[[], Settings] | None = None) -> int:
+def run(
+    settings: Settings,
+    clock: Clock = SYSTEM_CLOCK,
+    reread: Callable[[], Settings] | None = None,
+    config: str | None = None,
+) -> int:
     """Run the main job; call it in the main thread, which receives signals.
 
     Args:
         settings: Settings of the run.
         clock: Clock of the run.
         reread: Reads the configuration again, at SIGHUP; None: SIGHUP ends the process, as it does by default.
+        config: The configuration file that the settings came from, in which the page saves zones, or None.
 
     Returns:
         The exit code: 0, or 128 plus the number of the signal that ended the run.
@@ -77,7 +87,7 @@ def run(settings: Settings, clock: Clock = SYSTEM_CLOCK, reread: Callable[[], Se
             SinkError at the end.
         BrokenPipeError: The reader of standard output has gone.
     """
-    job = _Job(settings, clock, reread)
+    job = _Job(settings, clock, reread, config)
     supervisor = Supervisor(clock, "INSECURE; " if settings.service.insecure else "")
     caught: list[int] = []
     with signals(caught, job.stop, None if reread is None else supervisor.ask_reload):
@@ -111,12 +121,15 @@ class _Job:
         reload: Re-reads the settings; None until it is ready, or without a configuration.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, reread: Callable[[], Settings] | None) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, reread: Callable[[], Settings] | None, config: str | None
+    ) -> None:
         self.is_running = False
         self.error: BaseException | None = None
         self.health: Health | None = None
         self.reload: Callable[[], None] | None = None
-        self._settings, self._clock, self._reread = settings, clock, reread
+        self._settings, self._clock, self._reread, self._config = settings, clock, reread, config
+        self._page: WebPage | None = None
         self._stopped = threading.Event()
         self._pipeline: Pipeline | None = None
         self._runners: list[SinkRunner] = []
@@ -144,6 +157,7 @@ class _Job:
                 _logger.warning("%s; continuing without it", failure)
 
     def _work(self) -> None:
+        reserved = reserve(self._settings.web, self._clock)
         # Load the detector while the source opens: both mostly wait for the disk and for libraries.
         wanted = self._settings.detector
         # A rate per hour needs the sources' frame rate; until they are open, the card's threshold stands in.
@@ -151,6 +165,8 @@ class _Job:
         first = msgspec.structs.replace(wanted, false_alarms=None) if waits else wanted
         loading = _in_thread(lambda: Detector.load(first, self._clock))
         with contextlib.ExitStack() as stack:
+            if reserved is not None:
+                stack.callback(reserved.close)
             events = self._settings.events
             logs = [StateLog(packet_ring(events, self._clock)) for _ in self._settings.sources]
             sources = _open_sources(self._settings.sources, logs, stack, self._clock)
@@ -169,11 +185,31 @@ class _Job:
             warn_of_strange_zones(self._settings, sources)
             warn_of_strange_cameras(self._settings.camera, [source.name for source in sources])
             tracking = _stages_of_tracks(self._settings, logged, detector, self._clock)
+            self._page = self._open_page(reserved, logged, detector, tracking)
             opened = open_outputs(self._settings, logged, detector, publisher, self._clock)
+            if self._page is not None:
+                stack.callback(self._page.close)
+                self._page.add_outputs([outputs.runners for outputs in opened])
             self._runners = [runner for outputs in opened for runner in outputs.runners]
             self.is_running = True
             self._drive(logged, tracking, detector, opened)
         self._raise_failures()
+
+    def _open_page(
+        self,
+        reserved: Reserved | None,
+        logged: Sequence[tuple[Source, StateLog]],
+        detector: Detector,
+        tracking: _Tracking,
+    ) -> WebPage | None:
+        """Start the web page, if there is one; only then its libraries are imported."""
+        if reserved is None:
+            return None
+        from lpnet_rt.web.opening import Run, open_page
+
+        zone_stages = {source.name: stage for (source, _), stage in zip(logged, tracking.zone_stages, strict=True)}
+        shown = Run(logged, detector, zone_stages, self._config)
+        return open_page(reserved, shown, self._settings.web, self._clock)
 
     def _drive(
         self,
@@ -207,6 +243,8 @@ class _Job:
             running = Running(self._settings, logged, detector, zones, opened, sessions, pipeline, runners, clock)
             parts = (WhatCounts(running), Recordings(running))
             self.reload = Reloader(self._settings, self._reread, parts, pipeline.call).reload
+        if self._page is not None:
+            self._page.watch(pipeline.queues)
         quiet = self._settings.output.quiet
         bars: ProgressBars | ProgressLog = ProgressBars(tallies, enabled=not quiet and service.log_format == "text")
         if service.log_format == "json" and not quiet:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from lpnet_rt.errors import SettingsError
 from lpnet_rt.files import read_limited
 
-__all__ = ["expand_secrets"]
+__all__ = ["expand_secrets", "read_secret"]
 
 _REFERENCE = re.compile(r"\$\{([^{}]*)\}")
 _FILE = "file:"
@@ -38,14 +38,27 @@ def expand_secrets(url: str) -> str:
     return expanded
 
 
-def _value(reference: str) -> str:
+def read_secret(reference: str, key: str) -> str:
+    """Return the value of one reference.
+
+    Args:
+        reference: ``${NAME}`` or ``${file:PATH}``.
+        key: The setting that holds it, for the message.
+
+    Raises:
+        SettingsError: The variable is not set, or the file cannot be read; the message never has a value.
+    """
+    return _value(reference.removeprefix("${").removesuffix("}"), key)
+
+
+def _value(reference: str, key: str = "source.spec") -> str:
     if reference.startswith(_FILE):
         return _first_line(Path(reference.removeprefix(_FILE)))
     value = os.environ.get(reference) if reference else None
     if not value:
         found = "an empty one" if value == "" else "none"
         raise SettingsError(
-            f"source.spec: expected a value in the environment variable {reference or '(no name)'}, found {found}; "
+            f"{key}: expected a value in the environment variable {reference or '(no name)'}, found {found}; "
             "set it, or name a file: ${file:/path}"
         )
     return value

@@ -43,7 +43,8 @@ class Detector:
     Attributes:
         card: The model's card.
         choice: The engine, and why it was chosen.
-        threshold: Lowest peak score of a detection.
+        threshold: Lowest peak score of a detection. May be changed from another thread while frames are processed;
+            each frame is judged by one threshold.
         polarity: ``hot``, ``cold`` or ``both``: what is searched for; see :mod:`lpnet_rt.engines.polarity`.
         weak_threshold: Reports also contain detections below the threshold, down to this score; None: they do not.
     """
@@ -251,9 +252,10 @@ class Detector:
                 left.append(index)
         free_ns = 0  # when this thread finished the previous frame
         images = [frames[index].image for index in left]
-        lowest = self.threshold if self.weak_threshold is None else min(self.weak_threshold, self.threshold)
+        threshold, weak = self.threshold, self.weak_threshold  # another thread may change the threshold
+        lowest = threshold if weak is None else min(weak, threshold)
         for index, scored in self._scorer.score_each(images, candidate_score(lowest)):
-            done[left[index]], free_ns = self._finish(frames[left[index]], scored, free_ns)
+            done[left[index]], free_ns = self._finish(frames[left[index]], scored, threshold, free_ns)
         return [done[index] for index in range(len(frames))]
 
     def failed(self, frame: Frame, problem: str) -> Report:
@@ -273,7 +275,7 @@ class Detector:
             error=f"frame {frame.index}: {problem}",
         )
 
-    def _finish(self, frame: Frame, scored: Scored, free_ns: int) -> tuple[Report, int]:
+    def _finish(self, frame: Frame, scored: Scored, threshold: float, free_ns: int) -> tuple[Report, int]:
         """Return the report of a scored frame, and the time at which it was ready.
 
         In a batch, the frame waits until ``free_ns`` for the detections of the frames before it.

@@ -11,6 +11,7 @@ from lpnet_rt.endpoints import is_local, refuse_unprotected
 from lpnet_rt.engine_registry import EngineName, Precision
 from lpnet_rt.errors import SettingsError
 from lpnet_rt.settings import Settings, load_settings, require_source
+from lpnet_rt.settings.web import DEFAULT_ADDRESS
 
 __all__ = ["FLAGS", "add_arguments", "refuse_exposed", "run"]
 
@@ -97,6 +98,22 @@ FLAGS: tuple[tuple[str, str, dict[str, object]], ...] = (
     ("--events", "events.folder", {"metavar": "DIR", "help": "keep every confirmed track as an event, with a clip"}),
     ("--overwrite", "output.overwrite", {"action": "store_true", "help": "replace output files that exist"}),
     ("--log-format", "service.log_format", {"metavar": "F", "help": "text (default) or json: one object per line"}),
+    (
+        "--web",
+        "web.address",
+        {
+            "nargs": "?",
+            "const": DEFAULT_ADDRESS,
+            "metavar": "HOST:PORT",
+            "help": f"web page with live pictures, tracks and events (default: {DEFAULT_ADDRESS})",
+        },
+    ),
+    (
+        "--web-token",
+        "web.token",
+        {"metavar": "REF", "help": "where the page's token is: '${file:PATH}' or '${NAME}'"},
+    ),
+    ("--web-edit", "web.edit", {"action": "store_true", "help": "let viewers change the threshold and the zones"}),
     ("--quiet", "output.quiet", {"action": "store_true", "help": "no progress bar, no summary"}),
 )
 
@@ -147,7 +164,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.config is None:
         return run_job(settings)
-    return run_job(settings, reread=lambda: load_settings(args.config, flags))
+    return run_job(settings, reread=lambda: load_settings(args.config, flags), config=args.config)
 
 
 def refuse_exposed(settings: Settings) -> None:

@@ -160,6 +160,12 @@ class Lanes(Generic[Item, Result]):
         with self._changed:
             return self._lanes[number].error or self._failure
 
+    def waiting(self, number: int) -> tuple[int, int]:
+        """Return how many items of a lane wait for the worker, and how many results for the receiver."""
+        with self._changed:
+            lane = self._lanes[number]
+            return len(lane.items), len(lane.results)
+
     def close(self, *numbers: int) -> None:
         """As the receiver: close lanes, drop waiting items and wake the senders."""
         with self._changed:

@@ -79,6 +79,11 @@ class Pipeline:
         """Return whether a session, by its place, has not ended yet."""
         return number in self._open
 
+    def queues(self, number: int) -> dict[str, int]:
+        """Return how many frames of a session wait for the ``detector``, and how many ``reports`` for its outputs."""
+        frames, reports = self._lanes.waiting(number)
+        return {"detector": frames, "reports": reports}
+
     def run(self) -> None:
         """Run until every source has ended, ``stop`` is called, a sink asks for it or the detector fails.
 

@@ -21,15 +21,24 @@ class ZoneStage:
 
     def __init__(self, zones: Zones) -> None:
         """Use the zones of this source."""
-        self.zones = zones
+        self._zones = zones
+
+    @property
+    def zones(self) -> Zones:
+        """The zones in use; other ones may be set from any thread, and hold from the next frame."""
+        return self._zones
+
+    @zones.setter
+    def zones(self, zones: Zones) -> None:
+        self._zones = zones
 
     def drop(self, report: Report) -> Report:
         """Return the report without what does not count; the report itself where all of it does."""
-        if not self.zones:
+        zones, size_hw = self._zones, report.frame.size_hw
+        if not zones:
             return report
-        size_hw = report.frame.size_hw
-        counts = self.zones.select(report.detections, size_hw)
-        weak_counts = self.zones.select(report.weak, size_hw)
+        counts = zones.select(report.detections, size_hw)
+        weak_counts = zones.select(report.weak, size_hw)
         if counts.all() and weak_counts.all():
             return report
         return dataclasses.replace(

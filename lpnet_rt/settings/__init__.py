@@ -10,6 +10,7 @@ from lpnet_rt.settings.service import ServiceSettings
 from lpnet_rt.settings.tables import DetectorSettings, OutputSettings, PublishSettings, SourceSettings, TrackSettings
 from lpnet_rt.settings.tree import Settings, load_settings, require_source
 from lpnet_rt.settings.values import MinState, Polarity, bytes_of, per_hour, seconds_of
+from lpnet_rt.settings.web import WebSettings
 from lpnet_rt.settings.zones import SourceName, ZoneSettings
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "SourceName",
     "SourceSettings",
     "TrackSettings",
+    "WebSettings",
     "ZoneSettings",
     "bytes_of",
     "load_settings",

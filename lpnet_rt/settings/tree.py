@@ -14,6 +14,7 @@ from lpnet_rt.settings.events import AlarmSettings, EventSettings
 from lpnet_rt.settings.merging import merge, read_toml, shown
 from lpnet_rt.settings.service import ServiceSettings
 from lpnet_rt.settings.tables import DetectorSettings, OutputSettings, PublishSettings, SourceSettings, TrackSettings
+from lpnet_rt.settings.web import WebSettings, refuse_open_web
 from lpnet_rt.settings.zones import ZoneSettings, refuse_points
 
 __all__ = ["Settings", "load_settings", "require_source"]
@@ -48,6 +49,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     events: EventSettings = EventSettings()
     alarm: AlarmSettings = AlarmSettings()
     service: ServiceSettings = ServiceSettings()
+    web: WebSettings = WebSettings()
 
     @property
     def sources(self) -> tuple[SourceSettings, ...]:
@@ -60,7 +62,8 @@ def load_settings(path: str | None, flags: Mapping[str, object]) -> Settings:
 
     Args:
         path: TOML file with the tables ``source`` (or several, ``[[source]]``), ``detector``, ``track``, ``publish``,
-            ``output``, ``events``, ``alarm`` and ``service``, and any number of ``[[zone]]`` and ``[[camera]]``.
+            ``output``, ``events``, ``alarm``, ``service`` and ``web``, and any number of ``[[zone]]`` and
+            ``[[camera]]``.
         flags: Dotted keys (``"detector.threshold"``) to values; None: the flag was not given. ``source.spec`` and
             ``source.name`` may be lists, one value per source; other flags apply to all sources.
 
@@ -142,6 +145,7 @@ def require_source(settings: Settings) -> None:
 
 def _refuse_values(settings: Settings, origin: str, given: Mapping[str, object]) -> None:
     """Refuse invalid combinations and file names that types cannot express."""
+    refuse_open_web(settings.web, origin)
     output, save = settings.output, settings.output.save
     if settings.detector.threshold is not None and settings.detector.false_alarms is not None:
         raise SettingsError(

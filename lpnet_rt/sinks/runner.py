@@ -102,6 +102,12 @@ class QueuedSink:
         self._thread.start()
 
     @property
+    def depth(self) -> int:
+        """Number of reports that wait."""
+        with self._changed:
+            return len(self._queue)
+
+    @property
     def failure(self) -> str | None:
         """See :class:`SinkRunner`."""
         with self._changed:

@@ -1,0 +1,123 @@
+"""A real page on the loopback, whose sources are fed by the test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import httpx
+import made_reports
+import pytest
+
+from lpnet_rt.clock import SYSTEM_CLOCK
+from lpnet_rt.detector import Detector
+from lpnet_rt.pipeline.guard import PictureGuard
+from lpnet_rt.pipeline.track_stage import TrackStage
+from lpnet_rt.pipeline.zone_stage import ZoneStage
+from lpnet_rt.settings import DetectorSettings, SourceSettings, WebSettings
+from lpnet_rt.sinks.base import SinkRunner
+from lpnet_rt.sources.demo import DemoSource
+from lpnet_rt.sources.states import StateLog
+from lpnet_rt.tracking import Tracker, TrackerSettings, packaged_profile
+from lpnet_rt.web.opening import Run, WebPage, open_page
+from lpnet_rt.web.reserving import reserve
+from lpnet_rt.zones import Zones
+
+TOKEN = "a token of more than sixteen characters"
+
+
+class SteppedClock:
+    """Stands still until the test moves it."""
+
+    def __init__(self) -> None:
+        self.now_ns = 10**12
+
+    def monotonic_ns(self) -> int:
+        return self.now_ns
+
+    def unix_us(self) -> int:
+        return 1_700_000_000_000_000 + self.now_ns // 1000
+
+    def sleep(self, seconds: float) -> None:
+        self.now_ns += round(seconds * 1e9)
+
+
+@pytest.fixture
+def stepped_clock() -> SteppedClock:
+    return SteppedClock()
+
+
+@dataclass
+class Served:
+    """A page and what it shows.
+
+    Attributes:
+        url: Of the page, without a slash at its end.
+        detector: Whose threshold the page changes.
+        zones: The stages of every source.
+        log: The states of every source.
+        outputs: Of every source.
+        client: HTTP, without the token.
+    """
+
+    url: str
+    detector: Detector
+    zones: dict[str, ZoneStage]
+    log: dict[str, StateLog]
+    outputs: dict[str, list[SinkRunner]]
+    page: WebPage
+    client: httpx.Client
+    _trackers: dict[str, TrackStage] = field(default_factory=dict)
+
+    @property
+    def host(self) -> str:
+        return self.url.removeprefix("http://")
+
+    def write(self, index: int, source: str = "mast", size_hw: tuple[int, int] = (96, 128)) -> None:
+        """Put the frame of this index through tracker and page."""
+        if source not in self._trackers:
+            guard = PictureGuard(DemoSource(SourceSettings()), StateLog(), 2.5, SYSTEM_CLOCK)
+            self._trackers[source] = TrackStage(Tracker(packaged_profile(), TrackerSettings()), guard, SYSTEM_CLOCK)
+        stage = self._trackers[source]
+        report = stage.track(stage._guard.check(made_reports.make(index, size_hw, source=source)))
+        for runner in self.outputs[source]:
+            runner.offer(report)
+            assert runner.failure is None
+
+
+@pytest.fixture(scope="session")
+def loaded_detector() -> Detector:
+    return Detector.load(DetectorSettings(model="lpnet-rt-s", engine="onnxruntime", precision="f32", threads=1))
+
+
+@pytest.fixture
+def serve(loaded_detector: Detector, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Served]]:
+    """Serve a page: serve(token=False, edit=False, config=None, names=("mast",))."""
+    served: list[Served] = []
+    monkeypatch.setenv("LPNET_TEST_TOKEN", TOKEN)
+    before = loaded_detector.threshold
+    loaded_detector.weak_threshold = 0.1
+
+    def start(
+        token: bool = False, edit: bool = False, config: str | None = None, names: tuple[str, ...] = ("mast",)
+    ) -> Served:
+        web = WebSettings(address="127.0.0.1:0", token="${LPNET_TEST_TOKEN}" if token else None, edit=edit)
+        reserved = reserve(web, SYSTEM_CLOCK)
+        assert reserved is not None
+        sources = [DemoSource(SourceSettings(name=name)) for name in names]
+        logs = {name: StateLog() for name in names}
+        zones = {name: ZoneStage(Zones([], name)) for name in names}
+        shown = Run(list(zip(sources, logs.values(), strict=True)), loaded_detector, zones, config)
+        page = open_page(reserved, shown, web, SYSTEM_CLOCK)
+        outputs: dict[str, list[SinkRunner]] = {name: [] for name in names}
+        page.add_outputs([*outputs.values()])
+        client = httpx.Client(base_url=reserved.url, timeout=20)
+        served.append(Served(reserved.url, loaded_detector, zones, logs, outputs, page, client))
+        return served[-1]
+
+    yield start
+    for each in served:
+        each.client.close()
+        each.page.close()
+    loaded_detector.threshold = before
+    loaded_detector.weak_threshold = None
