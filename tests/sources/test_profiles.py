@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lpnet_rt.errors import SettingsError, SourceError
 from lpnet_rt.settings import SourceSettings
-from lpnet_rt.sources import open_source
+from lpnet_rt.sources import ReconnectingSource, open_source
 from lpnet_rt.sources.base import UnusableSourceError
 from lpnet_rt.sources.camera import CameraSource, grey_counts
 from lpnet_rt.sources.profiles import PROFILES, find_profile
@@ -126,6 +126,14 @@ def test_a_wrong_size_is_one_line_with_both(tmp_path: Path) -> None:
     source = camera(recorded(tmp_path / "camera.mkv", scene(320, 240)), "boson")
     message = r"expected 640x512 or 320x256 or 640x514 counts of 16 bits \(profile boson\), found 320x240; take another"
     with pytest.raises(UnusableSourceError, match=message):
+        next(iter(source))
+
+
+def test_a_wrong_size_is_not_waited_out(tmp_path: Path) -> None:
+    path = recorded(tmp_path / "camera.mkv", scene(320, 240))
+    settings = SourceSettings(spec="0", camera_profile="lepton")
+    source = ReconnectingSource(lambda: CameraSource(str(path), settings), settings)
+    with pytest.raises(UnusableSourceError, match="found 320x240"):
         next(iter(source))
 
 
