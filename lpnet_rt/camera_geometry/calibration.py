@@ -214,7 +214,8 @@ def _of_pair(problem: _Problem, pair: tuple[int, int]) -> list[tuple[_Array, flo
 
     def excess(log_focal: float | _Array) -> _Array:
         one, other = rays(log_focal)
-        return np.arctan2(np.linalg.norm(np.cross(one, other), axis=-1), (one * other).sum(axis=-1)) - wanted
+        angle: _Array = np.arctan2(np.linalg.norm(np.cross(one, other), axis=-1), (one * other).sum(axis=-1))
+        return angle - wanted
 
     longest, shortest = (_log_focal(field, width) for field in _FIELDS_DEG)
     grid = np.linspace(shortest, longest, _GUESSES)

@@ -16,6 +16,7 @@ from lpnet_rt.sources.naming import source_name, url_scheme
 from lpnet_rt.sources.packets import PacketRing
 from lpnet_rt.sources.reconnecting import ReconnectingSource
 from lpnet_rt.sources.states import OnState, SourceState
+from lpnet_rt.text import printable, redact
 
 __all__ = ["ReconnectingSource", "Source", "SourceState", "open_source"]
 
@@ -43,14 +44,20 @@ def open_source(
 
     Raises:
         SourceError: It is missing or cannot be read; for a camera or a stream only if ``reconnect`` is ``never``.
-        SettingsError: ``realtime`` is set for images, which have no times.
+        SettingsError: ``realtime`` is set for images, which have no times; a camera profile is unknown, or is given
+            for another source than a camera.
     """
     spec = settings.spec
+    index = camera_index(spec)
+    if settings.camera_profile is not None and index is None:
+        raise SettingsError(
+            f"source.camera_profile: expected a camera such as /dev/video0, found {printable(redact(spec))[:80]}; "
+            "leave it out"
+        )
     if spec == "demo":
         from lpnet_rt.sources.demo import DemoSource
 
         return DemoSource(settings, clock)
-    index = camera_index(spec)
     if index is not None:
         return _connected(lambda: CameraSource(index, settings, clock), settings, clock, on_state)
     scheme = url_scheme(spec)
