@@ -7,7 +7,7 @@ import csv
 import itertools
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -66,16 +66,18 @@ def run(args: argparse.Namespace) -> int:
     )
     with closing(EventStore(Path(args.folder))) as store:
         events = itertools.islice(store.all(wanted), args.limit or None)
-        write: Callable[[Iterable[EventSummary]], int] = _table
-        write = _csv if args.csv else _json if args.json else write
-        shown = write(events)
-        if write is _table:
-            total = store.count(wanted)
+        if args.csv:
+            _write_csv(events)
+        elif args.json:
+            for event in events:
+                print(msgspec.json.encode(event).decode())
+        else:
+            shown, total = _write_table(events), store.count(wanted)
             print(f"{shown} of {total} events" if shown < total else f"{total} event{'' if total == 1 else 's'}")
     return 0
 
 
-def _table(events: Iterable[EventSummary]) -> int:
+def _write_table(events: Iterable[EventSummary]) -> int:
     """Print a table for people; return the number of rows."""
     layout = "{:19}  {:16} {:>9} {:>6} {:>6} {:>8}  {:>6}  {:5}  {}"
     head = ("first seen", "source", "duration", "prob.", "score", "moved", "clip", "alarm", "event")
@@ -99,23 +101,13 @@ def _table(events: Iterable[EventSummary]) -> int:
     return shown
 
 
-def _csv(events: Iterable[EventSummary]) -> int:
-    """Print comma-separated values; return the number of events."""
+def _write_csv(events: Iterable[EventSummary]) -> None:
+    """Print comma-separated values."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(("first_time", *_FIELDS))
-    shown = 0
-    for shown, event in enumerate(events, start=1):
+    for event in events:
         values = msgspec.to_builtins(event)
         writer.writerow((f"{_utc(event.first_us):%Y-%m-%dT%H:%M:%S.%fZ}", *(values[name] for name in _FIELDS)))
-    return shown
-
-
-def _json(events: Iterable[EventSummary]) -> int:
-    """Print JSON Lines; return the number of events."""
-    shown = 0
-    for shown, event in enumerate(events, start=1):
-        print(msgspec.json.encode(event).decode())
-    return shown
 
 
 def _utc(unix_us: int) -> datetime:
@@ -137,6 +129,6 @@ def _unix_us(flag: str, text: str | None) -> int | None:
             when = datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError, OSError) as error:
         raise SettingsError(
-            f"{flag}: expected a time such as 2026-01-31 or 2026-01-31T22:00, or an age such as 24h or 7d, found {text!r}"
+            f"{flag}: expected a time such as 2026-01-31 or 2026-01-31T22:00, or an age such as 7d, found {text!r}"
         ) from error
     return (when - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

@@ -94,10 +94,10 @@ class EventArchive:
         """Close the folder if it has no other user."""
         with self._lock:
             self._users -= 1
-            if self._users > 0:
-                return
-        self._index.close()
-        os.close(self._held)
+            is_last = self._users == 0
+        if is_last:
+            self._index.close()
+            os.close(self._held)
 
     def take_clip(self) -> bool:
         """Return whether another clip may be written now; if so, give it back with :meth:`return_clip`."""

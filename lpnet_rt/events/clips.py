@@ -18,6 +18,11 @@ __all__ = ["ClipWriter", "probe_clip"]
 
 # A cluster is written to disk when it is complete: half a second, so that a kill loses less than one.
 _OPTIONS = {"cluster_time_limit": "500", "flush_packets": "1"}
+# Times in records are rounded; a picture that is due at the very time belongs to the clip, not the one before.
+_ROUNDING_S = 1e-5
+# Matroska keeps the order of packets and the times of pictures, but no times of decoding. FFmpeg wants some that grow
+# and never pass those of the pictures; a camera's own may do neither.
+_EARLY = -(2**40)
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
@@ -42,14 +47,14 @@ class ClipWriter:
             LookupError: There is no footage to begin with; no file was made.
             SinkError: The file cannot be written.
         """
-        start, template = footage.start(stretch, begin_s), footage.template(stretch)
+        start, template = footage.start(stretch, begin_s + _ROUNDING_S), footage.template(stretch)
         if start is None or template is None:
             raise LookupError("no key frame of that time is kept in memory")
         self.note: str | None = None
         self._path, self._footage, self._stretch, self._number = path, footage, stretch, start
         self._codec = template.codec
         self._zero: KeptPacket | None = None
-        self._frames, self._last_s, self._last_dts = 0, 0.0, 0
+        self._frames, self._last_s = 0, float("-inf")
         self.is_closed = False
         silence_ffmpeg()
         try:
@@ -72,7 +77,7 @@ class ClipWriter:
         if self.is_closed or self.note is not None:
             return False
         try:
-            found = self._footage.read(self._stretch, self._number, until_s)
+            found = self._footage.read(self._stretch, self._number, until_s, self._last_s)
             if found is None:
                 self.note = "pictures were dropped from memory before they were written"
                 return False
@@ -129,20 +134,19 @@ class ClipWriter:
         )
 
     def _write(self, kept: KeptPacket) -> None:
-        """Write one packet, on the clock of the clip; leave out what cannot be decoded, or has no place in the file."""
+        """Write one packet, on the clock of the clip; leave out what cannot be decoded without those before it."""
         if self._zero is None:
-            self._zero, self._last_dts = kept, kept.dts - 1
+            self._zero, self._last_s = kept, kept.time_s
         zero_pts = self._zero.pts
-        dts = max(kept.dts, self._last_dts + 1)
         # Pictures that are shown before the first key frame were predicted from others, which are not here.
-        if kept.pts < zero_pts or dts > kept.pts:
+        if kept.pts < zero_pts:
             return
         packet = av.Packet(kept.data)
-        packet.pts, packet.dts, packet.duration = kept.pts - zero_pts, dts - zero_pts, kept.duration
+        packet.pts, packet.dts, packet.duration = kept.pts - zero_pts, _EARLY + self._frames, kept.duration
         packet.time_base, packet.is_keyframe, packet.stream = kept.time_base, kept.is_key, self._stream
         self._container.mux(packet)
-        self._last_dts, self._frames = dts, self._frames + 1
-        self._last_s = max(self._last_s, kept.time_s) if self._frames > 1 else kept.time_s
+        self._frames += 1
+        self._last_s = max(self._last_s, kept.time_s)
 
     def _failure(self, error: Exception) -> SinkError:
         return SinkError(f"events: {self._path}: cannot be written: {reason(error)}")

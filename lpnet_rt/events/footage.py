@@ -50,7 +50,9 @@ class Footage(Protocol):
         """See :meth:`lpnet_rt.sources.packets.Ring.start`."""
         ...
 
-    def read(self, stretch: int, number: int, until_s: float) -> tuple[Sequence[KeptPacket], int] | None:
+    def read(
+        self, stretch: int, number: int, until_s: float, shown_s: float
+    ) -> tuple[Sequence[KeptPacket], int] | None:
         """See :meth:`lpnet_rt.sources.packets.Ring.read`."""
         ...
 
@@ -65,9 +67,11 @@ class PacketFootage:
         self._ring, self._max_items = ring, max_items
         self.stretch_at, self.template, self.start = ring.stretch_at, ring.template, ring.start
 
-    def read(self, stretch: int, number: int, until_s: float) -> tuple[Sequence[KeptPacket], int] | None:
+    def read(
+        self, stretch: int, number: int, until_s: float, shown_s: float
+    ) -> tuple[Sequence[KeptPacket], int] | None:
         """See :meth:`lpnet_rt.sources.packets.Ring.read`."""
-        return self._ring.read(stretch, number, until_s, self._max_items)
+        return self._ring.read(stretch, number, until_s, shown_s, self._max_items)
 
 
 @dataclass(slots=True, eq=False)
@@ -129,9 +133,11 @@ class FrameFootage:
         encoder = self._encoders.get(stretch)
         return None if encoder is None else encoder.template
 
-    def read(self, stretch: int, number: int, until_s: float) -> tuple[Sequence[KeptPacket], int] | None:
+    def read(
+        self, stretch: int, number: int, until_s: float, shown_s: float
+    ) -> tuple[Sequence[KeptPacket], int] | None:
         """See :meth:`lpnet_rt.sources.packets.Ring.read`; no more than the budget allows."""
-        found = self._ring.read(stretch, number, until_s, 1_000)
+        found = self._ring.read(stretch, number, until_s, shown_s, 1_000)
         encoder = self._encoders.get(stretch)
         if found is None or encoder is None:
             return None

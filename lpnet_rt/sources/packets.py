@@ -9,7 +9,7 @@ import io
 import itertools
 import threading
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
@@ -28,6 +28,8 @@ RING_SPARE_S = 25.0
 _MAX_STRETCHES = 4
 # A stream that jumps back further than any reordering has started over.
 _JUMP_S = 1.0
+# The first packet of an RTSP stream may come without its time; raw video never has any.
+_MAX_UNTIMED = 30
 
 
 class Kept(Protocol):
@@ -220,13 +222,18 @@ class Ring(Generic[Item]):
             before = (key for key in reversed(found.keys) if found.items[key - found.first].time_s <= time_s)
             return next(before, found.keys[0])
 
-    def read(self, stretch: int, number: int, until_s: float, max_items: int) -> tuple[list[Item], int] | None:
+    def read(
+        self, stretch: int, number: int, until_s: float, shown_s: float, max_items: int
+    ) -> tuple[list[Item], int] | None:
         """Return the items from a number on that are decoded at or before a time, and the number of the next one.
+
+        Items that are shown before one that was returned are returned, too, so that no picture is missing between two.
 
         Args:
             stretch: The stretch.
             number: Of the first item that is wanted.
             until_s: Seconds of the stream.
+            shown_s: Latest picture that was returned before, seconds of the stream.
             max_items: At most so many.
 
         Returns:
@@ -238,7 +245,12 @@ class Ring(Generic[Item]):
                 return None
             newer = max(found.first + len(found.items) - number, 0)
             latest = list(itertools.islice(reversed(found.items), newer))
-        wanted = list(itertools.takewhile(lambda item: item.order_s <= until_s, reversed(latest)))[:max_items]
+        wanted: list[Item] = []
+        for item in itertools.islice(reversed(latest), max_items):
+            if item.order_s > until_s and item.time_s > shown_s:
+                break
+            wanted.append(item)
+            shown_s = max(shown_s, item.time_s)
         return wanted, number + len(wanted)
 
     def _begin(self, template: Template | None, began_ns: int) -> None:
@@ -272,6 +284,8 @@ class PacketRing(Ring[KeptPacket]):
     def __init__(self, max_s: float, max_bytes: int, clock: Clock = SYSTEM_CLOCK) -> None:
         super().__init__(max_s, max_bytes, clock)
         self._in_order = False
+        self._last_dts: int | None = None
+        self._untimed: list[KeptPacket] = []
         self._is_usable = False
 
     @property
@@ -291,20 +305,32 @@ class PacketRing(Ring[KeptPacket]):
         reordered = self._in_order and bool(stream.codec_context.has_b_frames)
         template = None if reordered else template_of(stream)
         self._is_usable = template is not None
+        self._last_dts, self._untimed = None, []
         self.begin_stretch(template)
 
     def add(self, packet: av.Packet[av.VideoStream]) -> None:
-        """Keep a copy of a packet; nothing if packets cannot be written, or this one has no time."""
+        """Keep a copy of a packet; nothing if this connection's packets cannot be written, or have no times."""
         if not self._is_usable:
             return
-        dts = packet.dts if packet.dts is not None else packet.pts
+        # The first packets of some containers lack the one time, later packets of others the other.
+        dts = packet.dts if packet.dts is not None else packet.pts if self._last_dts is None else self._last_dts
         pts = dts if self._in_order or packet.pts is None else packet.pts
-        if pts is None or dts is None or packet.time_base is None:
-            self._is_usable = False
+        kept = KeptPacket(bytes(packet), pts or 0, dts or 0, packet.duration or 0, packet.time_base, packet.is_keyframe)
+        if pts is None or dts is None:
+            self._untimed.append(kept)
+            self._is_usable = len(self._untimed) < _MAX_UNTIMED
             return
-        self.append(
-            KeptPacket(bytes(packet), pts, min(dts, pts), packet.duration or 0, packet.time_base, packet.is_keyframe)
-        )
+        self._last_dts = dts
+        self._append_untimed(min(dts, pts))
+        self.append(replace(kept, dts=min(dts, pts)))
+
+    def _append_untimed(self, dts: int) -> None:
+        """Keep the first packets of a connection, which had no time, just before the first that has one."""
+        untimed, self._untimed = self._untimed, []
+        start = dts - sum(packet.duration for packet in untimed)
+        for packet in untimed:
+            self.append(replace(packet, pts=start, dts=start))
+            start += packet.duration
 
 
 def packet_ring(settings: EventSettings, clock: Clock) -> PacketRing | None:

@@ -1,0 +1,72 @@
+"""What the tests of events share: a folder, a clock that stands still, and clips read back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from made_events import SESSION, number_of
+
+from lpnet_rt.events.archive import EventArchive
+from lpnet_rt.events.following import Origin
+from lpnet_rt.events.sink import EventSink
+from lpnet_rt.settings import AlarmSettings, EventSettings, SourceSettings
+from lpnet_rt.sources.packets import PacketRing
+from lpnet_rt.sources.video import VideoSource
+
+OpenSink = Callable[..., EventSink]
+
+
+class SteppedClock:
+    """Moves only when somebody moves it."""
+
+    def __init__(self) -> None:
+        self.now_ns = 1_000_000_000
+
+    def monotonic_ns(self) -> int:
+        return self.now_ns
+
+    def unix_us(self) -> int:
+        return 1_700_000_000_000_000 + self.now_ns // 1000
+
+    def sleep(self, seconds: float) -> None:
+        self.now_ns += int(seconds * 1e9)
+
+
+@pytest.fixture
+def clock() -> SteppedClock:
+    return SteppedClock()
+
+
+@pytest.fixture
+def open_sink(tmp_path: Path, clock: SteppedClock) -> Iterator[OpenSink]:
+    """Open outputs of events in tmp_path/events; whatever is open in the end is closed."""
+    opened: list[EventSink] = []
+
+    def start(
+        packets: PacketRing | None = None,
+        live: bool = False,
+        alarm: AlarmSettings | None = None,
+        archive: EventArchive | None = None,
+        **settings: object,
+    ) -> EventSink:
+        wanted = EventSettings(**({"folder": str(tmp_path / "events")} | settings))
+        archive = archive or EventArchive(wanted, clock)
+        origin = Origin("mast", SESSION, "lpnet-rt", "openvino bf16")
+        opened.append(EventSink(archive, origin, (wanted, alarm or AlarmSettings()), packets, live, clock))
+        return opened[-1]
+
+    yield start
+    for sink in opened:
+        sink.close()
+
+
+@pytest.fixture
+def read_clip() -> Callable[[Path], list[tuple[float, int]]]:
+    """The time and the number of every picture of a clip."""
+
+    def read(path: Path) -> list[tuple[float, int]]:
+        return [(frame.pts_s or 0.0, number_of(frame.image)) for frame in VideoSource(path, SourceSettings())]
+
+    return read
