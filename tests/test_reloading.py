@@ -15,11 +15,11 @@ from test_service_manager import Manager
 
 from lpnet_rt.errors import SettingsError, SinkError
 from lpnet_rt.keys import KeyFolder
-from lpnet_rt.messages import EndMessage, FrameMessage, decode
+from lpnet_rt.messages import DetectionMessage, EndMessage, FrameMessage, decode
 from lpnet_rt.reloading import Reloader, changed_keys
 from lpnet_rt.settings import DetectorSettings, OutputSettings, Settings
 from lpnet_rt.settings.zones import ZoneSettings
-from lpnet_rt.subscriber import Gap, Subscriber
+from lpnet_rt.subscriber import Event, Gap, Subscriber
 
 CONFIG = """
 [source]
@@ -69,7 +69,7 @@ def test_sighup_in_the_middle_loses_no_frame_and_no_track(tmp_path: Path) -> Non
     command = [sys.executable, "-m", "lpnet_rt", "run", "--config", str(config)]
     environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "OMP_NUM_THREADS": "1"}
     keys = {"key": key.with_suffix(".key_secret"), "server_key": folder.path / "server.key"}
-    events: list[object] = []
+    events: list[Event] = []
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     try:
         with Subscriber(names["endpoint"], timeout_s=30.0, **keys) as subscriber:
@@ -87,7 +87,7 @@ def test_sighup_in_the_middle_loses_no_frame_and_no_track(tmp_path: Path) -> Non
             process.send_signal(signal.SIGHUP)
             hear(lambda _: (tmp_path / "second.jsonl").exists() and (tmp_path / "second.jsonl").stat().st_size > 0)
             after = len(events)
-            last = events[-1].seq
+            last = max(event.seq for event in events if isinstance(event, FrameMessage))
             hear(lambda frame: frame.seq > last + 15)
             config.write_text("[detector]\nthreshold = 7\n")
             process.send_signal(signal.SIGHUP)
@@ -124,7 +124,7 @@ def test_sighup_in_the_middle_loses_no_frame_and_no_track(tmp_path: Path) -> Non
     assert words == ["READY=1", "RELOADING=1", "READY=1", "RELOADING=1", "READY=1", "STOPPING=1"]
 
 
-def found(event: object) -> tuple:
+def found(event: Event) -> tuple[DetectionMessage, ...]:
     return event.detections if isinstance(event, FrameMessage) else ()
 
 
