@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_service_manager import Manager
+from managers import Manager
 
 from lpnet_rt.errors import SettingsError, SinkError
 from lpnet_rt.keys import KeyFolder

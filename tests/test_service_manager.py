@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import threading
 from pathlib import Path
 
 import pytest
 from made_reports import make
+from managers import Manager
 
 from lpnet_rt.pipeline.health import Health, Watched
 from lpnet_rt.service_manager import Notifier
@@ -32,24 +32,6 @@ class SteppedClock:
 
     def sleep(self, seconds: float) -> None:
         self.now_ns += round(seconds * 1e9)
-
-
-class Manager:
-    """The service manager's end: a bound datagram socket."""
-
-    def __init__(self, address: str) -> None:
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind("\0" + address[1:] if address.startswith("@") else address)
-        self.socket.setblocking(False)
-
-    def heard(self) -> list[str]:
-        """Everything since the last call."""
-        found = []
-        try:
-            while True:
-                found.append(self.socket.recv(4096).decode())
-        except BlockingIOError:
-            return found
 
 
 @pytest.fixture(params=["path", "abstract"])
