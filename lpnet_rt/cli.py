@@ -24,6 +24,7 @@ _TRAINING_MODULES = ("torch", "onnx", "onnxscript", "scipy", "matplotlib", "safe
 # Verb: module with add_arguments(parser) and run(args), and its line in the help.
 _VERBS = {
     "run": ("lpnet_rt.commands.run", "detect targets in a source (the default verb)"),
+    "check-config": ("lpnet_rt.commands.check_config", "whether a run would start; opens everything, changes nothing"),
     "listen": ("lpnet_rt.commands.listen", "subscribe to a running detector and print what arrives"),
     "convert": ("lpnet_rt.commands.convert", "the JSON Lines of a run as MOT, COCO or CSV"),
     "zones": ("lpnet_rt.commands.zones", "see, draw and propose the zones of a source"),

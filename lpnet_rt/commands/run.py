@@ -13,7 +13,7 @@ from lpnet_rt.errors import SettingsError
 from lpnet_rt.settings import Settings, load_settings, require_source
 from lpnet_rt.settings.web import DEFAULT_ADDRESS
 
-__all__ = ["FLAGS", "add_arguments", "refuse_exposed", "run"]
+__all__ = ["FLAGS", "add_arguments", "add_flags", "refuse_exposed", "run"]
 
 # Flag, dotted key of Settings, options of argparse.
 FLAGS: tuple[tuple[str, str, dict[str, object]], ...] = (
@@ -143,11 +143,16 @@ class _Once(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags, without defaults, so that the configuration file's values apply."""
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the settings, without defaults, so that the configuration file's values apply."""
     for flag, key, options in FLAGS:
         once = {} if "action" in options else {"action": _Once}
         parser.add_argument(flag, dest=key, default=None, **(once | options))  # type: ignore[arg-type]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the settings, and that of the configuration file."""
+    add_flags(parser)
     parser.add_argument(
         "--config",
         action=_Once,

@@ -29,8 +29,8 @@ def open_source(
 ) -> Source:
     """Open the source that ``settings.spec`` names.
 
-    ``demo`` is the built-in scene; digits or ``/dev/videoN`` a camera; a URL a video stream; a folder or a glob its
-    images in natural order; a file with an image suffix an image; any other file a video.
+    ``demo`` is the built-in scene; digits, ``/dev/videoN`` or a link to it a camera; a URL a video stream; a folder or
+    a glob its images in natural order; a file with an image suffix an image; any other file a video.
 
     Args:
         settings: What to open and how.
@@ -59,7 +59,7 @@ def open_source(
 
         return DemoSource(settings, clock)
     if index is not None:
-        return _connected(lambda: CameraSource(index, settings, clock), settings, clock, on_state)
+        return _connected(lambda: _camera(index, settings, clock), settings, clock, on_state)
     scheme = url_scheme(spec)
     if scheme is not None:
         return _open_stream(settings, scheme, clock, on_state, tap)
@@ -82,6 +82,12 @@ def _connected(
     only = connection()
     only.connect()
     return only
+
+
+def _camera(index: int, settings: SourceSettings, clock: Clock) -> CameraSource:
+    """Return the camera that a link names now; that of before where the camera, and with it the link, is away."""
+    now = camera_index(settings.spec)
+    return CameraSource(index if now is None else now, settings, clock)
 
 
 def _open_stream(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -31,8 +32,14 @@ _Y16 = cv2.VideoWriter.fourcc(*"Y16 ")
 
 
 def camera_index(spec: str) -> int | None:
-    """Return the index of a camera written as ``3`` or ``/dev/video3``, or None if the text is not a camera."""
-    match = re.fullmatch(r"(?:/dev/video)?(\d{1,4})", spec, re.ASCII)
+    """Return the index of a camera, or None if the text is not a camera.
+
+    Args:
+        spec: ``3``, ``/dev/video3``, or a link to that, such as ``/dev/v4l/by-id/...``, whose target may change when
+            the camera is plugged in again.
+    """
+    target = os.path.realpath(spec) if os.path.islink(spec) else spec
+    match = re.fullmatch(r"(?:/dev/video)?(\d{1,4})", target, re.ASCII)
     return int(match.group(1)) if match else None
 
 

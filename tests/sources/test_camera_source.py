@@ -20,10 +20,15 @@ def _camera(path: Path, clock: Clock = SYSTEM_CLOCK, **settings: object) -> Came
     return camera
 
 
-def test_how_a_camera_is_written() -> None:
+def test_how_a_camera_is_written(tmp_path: Path) -> None:
     assert camera_index("0") == 0
     assert camera_index("12") == 12
     assert camera_index("/dev/video3") == 3
+    link = tmp_path / "thermal"
+    link.symlink_to("/dev/video3")
+    assert camera_index(str(link)) == 3
+    link.unlink()
+    assert camera_index(str(link)) is None
     for other in ("/dev/videoX", "video0", "0.mp4", "-1", "", "99999", "٣"):
         assert camera_index(other) is None
 
