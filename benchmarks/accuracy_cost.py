@@ -128,18 +128,21 @@ def _draw(names: Sequence[str], points: Sequence[Point], path: Path) -> None:
 
     figure = Figure(figsize=(10.0, 4.2), layout="constrained")
     cost, curves = figure.subplots(1, 2)
-    for name, point in zip(names, points, strict=True):
-        label = f"{name}, {point.kmac_per_pixel:.1f} kMAC/px"
-        (line,) = curves.plot(
-            [false for false, _ in point.curve], [100 * hit for _, hit in point.curve], "o-", label=label
+    for number, (name, point) in enumerate(zip(names, points, strict=True)):
+        label = f"{name}, {point.kmac_per_pixel:.3g} kMAC/px"
+        # A logarithmic axis has no place for none at all.
+        drawn = [(false, 100 * hit) for false, hit in point.curve if false > 0]
+        (line,) = (
+            curves.plot(*zip(*drawn, strict=True), "o-", label=label) if drawn else curves.plot([], [], label=label)
         )
-        cost.plot(point.kmac_per_pixel, 100 * point.f1, "o", color=line.get_color(), markersize=9)
         place = (point.kmac_per_pixel, 100 * point.f1)
-        cost.annotate(f"{name} {100 * point.f1:.1f}", place, xytext=(0, 9), textcoords="offset points", ha="center")
+        cost.plot(*place, "o", color=line.get_color(), markersize=9)
+        above = (0, 9) if number % 2 else (0, -18)
+        cost.annotate(f"{name} {place[1]:.1f}", place, xytext=above, textcoords="offset points", ha="center")
     cost.set(xscale="log", xlabel="thousand multiply-accumulates per pixel", ylabel="best F1 on clips held back, %")
     cost.margins(0.18)
     curves.set(xscale="log", xlabel="false detections per labelled frame", ylabel="labelled frames hit, %")
-    curves.legend(loc="lower right", fontsize=8)
+    curves.legend(loc="lower left", fontsize=8)
     for axes in (cost, curves):
         axes.grid(alpha=0.3, which="both")
     figure.savefig(path, dpi=110)

@@ -71,6 +71,8 @@ class OptimiserRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         average: What an old average keeps at each step.
         background: Weight of false blobs against missed targets.
         focus: Power of the score that weights a background pixel in the loss.
+        shape_loss: How outlines count: ``soft-iou``, or ``scale-location``, which also asks for the right area and
+            centroid, once the rate has risen.
         patches: Cells of a crop that the patch net looks at in training; 0 takes as many as in a frame. A crop of 256
             pixels holds a fifth of a frame's cells, and the patch net takes half of a step's time.
         start: Checkpoint whose averaged weights the run starts from, a packaged model or an ONNX file of this project,
@@ -92,6 +94,7 @@ class OptimiserRecipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     average: Share = 0.998
     background: Annotated[float, Meta(gt=0)] = 1.5
     focus: Annotated[float, Meta(ge=0)] = 1.0
+    shape_loss: Literal["soft-iou", "scale-location"] = "soft-iou"
     patches: Annotated[int, Meta(ge=0, le=4096)] = 0
     start: str = ""
     start_sha256: str = ""

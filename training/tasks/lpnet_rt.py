@@ -18,7 +18,7 @@ from lpnet_rt.training.data.roles import training_frames
 from lpnet_rt.training.recipes.lpnet_rt import NetworkRecipe, Recipe
 from lpnet_rt.training.tasks.base import ValidationResult
 from lpnet_rt.training.tasks.judging import choose_threshold, judge
-from lpnet_rt.training.tasks.losses import Background, views_loss
+from lpnet_rt.training.tasks.losses import Background, scale_location_loss, soft_iou_loss, views_loss
 from lpnet_rt.training.tasks.starting import freeze_norms, take_weights
 from lpnet_rt.training.tasks.validate import Validation, ValidationSet, find_false_alarms, scorer, validate
 
@@ -86,7 +86,10 @@ class LPNetRTTask:
     def loss(self, view: tuple[Tensor, ...], truth: Tensor, step: int) -> Tensor:
         """Loss of both views."""
         recipe = self._recipe.optimiser
-        return views_loss(view[0], view[1], truth, Background(recipe.background, recipe.focus))
+        # Areas and centroids of the first steps' scores, which are about one half everywhere, say nothing.
+        is_early = step < recipe.warmup_steps
+        shape_loss = soft_iou_loss if recipe.shape_loss == "soft-iou" or is_early else scale_location_loss
+        return views_loss(view[0], view[1], truth, Background(recipe.background, recipe.focus), shape_loss)
 
     def finish_epoch(self, network: nn.Module, epoch: int) -> dict[str, float]:
         """Look for false alarms on the target-free frames, now and then: the next epochs' hard negatives."""

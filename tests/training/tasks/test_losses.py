@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from lpnet_rt.training.data.frames import IGNORE
-from lpnet_rt.training.tasks.losses import detection_loss, soft_iou_loss, views_loss
+from lpnet_rt.training.tasks.losses import detection_loss, scale_location_loss, soft_iou_loss, views_loss
 
 
 def truth_map() -> torch.Tensor:
@@ -45,6 +47,29 @@ def test_soft_iou_by_hand() -> None:
     loss = soft_iou_loss(score, target, torch.ones_like(target))
     assert float(loss) == pytest.approx(1 - (1 + 1) / (5 + 1))
     assert float(soft_iou_loss(score, torch.zeros_like(target), torch.ones_like(target))) == 0
+
+
+def test_scale_and_location_by_hand() -> None:
+    target = torch.zeros(1, 1, 5, 5)
+    target[..., 2, 2] = 1  # area 1, centroid 0.25, 0.25 with the one more that keeps it finite
+    score = torch.zeros(1, 1, 5, 5)
+    score[..., 2, 4] = 1  # the same area beside it: centroid 0.5, 0.25
+    everywhere = torch.ones_like(target)
+    radii = math.hypot(0.25, 0.25) / math.hypot(0.5, 0.25)
+    angle = math.atan2(0.25, 0.5) - math.atan2(0.25, 0.25)
+    expected = 1 - 1 / 3 + 1 - radii + (2 / math.pi * angle) ** 2
+    assert float(scale_location_loss(score, target, everywhere)) == pytest.approx(expected, rel=1e-4)
+    assert float(scale_location_loss(target, target, everywhere)) == pytest.approx(0, abs=1e-5)
+    assert float(scale_location_loss(score, torch.zeros_like(target), everywhere)) == 0
+
+
+def test_a_wrong_size_costs_more_than_its_iou() -> None:
+    target = torch.zeros(1, 1, 32, 32)
+    target[..., 10:14, 10:14] = 1
+    large = torch.zeros_like(target)
+    large[..., 8:16, 8:16] = 1
+    everywhere = torch.ones_like(target)
+    assert float(scale_location_loss(large, target, everywhere)) > float(soft_iou_loss(large, target, everywhere))
 
 
 def test_a_false_blob_costs_the_same_in_a_frame_of_any_size() -> None:
