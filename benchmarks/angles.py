@@ -111,8 +111,7 @@ def calibrations(count: int, rng: Generator, landmarks: int, *, distorted: bool)
     errors, in_sigmas, refused = [], [], 0
     grid = np.stack(np.meshgrid(*(np.linspace(-1, 1, side) for side in _GRID_WH)), axis=2).reshape(-1, 2)
     for _ in range(count):
-        drawn = random_camera(rng, SIZE_HW, distorted=distorted)
-        camera = msgspec.structs.replace(drawn, k2=0.0, p1=0.0, p2=0.0)
+        camera = _radial_camera(rng, distorted=distorted)
         geometry = CameraGeometry(camera, SIZE_HW)
         marked = _spread_pixels(landmarks, rng)
         vectors = to_vectors(camera, geometry.lens.rays(marked)[0])
@@ -175,6 +174,15 @@ def _in_sigmas(found: Directions, truth: _Array) -> _Array:
     return np.column_stack(
         (off_azimuth / found.azimuth_error_deg, (found.elevation_deg - elevation) / found.elevation_error_deg)
     )
+
+
+def _radial_camera(rng: Generator, *, distorted: bool) -> CameraSettings:
+    """A random camera with no distortion but k1, whose model reaches the corners of the picture."""
+    while True:
+        drawn = random_camera(rng, SIZE_HW, distorted=distorted)
+        camera = msgspec.structs.replace(drawn, k2=0.0, p1=0.0, p2=0.0)
+        if CameraGeometry(camera, SIZE_HW).is_whole:
+            return camera
 
 
 def _spread_pixels(count: int, rng: Generator) -> _Array:

@@ -75,9 +75,11 @@ def test_an_azimuth_that_is_rounded_to_360_is_0() -> None:
 
 
 def test_a_pixel_without_a_direction_has_none_on_the_wire() -> None:
-    frame = message(dataclasses.replace(with_track(make()), directions=directions(np.nan)))
-    assert frame.error is None
-    assert b"azimuth" not in encode(frame)
+    endless = dataclasses.replace(directions(10.0), azimuth_error_deg=np.full(4, np.inf))
+    for unknown in (directions(np.nan), endless):
+        frame = message(dataclasses.replace(with_track(make()), directions=unknown))
+        assert frame.error is None
+        assert b"azimuth" not in encode(frame)
 
 
 def test_the_camera_is_told_with_its_errors() -> None:

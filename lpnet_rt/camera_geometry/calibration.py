@@ -172,8 +172,9 @@ def _refuse_degenerate(landmarks: Sequence[Landmark], size_hw: tuple[int, int]) 
 def _first_guess(problem: _Problem, field_of_view_deg: float | None) -> tuple[_Array, float]:
     """The rotation and log of the focal length of a pair that most landmarks agree with."""
     width = problem.size_hw[1]
-    pairs = list(combinations(range(len(problem.xy)), 2))
-    pairs.sort(key=lambda ij: -math.dist(problem.xy[ij[0]], problem.xy[ij[1]]))
+    need_px = _MIN_SEPARATION * math.hypot(*problem.size_hw)
+    apart = {ij: math.dist(*problem.xy[list(ij)]) for ij in combinations(range(len(problem.xy)), 2)}
+    pairs = sorted((pair for pair, px in apart.items() if px >= need_px), key=lambda pair: -apart[pair])
     # The widest pairs may all have one landmark in common, which may be the wrong one.
     others = pairs[_WIDE_PAIRS :: max(1, (len(pairs) - _WIDE_PAIRS) // _OTHER_PAIRS)]
     guesses = [guess for pair in (*pairs[:_WIDE_PAIRS], *others) for guess in _of_pair(problem, pair)]
@@ -275,6 +276,11 @@ def _result(
     orientation = Orientation.of_matrix(rotation)
     width = problem.size_hw[1]
     field = _field_deg(log_focal, width)
+    if not _FIELDS_DEG[0] <= field <= _FIELDS_DEG[1]:
+        raise SettingsError(
+            f"landmarks: expected a field of view of {_FIELDS_DEG[0]} to {_FIELDS_DEG[1]:.0f} degrees, found "
+            f"{field:.2f}; check the pixels and the directions"
+        )
     parameters = np.array((orientation.azimuth_deg, orientation.elevation_deg, orientation.roll_deg, field, k1))
     covariance = _covariance(problem, parameters, kept, with_k1)
     errors = np.sqrt(np.diag(covariance))

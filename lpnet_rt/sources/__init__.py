@@ -11,6 +11,7 @@ from lpnet_rt.errors import SettingsError, SourceError
 from lpnet_rt.settings import SourceSettings
 from lpnet_rt.sources.base import Connection, Source
 from lpnet_rt.sources.camera import CameraSource, camera_index
+from lpnet_rt.sources.gige import GIGE_SCHEME, GigeSource
 from lpnet_rt.sources.images import IMAGE_SUFFIXES, ImageSource, find_images
 from lpnet_rt.sources.naming import source_name, url_scheme
 from lpnet_rt.sources.packets import PacketRing
@@ -29,8 +30,9 @@ def open_source(
 ) -> Source:
     """Open the source that ``settings.spec`` names.
 
-    ``demo`` is the built-in scene; digits, ``/dev/videoN`` or a link to it a camera; a URL a video stream; a folder or
-    a glob its images in natural order; a file with an image suffix an image; any other file a video.
+    ``demo`` is the built-in scene; digits, ``/dev/videoN`` or a link to it a camera; ``gige://ADDRESS`` a GigE Vision
+    camera; any other URL a video stream; a folder or a glob its images in natural order; a file with an image suffix an
+    image; any other file a video.
 
     Args:
         settings: What to open and how.
@@ -61,6 +63,9 @@ def open_source(
     if index is not None:
         return _connected(lambda: _camera(index, settings, clock), settings, clock, on_state)
     scheme = url_scheme(spec)
+    if scheme == GIGE_SCHEME:
+        address = spec.partition("://")[2].strip("/")
+        return _connected(lambda: GigeSource(address, settings, clock), settings, clock, on_state)
     if scheme is not None:
         return _open_stream(settings, scheme, clock, on_state, tap)
     path = Path(spec)

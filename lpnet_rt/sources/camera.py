@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
-from lpnet_rt.errors import LostError, SourceError
+from lpnet_rt.errors import DependencyError, LostError, SourceError
 from lpnet_rt.frames import Frame, GreyImage, to_grey
 from lpnet_rt.settings import SourceSettings
 from lpnet_rt.sources.base import LiveSource, UnusableSourceError
@@ -133,7 +133,7 @@ class CameraSource(LiveSource):
             raise SourceError(
                 f"{self.shown}: did not open within {self._timeout_s:g} s; unplug it and plug it in again"
             ) from error
-        except SourceError:
+        except (SourceError, DependencyError):
             self.close()
             raise
         self.rate_hz = rate_hz if rate_hz > 0 else None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from lpnet_rt.camera_geometry import CameraGeometry, Points, unit_vectors
 from lpnet_rt.camera_geometry.calibration import Calibration, calibrate
 from lpnet_rt.camera_geometry.landmarks import Landmark
 from lpnet_rt.errors import SettingsError
-from lpnet_rt.settings.camera import CameraSettings
+from lpnet_rt.settings import load_settings
+from lpnet_rt.settings.camera import CameraSettings, camera_table
 
 SIZE_HW = (512, 640)
 PLACES = np.array(((60, 70), (600, 420), (90, 460), (580, 50), (320, 250), (200, 330), (450, 300)), np.float64)
@@ -135,3 +137,19 @@ def test_a_camera_that_looks_straight_up_is_found() -> None:
     up = CameraSettings(azimuth_deg=30, elevation_deg=89.99, roll_deg=10, field_of_view_deg=42.0)
     found = calibrate(landmarks(7, up, noise_px=0.3), SIZE_HW)
     assert error_px(found, up) < 1.5
+
+
+def test_a_narrow_lens_is_written_and_read_again(tmp_path: Path) -> None:
+    # Of a narrow field of view, the directions are near the axis, and k1 is hundreds for a few per cent at the corners.
+    narrow = CameraSettings(azimuth_deg=10, elevation_deg=3, field_of_view_deg=2.0, k1=-150.0)
+    found = calibrate(landmarks(7, narrow, noise_px=0.2), SIZE_HW, pixel_error_px=0.2)
+    assert found.camera.k1 < -50
+    (tmp_path / "camera.toml").write_text(camera_table(found.camera))
+    (read,) = load_settings(str(tmp_path / "camera.toml"), {}).camera
+    assert read.k1 == found.camera.k1
+
+
+def test_the_same_landmark_twice_does_no_harm() -> None:
+    marks = landmarks(4)
+    again = Landmark("again", marks[0].xy, marks[0].azimuth_deg, marks[0].elevation_deg)
+    assert error_px(calibrate([*marks, again], SIZE_HW), TRUE) < 0.01

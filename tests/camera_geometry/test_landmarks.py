@@ -83,7 +83,7 @@ def test_a_csv_file_has_the_same_columns(tmp_path: Path) -> None:
         ),
         ("x,y,body,time\n1,2,Sun,2026-06-01T23:00:00Z\n", "a.csv", "expected Sun over the horizon, found it at -"),
         ("x,y,body,time\n1,2,Sun,1026-06-01T12:00:00Z\n", "a.csv", "a year from 1900 to 2100, found 1026"),
-        ("x,y,body,time\n1,2,Sun,noon\n", "a.csv", "landmark.time: expected"),
+        ("x,y,body,time\n1,2,Sun,noon\n", "a.csv", "landmark.time: expected a date and time with its offset"),
         ("x,y,latitude_deg,longitude_deg,height_m\n1,2,48,11.5,500\n", "a.csv", "at least 1 m from the camera"),
     ],
 )

@@ -96,3 +96,11 @@ def test_what_is_behind_the_camera_has_no_pixel() -> None:
     assert np.isnan(pixels[[0, 2]]).all()
     np.testing.assert_allclose(pixels[1], (319.5, 255.5))
     assert lens.pixels(np.zeros((0, 3))).shape == (0, 2)
+
+
+def test_a_pixel_without_a_direction_takes_none_from_others() -> None:
+    lens = Lens.of(camera(field_of_view_deg=100.0, k1=-0.9), SIZE_HW)
+    inner = np.array(((300.0, 200.0), (360.0, 300.0)))
+    among = lens.rays(np.vstack((CORNERS[:1], (np.nan, 3.0), inner, (1e9, -1e9))))[0]
+    np.testing.assert_allclose(among[2:4], lens.rays(inner)[0], atol=1e-9)
+    assert np.isnan(among[[0, 1, 4]]).all()
