@@ -78,7 +78,7 @@ def test_first_detection_lies_inside_the_clip_in_100_of_100_events(
         numbers = [number for _, number in pictures]
         assert numbers == list(range(numbers[0], numbers[-1] + 1))
         assert max(start - 9 - 25, 0) <= numbers[0] <= max(start - 9, 0)  # at most one group of pictures too early
-        assert start + 9 + 6 <= numbers[-1] <= start + 9 + 9
+        assert start + 9 + 6 <= numbers[-1] <= start + 9 + 12
     assert inside == 100
 
 
@@ -162,6 +162,29 @@ def test_a_source_that_is_not_encoded(
     if dtype is np.uint16:
         (first, *_) = VideoSource(_clip(tmp_path / "events", record), SourceSettings())
         np.testing.assert_array_equal(first.image, frame_of(25, dtype).image)  # without loss
+
+
+def test_a_target_in_the_first_picture(tmp_path: Path, open_sink: Callable[..., EventSink]) -> None:
+    sink = open_sink(before_s=0.5, after_s=0.5)
+    for number in range(1, 60):  # from a thirtieth of a second, which no decimal number is
+        sink.write(tracked(frame_of(number), _target(number, 1, 20)))
+    (record,) = _records(tmp_path / "events")
+    assert record.clip is not None
+    assert (record.clip.first_detection_s, record.clip.note) == (0.0, None)
+
+
+def test_a_track_whose_beginning_is_no_longer_in_memory(tmp_path: Path, open_sink: Callable[..., EventSink]) -> None:
+    """A megabyte is 162 pictures; the track is confirmed after 300."""
+    sink = open_sink(before_s=0.5, after_s=0.5, buffer_mb=1)
+    for number in range(400):
+        report = tracked(frame_of(number), _target(number, 10, 350, confirmed_after=300))
+        sink.write(report)
+    sink.close()
+    (record,) = _records(tmp_path / "events")
+    assert record.clip is not None
+    assert record.clip.first_detection_s is None
+    assert record.clip.note == "it starts after the first detection: no earlier key frame was kept in memory"
+    assert record.clip.last_detection_s <= record.clip.duration_s
 
 
 def test_what_is_on_disk(tmp_path: Path, open_sink: Callable[..., EventSink]) -> None:
