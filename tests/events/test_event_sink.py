@@ -58,7 +58,7 @@ def test_first_detection_lies_inside_the_clip_in_100_of_100_events(
     tmp_path: Path, open_sink: Callable[..., EventSink], read_clip: ReadClip
 ) -> None:
     """Each picture says which frame it is: at the second that the record names, the clip shows the first detection."""
-    starts = [20 + 23 * event + event % 7 for event in range(100)]
+    starts = [20 + 12 * event + event % 7 for event in range(100)]
     video = write_numbered(
         tmp_path / "long.mkv", starts[-1] + 60, options={"preset": "ultrafast", "g": "25", "bf": "2"}
     )
