@@ -126,7 +126,7 @@ class ClipWriter:
             codec=self._codec,
             copied=self._footage.is_copied,
             starts_at_s=round(starts_s, 6),
-            first_detection_s=None if is_late else max(round(first_s - starts_s, 3), 0.0),
+            first_detection_s=None if is_late else max(0.0, round(first_s - starts_s, 3)),
             last_detection_s=round(last_s - starts_s, 3),
             duration_s=round(self._last_s - starts_s, 3),
             frames=self._frames,

@@ -16,6 +16,7 @@ import msgspec
 import pytest
 from made_events import SESSION, Seen, frame_of, tracked
 
+from lpnet_rt.clock import Clock
 from lpnet_rt.errors import SinkError, SourceError
 from lpnet_rt.events import EventFilter, EventRecord, EventStore, Place
 from lpnet_rt.events.archive import EventArchive
@@ -52,7 +53,7 @@ def write_event(root: Path, record: EventRecord, size_bytes: int = 0) -> Path:
 
 
 @pytest.fixture
-def open_archive(tmp_path: Path, clock: object) -> Iterator[Callable[..., EventArchive]]:
+def open_archive(tmp_path: Path, clock: Clock) -> Iterator[Callable[..., EventArchive]]:
     opened: list[EventArchive] = []
 
     def start(**settings: object) -> EventArchive:
@@ -71,7 +72,7 @@ def ids(root: Path, wanted: EventFilter | None = None) -> list[str]:
 
 
 def test_old_events_are_deleted_at_the_start_and_later(
-    tmp_path: Path, open_archive: Callable[..., EventArchive], clock: object
+    tmp_path: Path, open_archive: Callable[..., EventArchive], clock: Clock
 ) -> None:
     folders = [write_event(tmp_path, made_record(day, START_US - day * DAY_US)) for day in range(10)]
     (folders[9] / "notes.txt").write_text("not ours")
@@ -96,7 +97,7 @@ def test_the_oldest_events_are_deleted_over_the_size(tmp_path: Path, open_archiv
 
 
 def test_an_event_that_goes_on_is_never_deleted(
-    tmp_path: Path, open_sink: Callable[..., EventSink], clock: object
+    tmp_path: Path, open_sink: Callable[..., EventSink], clock: Clock
 ) -> None:
     sink = open_sink(keep_age="1s", clips=False)
     sink.write(tracked(frame_of(0, t_capture_us=START_US - DAY_US), [Seen(1)]))
@@ -128,7 +129,7 @@ def test_a_second_run_is_refused(tmp_path: Path, open_archive: Callable[..., Eve
         open_archive()
 
 
-def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, clock: object) -> None:
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, clock: Clock) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SinkError, match="expected a folder that can be written"):
         EventArchive(EventSettings(folder=str(tmp_path / "file" / "events")), clock)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from made_events import RATE_HZ, SESSION, Seen, frame_of, tracked, write_numbered
 
+from lpnet_rt.clock import Clock
 from lpnet_rt.errors import SinkError
 from lpnet_rt.events import EventNotice, EventRecord, EventStore
 from lpnet_rt.events.archive import MAX_CLIPS, EventArchive
@@ -297,7 +298,7 @@ def test_a_stream_that_starts_over_ends_the_clip(
     assert [number for _, number in read_clip(_clip(tmp_path / "events", record))] == list(range(100, 140))
 
 
-def test_a_live_source_that_falls_silent(tmp_path: Path, open_sink: Callable[..., EventSink], clock: object) -> None:
+def test_a_live_source_that_falls_silent(tmp_path: Path, open_sink: Callable[..., EventSink], clock: Clock) -> None:
     sink = open_sink(live=True)
     for number in range(40):
         sink.write(tracked(frame_of(number), _target(number, 10, 60)))
@@ -311,7 +312,7 @@ def test_a_live_source_that_falls_silent(tmp_path: Path, open_sink: Callable[...
 
 
 def test_alarms_only_for_what_moves_and_notices_for_others(
-    tmp_path: Path, open_sink: Callable[..., EventSink], clock: object
+    tmp_path: Path, open_sink: Callable[..., EventSink], clock: Clock
 ) -> None:
     archive = EventArchive(EventSettings(folder=str(tmp_path / "events")), clock)
     notices: list[EventNotice] = []
@@ -340,7 +341,7 @@ def test_alarms_only_for_what_moves_and_notices_for_others(
 
 
 def test_the_record_is_written_again_every_second(
-    tmp_path: Path, open_sink: Callable[..., EventSink], clock: object
+    tmp_path: Path, open_sink: Callable[..., EventSink], clock: Clock
 ) -> None:
     sink = open_sink(clips=False)
     for number in range(95):
