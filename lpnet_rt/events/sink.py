@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from lpnet_rt.clock import Clock
+from lpnet_rt.errors import SinkError
 from lpnet_rt.events.alarm import AlarmRule
 from lpnet_rt.events.archive import MAX_CLIPS, EventArchive
 from lpnet_rt.events.clips import ClipWriter
@@ -143,8 +145,9 @@ class EventSink:
             self._frames.allow(_ENCODED_AT_END, _ENCODING_AT_END_S if outcome == "end" else _ENCODING_IN_HASTE_S)
             self._end_all("the source ended" if outcome == "end" else f"the run ended: {outcome}")
         finally:
-            for recording in self._recordings:
-                self._close_clip(recording)
+            for recording in self._recordings:  # those that a full disk has left
+                with contextlib.suppress(SinkError):
+                    self._close_clip(recording)
             self._archive.leave()
 
     @property
@@ -175,6 +178,7 @@ class EventSink:
         recording = _Recording(followed, folder, None, None, t_s, self._jumps, now_ns, -1.0)
         self._open_clip(recording)
         self._recordings.append(recording)
+        self._pull(recording)
         self._archive.hub.publish(EventNotice("started", self._save(recording, "open")))
 
     def _open_clip(self, recording: _Recording) -> None:

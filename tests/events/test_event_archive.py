@@ -14,32 +14,19 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from made_events import SESSION, Seen, frame_of, tracked
+from made_events import SESSION, START_US, Seen, frame_of, made_record, tracked, write_numbered
 
 from lpnet_rt.clock import Clock
 from lpnet_rt.errors import SinkError, SourceError
-from lpnet_rt.events import EventFilter, EventRecord, EventStore, Place
+from lpnet_rt.events import EventFilter, EventRecord, EventStore
 from lpnet_rt.events.archive import EventArchive
 from lpnet_rt.events.index import INDEX_FILE, EventIndex, summary_of
-from lpnet_rt.events.record import event_id, folder_of, read_record, record_bytes
+from lpnet_rt.events.record import folder_of, read_record, record_bytes
 from lpnet_rt.events.sink import EventSink
 from lpnet_rt.settings import EventSettings, SourceSettings
 from lpnet_rt.sources.video import VideoSource
 
-START_US = 1_700_000_000_000_000
 DAY_US = 86_400_000_000
-
-
-def made_record(track: int, t_us: int = START_US, **changes: object) -> EventRecord:
-    place = Place(t_us=t_us, t_s=1.5, x=10.0, y=20.0)
-    values: dict[str, object] = {
-        "id": event_id(t_us, SESSION, track, 1), "source": "mast", "session": SESSION, "track": track, "part": 1,
-        "state": "closed", "ended": "the track ended", "first": place, "last": place, "duration_s": 2.0,
-        "probability": 0.9, "best_score": 0.95, "hits": 20, "moved_px": 33.0, "width": 640, "height": 512,
-        "alarm": True, "alarm_t_us": t_us, "no_alarm": None, "model": "lpnet-rt", "engine": "openvino bf16",
-        "software": "lpnet-rt 0.1.0", "chip": None, "view": None, "clip": None, "no_clip": "clips are switched off",
-    }  # fmt: skip
-    return EventRecord(**(values | changes))
 
 
 def write_event(root: Path, record: EventRecord, size_bytes: int = 0) -> Path:
@@ -213,7 +200,7 @@ _CHILD = """
 import itertools, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from made_events import SESSION, Seen, frame_of, tracked
+from made_events import SESSION, START_US, Seen, frame_of, made_record, tracked, write_numbered
 from lpnet_rt.clock import SYSTEM_CLOCK
 from lpnet_rt.events.archive import EventArchive
 from lpnet_rt.events.following import Origin
@@ -235,8 +222,6 @@ for frame in VideoSource(Path(sys.argv[1]), SourceSettings(realtime=True), tap=r
 def test_a_kill_loses_less_than_the_last_second(
     tmp_path: Path, open_sink: Callable[..., EventSink], read_clip: Callable[[Path], list[tuple[float, int]]]
 ) -> None:
-    from made_events import write_numbered
-
     video = write_numbered(tmp_path / "long.mkv", 600, options={"preset": "ultrafast", "g": "30", "bf": "0"})
     helpers = str(Path(__file__).parent.parent)
     command = [sys.executable, "-c", _CHILD, str(video), str(tmp_path / "events"), helpers]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import resource
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -12,15 +14,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from made_events import RATE_HZ, SESSION, Seen, frame_of, tracked, write_numbered
+from made_events import RATE_HZ, SESSION, Seen, frame_of, made_record, tracked, write_numbered
 
-from lpnet_rt.clock import Clock
+from lpnet_rt.clock import SYSTEM_CLOCK, Clock
 from lpnet_rt.errors import SinkError
-from lpnet_rt.events import EventNotice, EventRecord, EventStore
+from lpnet_rt.events import EventHub, EventNotice, EventRecord, EventStore
 from lpnet_rt.events.archive import MAX_CLIPS, EventArchive
 from lpnet_rt.events.record import read_record
 from lpnet_rt.events.sink import EventSink
 from lpnet_rt.settings import AlarmSettings, EventSettings, SourceSettings
+from lpnet_rt.sinks.runner import QueuedSink
 from lpnet_rt.sources.packets import PacketRing
 from lpnet_rt.sources.video import VideoSource
 from lpnet_rt.tracking import TrackState
@@ -352,6 +355,37 @@ def test_the_record_is_written_again_every_second(
             assert number / RATE_HZ - record.last.t_s <= 1.0 + 2 / RATE_HZ
     with closing(EventStore(tmp_path / "events")) as store:
         assert [event.state for event in store.page().events] == ["open"]
+
+
+def test_a_full_disk_costs_events_only(tmp_path: Path, open_sink: Callable[..., EventSink]) -> None:
+    """Files cannot grow past a limit here; the output is given up, and its runner goes on taking reports."""
+    noise = np.random.default_rng(3).integers(0, 60_000, (128, 160), np.uint16)
+    runner = QueuedSink(open_sink(), "events", SYSTEM_CLOCK, lossy=False)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, hard))
+    try:
+        for number in range(200):
+            frame = frame_of(number, np.uint16, image=noise.copy())
+            while not runner.offer(tracked(frame, [Seen(1)])):
+                time.sleep(0.001)
+        runner.close("end")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert runner.failure is not None
+    assert "cannot be written" in runner.failure
+    (record,) = _records(tmp_path / "events")
+    assert record.state == "open"  # the next start repairs it
+
+
+def test_a_subscription_ends(tmp_path: Path) -> None:
+    hub, notices = EventHub(), list[EventNotice]()
+    end = hub.subscribe(notices.append)
+    record = made_record(1)
+    hub.publish(EventNotice("started", record))
+    end()
+    end()
+    hub.publish(EventNotice("ended", record))
+    assert [notice.kind for notice in notices] == ["started"]
 
 
 def test_a_folder_that_cannot_be_written_gives_up_the_output(
