@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,7 @@ from msgspec import Struct
 
 from lpnet_rt.errors import DataError, SinkError, reason
 from lpnet_rt.events.record import RECORD_FILE, EventRecord, EventState, folder_of, read_record
+from lpnet_rt.files import FILE_MODE
 
 __all__ = [
     "INDEX_FILE",
@@ -269,6 +271,8 @@ def readable(root: Path) -> sqlite3.Connection:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
+    # SQLite gives its other files the mode of this one.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), FILE_MODE))
     db = sqlite3.connect(path, timeout=_BUSY_S, check_same_thread=False)
     with contextlib.suppress(sqlite3.DatabaseError):  # a damaged file is noticed later
         db.execute("PRAGMA journal_mode = WAL")

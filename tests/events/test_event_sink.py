@@ -199,7 +199,8 @@ def test_what_is_on_disk(tmp_path: Path, open_sink: Callable[..., EventSink]) ->
     name = f"20231114T221320Z-{SESSION}-7"
     folder = tmp_path / "events" / "mast" / "2023-11-14" / name
     assert sorted(path.name for path in folder.iterdir()) == ["chip-view.png", "chip.png", "clip.mkv", "event.json"]
-    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o640}
+    files = [*folder.iterdir(), tmp_path / "events" / "index.sqlite"]
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o640}
     record = read_record(folder / "event.json")
     assert (record.id, record.track, record.hits, record.part) == (name, 7, 11, 1)
     assert (record.first.x, record.last.x, record.duration_s) == (20.0, 30.0, pytest.approx(10 / RATE_HZ, abs=1e-3))
