@@ -11,15 +11,29 @@ import av
 import numpy as np
 
 from lpnet_rt.detections import Detections
+from lpnet_rt.events import EventRecord, Place
+from lpnet_rt.events.record import event_id
 from lpnet_rt.frames import Frame
 from lpnet_rt.reports import Latency, Report
 from lpnet_rt.tracking import CameraMotion, TrackState, TrackUpdate
 from lpnet_rt.tracking.updates import Tracks
 
-__all__ = ["RATE_HZ", "SESSION", "Seen", "frame_of", "number_of", "numbered_image", "tracked", "write_numbered"]
+__all__ = [
+    "RATE_HZ",
+    "SESSION",
+    "START_US",
+    "Seen",
+    "frame_of",
+    "made_record",
+    "number_of",
+    "numbered_image",
+    "tracked",
+    "write_numbered",
+]
 
 RATE_HZ = 30
 SESSION = "0123456789abcdef"
+START_US = 1_700_000_000_000_000
 SIZE_HW = (48, 128)
 _BITS = 14
 _CELL_PX = 8
@@ -132,3 +146,16 @@ def write_numbered(
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
     return path
+
+
+def made_record(track: int, t_us: int = START_US, **changes: object) -> EventRecord:
+    """The record of a closed event."""
+    place = Place(t_us=t_us, t_s=1.5, x=10.0, y=20.0)
+    values: dict[str, object] = {
+        "id": event_id(t_us, SESSION, track, 1), "source": "mast", "session": SESSION, "track": track, "part": 1,
+        "state": "closed", "ended": "the track ended", "first": place, "last": place, "duration_s": 2.0,
+        "probability": 0.9, "best_score": 0.95, "hits": 20, "moved_px": 33.0, "width": 640, "height": 512,
+        "alarm": True, "alarm_t_us": t_us, "no_alarm": None, "model": "lpnet-rt", "engine": "openvino bf16",
+        "software": "lpnet-rt 0.1.0", "chip": None, "view": None, "clip": None, "no_clip": "clips are switched off",
+    }  # fmt: skip
+    return EventRecord(**(values | changes))

@@ -95,7 +95,7 @@ def _write_table(events: Iterable[EventSummary]) -> int:
                 f"{event.moved_px:.0f} px",
                 "-" if event.clip_s is None else f"{event.clip_s:.0f} s",
                 "yes" if event.alarm else "no",
-                event.id + ("" if event.state == "closed" else f" ({event.state})"),
+                printable(event.id) + ("" if event.state == "closed" else f" ({event.state})"),
             )
         )
     return shown

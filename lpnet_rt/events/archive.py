@@ -78,9 +78,9 @@ class EventArchive:
             self._index = EventIndex(self.root)
             if self._index.was_made:
                 _logger.info("%s: the index of events was made from their files", self.root)
-            self._repair()
-            while self.prune():
+            while self.prune():  # first, so that there is room for what follows
                 pass
+            self._repair()
         except BaseException:
             os.close(self._held)
             raise

@@ -118,14 +118,15 @@ class ClipWriter:
             return None
         starts_s = self._zero.time_s
         note = self.note
-        if note is None and starts_s > first_s:
+        is_late = starts_s - first_s > _ROUNDING_S
+        if note is None and is_late:
             note = "it starts after the first detection: no earlier key frame was kept in memory"
         return ClipNote(
             file=self._path.name,
             codec=self._codec,
             copied=self._footage.is_copied,
             starts_at_s=round(starts_s, 6),
-            first_detection_s=None if starts_s > first_s else round(first_s - starts_s, 3),
+            first_detection_s=None if is_late else max(0.0, round(first_s - starts_s, 3)),
             last_detection_s=round(last_s - starts_s, 3),
             duration_s=round(self._last_s - starts_s, 3),
             frames=self._frames,

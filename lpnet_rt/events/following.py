@@ -17,7 +17,7 @@ from lpnet_rt.tracking.updates import cut_chip
 __all__ = ["Changes", "EventFollower", "FollowedTrack", "Origin"]
 
 # Rows kept of a track before it is confirmed, beside its first.
-_MAX_TENTATIVE_ROWS = 1_800
+_MAX_TENTATIVE_ROWS = 900
 _ALARM_BEFORE = "its track was an alarm before"
 
 

@@ -99,22 +99,26 @@ class FrameFootage:
     """Pictures of a source that is not encoded, for one thread: FFV1, without loss, for 16 bits; H.264 for 8 bits.
 
     Attributes:
-        budget: Pictures that may be encoded until it is set again, so that nobody waits for long; None: no limit.
-        is_behind: Whether pictures were left for later since it was last set to False.
+        is_behind: Whether pictures were left for later since the last :meth:`allow`.
     """
 
     is_copied = False
 
     def __init__(self, max_s: float, max_bytes: int, clock: Clock) -> None:
         """Keep pictures up to a length, in seconds, and a size, in bytes."""
-        self.budget: int | None = None
         self.is_behind = False
+        self._clock, self._budget, self._deadline_ns = clock, 0, 0
         self._ring: Ring[_KeptFrame] = Ring(max_s, max_bytes, clock)
         self._encoders: dict[int, _Encoder] = {}
         self._connection: tuple[int, int] | None = None
         self._latest: int | None = None
         self._last_s = 0.0
         self.stretch_at, self.start = self._ring.stretch_at, self._ring.start
+
+    def allow(self, pictures: int, seconds: float) -> None:
+        """Allow so many pictures to be encoded within so much time, so that nobody waits for long."""
+        self._budget, self._deadline_ns = pictures, self._clock.monotonic_ns() + round(seconds * 1e9)
+        self.is_behind = False
 
     def add(self, frame: Frame, time_s: float) -> None:
         """Keep the picture of a frame; ``time_s`` is its time in the stream, seconds."""
@@ -136,7 +140,7 @@ class FrameFootage:
     def read(
         self, stretch: int, number: int, until_s: float, shown_s: float
     ) -> tuple[Sequence[KeptPacket], int] | None:
-        """See :meth:`lpnet_rt.sources.packets.Ring.read`; no more than the budget allows."""
+        """See :meth:`lpnet_rt.sources.packets.Ring.read`; no more than is allowed."""
         found = self._ring.read(stretch, number, until_s, shown_s, 1_000)
         encoder = self._encoders.get(stretch)
         if found is None or encoder is None:
@@ -144,10 +148,10 @@ class FrameFootage:
         packets: list[KeptPacket] = []
         for kept in found[0]:
             if kept.packet is None:
-                if self.budget == 0:
+                if self._budget == 0 or self._clock.monotonic_ns() > self._deadline_ns:
                     self.is_behind = True
                     break
-                self.budget = None if self.budget is None else self.budget - 1
+                self._budget -= 1
                 kept.packet = encoder.encode(kept.image, kept.time_s)
             packets.append(kept.packet)
         return packets, number + len(packets)

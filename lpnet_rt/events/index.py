@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,7 @@ from msgspec import Struct
 
 from lpnet_rt.errors import DataError, SinkError, reason
 from lpnet_rt.events.record import RECORD_FILE, EventRecord, EventState, folder_of, read_record
+from lpnet_rt.files import FILE_MODE
 
 __all__ = [
     "INDEX_FILE",
@@ -155,7 +157,7 @@ class EventIndex:
             db.executemany("DELETE FROM events WHERE id = ?", [(name,) for name in names])
 
     def unfinished(self) -> list[EventSummary]:
-        """Return the events that are open."""
+        """Return the events that are open; this and what follows raise SinkError if the index cannot be read."""
         return self._select("state = 'open'", ())
 
     def leaving(self) -> list[EventSummary]:
@@ -172,8 +174,7 @@ class EventIndex:
 
     def total_bytes(self) -> int:
         """Return the size of all events' files."""
-        with self._lock:
-            return int(self._db.execute("SELECT COALESCE(SUM(bytes), 0) FROM events").fetchone()[0])
+        return int(str(self._read("SELECT COALESCE(SUM(bytes), 0) FROM events", ())[0][0]))
 
     def close(self) -> None:
         """Close it; harmless when called twice."""
@@ -181,9 +182,15 @@ class EventIndex:
             self._db.close()
 
     def _select(self, condition: str, values: tuple[object, ...]) -> list[EventSummary]:
-        with self._lock:
-            rows = self._db.execute(f"SELECT {', '.join(_COLUMNS)} FROM events WHERE {condition}", values).fetchall()
+        rows = self._read(f"SELECT {', '.join(_COLUMNS)} FROM events WHERE {condition}", values)
         return [summary_of_row(row) for row in rows]
+
+    def _read(self, query: str, values: tuple[object, ...]) -> list[tuple[object, ...]]:
+        with self._lock:
+            try:
+                return self._db.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                raise self._failure(error) from error
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -211,7 +218,7 @@ class EventIndex:
         chunk.clear()
 
     def _failure(self, error: Exception) -> SinkError:
-        return SinkError(f"events: {self._path}: the index cannot be written: {reason(error)}")
+        return SinkError(f"events: {self._path}: the index cannot be used: {reason(error)}")
 
 
 def records_on_disk(root: Path) -> Iterator[tuple[EventRecord, int]]:
@@ -264,6 +271,8 @@ def readable(root: Path) -> sqlite3.Connection:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
+    # SQLite gives its other files the mode of this one.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), FILE_MODE))
     db = sqlite3.connect(path, timeout=_BUSY_S, check_same_thread=False)
     with contextlib.suppress(sqlite3.DatabaseError):  # a damaged file is noticed later
         db.execute("PRAGMA journal_mode = WAL")

@@ -57,7 +57,7 @@ class Place(Struct, frozen=True, kw_only=True):
     y: float
 
 
-class TrackRow(Struct, frozen=True, array_like=True):
+class TrackRow(Struct, frozen=True, array_like=True, gc=False):
     """The track in one frame, a list in the file.
 
     Attributes:

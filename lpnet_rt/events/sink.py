@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from lpnet_rt.clock import Clock
+from lpnet_rt.errors import SinkError
 from lpnet_rt.events.alarm import AlarmRule
 from lpnet_rt.events.archive import MAX_CLIPS, EventArchive
 from lpnet_rt.events.clips import ClipWriter
@@ -29,7 +31,11 @@ _MIN_SILENCE_S = 4.0
 _SILENCE_SPARE_S = 1.0
 # Pictures encoded in one call: one that comes and one that waits, so that the queue never fills.
 _ENCODED_AT_ONCE = 2
-_ENCODED_IN_HASTE = 20
+_ENCODING_S = 1.0
+# At the end as many as an output has time for before it is given up (lpnet_rt.sinks.runner).
+_ENCODED_AT_END = 10_000
+_ENCODING_AT_END_S = 2.0
+_ENCODING_IN_HASTE_S = 0.1
 
 
 @dataclass(slots=True, eq=False)
@@ -93,11 +99,12 @@ class EventSink:
             SinkError: The disk is full, or the folder cannot be written.
         """
         frame = report.frame
-        t_s = report.tracks.t_s if report.tracks is not None else frame.pts_s
+        # The tracker ends its tracks when the stream's time jumps back; reports without tracks say nothing of it.
+        t_s = None if report.tracks is None else report.tracks.t_s
         self._written_ns = self._clock.monotonic_ns()
-        self._frames.budget, self._frames.is_behind = _ENCODED_AT_ONCE, False
+        self._frames.allow(_ENCODED_AT_ONCE, _ENCODING_S)
         self._connection = frame.epoch, frame.reconnects
-        if report.tracks is None or t_s is None:
+        if t_s is None:
             self._warn_untracked(report)
         elif self._settings.clips and not self._has_packets:
             self._frames.add(frame, t_s)
@@ -119,7 +126,7 @@ class EventSink:
         """
         now_ns = self._clock.monotonic_ns()
         silence_s = max(self._settings.after_s, _MIN_SILENCE_S) + _SILENCE_SPARE_S
-        self._frames.budget, self._frames.is_behind = _ENCODED_AT_ONCE, False
+        self._frames.allow(_ENCODED_AT_ONCE, _ENCODING_S)
         if self._live and self._recordings and now_ns - self._written_ns > silence_s * 1e9:
             self._end_all("the source was lost")
         self._advance()
@@ -135,11 +142,12 @@ class EventSink:
             return
         self._is_closed = True
         try:
-            self._frames.budget = None if outcome == "end" else _ENCODED_IN_HASTE
+            self._frames.allow(_ENCODED_AT_END, _ENCODING_AT_END_S if outcome == "end" else _ENCODING_IN_HASTE_S)
             self._end_all("the source ended" if outcome == "end" else f"the run ended: {outcome}")
         finally:
-            for recording in self._recordings:
-                self._close_clip(recording)
+            for recording in self._recordings:  # those that a full disk has left
+                with contextlib.suppress(SinkError):
+                    self._close_clip(recording)
             self._archive.leave()
 
     @property
@@ -170,6 +178,7 @@ class EventSink:
         recording = _Recording(followed, folder, None, None, t_s, self._jumps, now_ns, -1.0)
         self._open_clip(recording)
         self._recordings.append(recording)
+        self._pull(recording)
         self._archive.hub.publish(EventNotice("started", self._save(recording, "open")))
 
     def _open_clip(self, recording: _Recording) -> None:
@@ -226,7 +235,10 @@ class EventSink:
         self._follower.end_all(why)
         for recording in list(self._recordings):
             recording.followed.ended = recording.followed.ended or why
+            self._frames.is_behind = False
             self._pull(recording)
+            if recording.clip is not None and self._frames.is_behind:
+                recording.clip.note = "the run ended before all of it was encoded"
             self._finish(recording)
 
     def _finish(self, recording: _Recording) -> None:

@@ -127,7 +127,7 @@ def template_of(stream: av.VideoStream) -> Template | None:
         with av.open(io.BytesIO(), "w", format="matroska") as trial:
             trial.add_stream_from_template(template.stream, opaque=True)
             trial.start_encoding()
-    except (av.FFmpegError, ValueError):
+    except (av.FFmpegError, ValueError, NotImplementedError):
         return None
     return template
 

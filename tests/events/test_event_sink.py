@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import resource
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -12,14 +14,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from made_events import RATE_HZ, SESSION, Seen, frame_of, tracked, write_numbered
+from made_events import RATE_HZ, SESSION, Seen, frame_of, made_record, tracked, write_numbered
 
+from lpnet_rt.clock import SYSTEM_CLOCK, Clock
 from lpnet_rt.errors import SinkError
-from lpnet_rt.events import EventNotice, EventRecord, EventStore
+from lpnet_rt.events import EventHub, EventNotice, EventRecord, EventStore
 from lpnet_rt.events.archive import MAX_CLIPS, EventArchive
 from lpnet_rt.events.record import read_record
 from lpnet_rt.events.sink import EventSink
 from lpnet_rt.settings import AlarmSettings, EventSettings, SourceSettings
+from lpnet_rt.sinks.runner import QueuedSink
 from lpnet_rt.sources.packets import PacketRing
 from lpnet_rt.sources.video import VideoSource
 from lpnet_rt.tracking import TrackState
@@ -58,7 +62,7 @@ def test_first_detection_lies_inside_the_clip_in_100_of_100_events(
     tmp_path: Path, open_sink: Callable[..., EventSink], read_clip: ReadClip
 ) -> None:
     """Each picture says which frame it is: at the second that the record names, the clip shows the first detection."""
-    starts = [20 + 23 * event + event % 7 for event in range(100)]
+    starts = [20 + 12 * event + event % 7 for event in range(100)]
     video = write_numbered(
         tmp_path / "long.mkv", starts[-1] + 60, options={"preset": "ultrafast", "g": "25", "bf": "2"}
     )
@@ -78,7 +82,7 @@ def test_first_detection_lies_inside_the_clip_in_100_of_100_events(
         numbers = [number for _, number in pictures]
         assert numbers == list(range(numbers[0], numbers[-1] + 1))
         assert max(start - 9 - 25, 0) <= numbers[0] <= max(start - 9, 0)  # at most one group of pictures too early
-        assert start + 9 + 6 <= numbers[-1] <= start + 9 + 9
+        assert start + 9 + 6 <= numbers[-1] <= start + 9 + 12
     assert inside == 100
 
 
@@ -164,6 +168,29 @@ def test_a_source_that_is_not_encoded(
         np.testing.assert_array_equal(first.image, frame_of(25, dtype).image)  # without loss
 
 
+def test_a_target_in_the_first_picture(tmp_path: Path, open_sink: Callable[..., EventSink]) -> None:
+    sink = open_sink(before_s=0.5, after_s=0.5)
+    for number in range(1, 60):  # from a thirtieth of a second, which no decimal number is
+        sink.write(tracked(frame_of(number), _target(number, 1, 20)))
+    (record,) = _records(tmp_path / "events")
+    assert record.clip is not None
+    assert (record.clip.first_detection_s, record.clip.note) == (0.0, None)
+
+
+def test_a_track_whose_beginning_is_no_longer_in_memory(tmp_path: Path, open_sink: Callable[..., EventSink]) -> None:
+    """A megabyte is 162 pictures; the track is confirmed after 300."""
+    sink = open_sink(before_s=0.5, after_s=0.5, buffer_mb=1)
+    for number in range(400):
+        report = tracked(frame_of(number), _target(number, 10, 350, confirmed_after=300))
+        sink.write(report)
+    sink.close()
+    (record,) = _records(tmp_path / "events")
+    assert record.clip is not None
+    assert record.clip.first_detection_s is None
+    assert record.clip.note == "it starts after the first detection: no earlier key frame was kept in memory"
+    assert record.clip.last_detection_s <= record.clip.duration_s
+
+
 def test_what_is_on_disk(tmp_path: Path, open_sink: Callable[..., EventSink]) -> None:
     sink = open_sink(before_s=0.5, after_s=0.2)
     for number in range(90):
@@ -172,7 +199,8 @@ def test_what_is_on_disk(tmp_path: Path, open_sink: Callable[..., EventSink]) ->
     name = f"20231114T221320Z-{SESSION}-7"
     folder = tmp_path / "events" / "mast" / "2023-11-14" / name
     assert sorted(path.name for path in folder.iterdir()) == ["chip-view.png", "chip.png", "clip.mkv", "event.json"]
-    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o640}
+    files = [*folder.iterdir(), tmp_path / "events" / "index.sqlite"]
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o640}
     record = read_record(folder / "event.json")
     assert (record.id, record.track, record.hits, record.part) == (name, 7, 11, 1)
     assert (record.first.x, record.last.x, record.duration_s) == (20.0, 30.0, pytest.approx(10 / RATE_HZ, abs=1e-3))
@@ -274,7 +302,7 @@ def test_a_stream_that_starts_over_ends_the_clip(
     assert [number for _, number in read_clip(_clip(tmp_path / "events", record))] == list(range(100, 140))
 
 
-def test_a_live_source_that_falls_silent(tmp_path: Path, open_sink: Callable[..., EventSink], clock: object) -> None:
+def test_a_live_source_that_falls_silent(tmp_path: Path, open_sink: Callable[..., EventSink], clock: Clock) -> None:
     sink = open_sink(live=True)
     for number in range(40):
         sink.write(tracked(frame_of(number), _target(number, 10, 60)))
@@ -288,7 +316,7 @@ def test_a_live_source_that_falls_silent(tmp_path: Path, open_sink: Callable[...
 
 
 def test_alarms_only_for_what_moves_and_notices_for_others(
-    tmp_path: Path, open_sink: Callable[..., EventSink], clock: object
+    tmp_path: Path, open_sink: Callable[..., EventSink], clock: Clock
 ) -> None:
     archive = EventArchive(EventSettings(folder=str(tmp_path / "events")), clock)
     notices: list[EventNotice] = []
@@ -317,7 +345,7 @@ def test_alarms_only_for_what_moves_and_notices_for_others(
 
 
 def test_the_record_is_written_again_every_second(
-    tmp_path: Path, open_sink: Callable[..., EventSink], clock: object
+    tmp_path: Path, open_sink: Callable[..., EventSink], clock: Clock
 ) -> None:
     sink = open_sink(clips=False)
     for number in range(95):
@@ -328,6 +356,37 @@ def test_the_record_is_written_again_every_second(
             assert number / RATE_HZ - record.last.t_s <= 1.0 + 2 / RATE_HZ
     with closing(EventStore(tmp_path / "events")) as store:
         assert [event.state for event in store.page().events] == ["open"]
+
+
+def test_a_full_disk_costs_events_only(tmp_path: Path, open_sink: Callable[..., EventSink]) -> None:
+    """Files cannot grow past a limit here; the output is given up, and its runner goes on taking reports."""
+    noise = np.random.default_rng(3).integers(0, 60_000, (128, 160), np.uint16)
+    runner = QueuedSink(open_sink(), "events", SYSTEM_CLOCK, lossy=False)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, hard))
+    try:
+        for number in range(200):
+            frame = frame_of(number, np.uint16, image=noise.copy())
+            while not runner.offer(tracked(frame, [Seen(1)])):
+                time.sleep(0.001)
+        runner.close("end")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert runner.failure is not None
+    assert "cannot be written" in runner.failure
+    (record,) = _records(tmp_path / "events")
+    assert record.state == "open"  # the next start repairs it
+
+
+def test_a_subscription_ends(tmp_path: Path) -> None:
+    hub, notices = EventHub(), list[EventNotice]()
+    end = hub.subscribe(notices.append)
+    record = made_record(1)
+    hub.publish(EventNotice("started", record))
+    end()
+    end()
+    hub.publish(EventNotice("ended", record))
+    assert [notice.kind for notice in notices] == ["started"]
 
 
 def test_a_folder_that_cannot_be_written_gives_up_the_output(

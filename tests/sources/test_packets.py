@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lpnet_rt.clock import Clock
 from lpnet_rt.settings import EventSettings, SourceSettings
 from lpnet_rt.sources.packets import KeptPacket, PacketRing, Ring, packet_ring
 from lpnet_rt.sources.video import VideoSource
@@ -19,7 +20,7 @@ def kept(number: int, is_key: bool, size: int = 100) -> KeptPacket:
 
 
 @pytest.fixture
-def fill(clock: object) -> Callable[..., Ring[KeptPacket]]:
+def fill(clock: Clock) -> Callable[..., Ring[KeptPacket]]:
     def make(count: int, group: int, max_s: float = 1e6, max_bytes: int = 10**9) -> Ring[KeptPacket]:
         ring: Ring[KeptPacket] = Ring(max_s, max_bytes, clock)
         ring.begin_stretch(None)
@@ -45,7 +46,7 @@ def test_it_keeps_whole_groups_of_pictures_within_its_length(fill: Callable[...,
     assert 999 - 100 - 25 < held[0] <= 999 - 100
 
 
-def test_it_never_exceeds_its_size(fill: Callable[..., Ring[KeptPacket]], clock: object) -> None:
+def test_it_never_exceeds_its_size(fill: Callable[..., Ring[KeptPacket]], clock: Clock) -> None:
     ring = fill(1_000, 25, max_bytes=10_000)
     assert ring.size_bytes <= 10_000
     assert numbers(ring, ring.start(0, 0.0))[0] % 25 == 0
@@ -70,7 +71,7 @@ def test_a_reader_that_is_too_slow_learns_of_it(fill: Callable[..., Ring[KeptPac
     assert ring.read(0, 0, 1e6, -1.0, 10) is None
 
 
-def test_a_jump_back_in_time_begins_a_new_stretch(fill: Callable[..., Ring[KeptPacket]], clock: object) -> None:
+def test_a_jump_back_in_time_begins_a_new_stretch(fill: Callable[..., Ring[KeptPacket]], clock: Clock) -> None:
     ring = fill(100, 25)
     clock.sleep(1.0)
     ring.append(kept(3, True))
@@ -105,7 +106,7 @@ def test_the_packets_of_a_video_are_kept_as_they_are(
     assert sum(packet.size_bytes for packet in found[0]) == ring.size_bytes < path.stat().st_size
 
 
-def test_nothing_is_kept_unless_events_are_wanted(clock: object) -> None:
+def test_nothing_is_kept_unless_events_are_wanted(clock: Clock) -> None:
     assert packet_ring(EventSettings(), clock) is None
     assert packet_ring(EventSettings(folder="events", clips=False), clock) is None
     ring = packet_ring(EventSettings(folder="events", before_s=3.0, buffer_mb=7), clock)
