@@ -20,7 +20,6 @@ from types import TracebackType
 from typing import Literal
 
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 from lpnet_rt.endpoints import is_ipv6
 from lpnet_rt.errors import MessageError, SettingsError
@@ -317,6 +316,8 @@ class Subscriber:
         """Connect again where keys were refused, every two seconds: libzmq itself gives up after a refusal."""
         if self._monitor is None or time.monotonic() - self._tried_s < _RETRY_S:
             return
+        from zmq.utils.monitor import recv_monitor_message  # it imports asyncio
+
         self._tried_s, endpoints = time.monotonic(), set[str]()
         while self._monitor.poll(0):
             event = recv_monitor_message(self._monitor)

@@ -7,18 +7,32 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import av
+import msgspec
+import numpy as np
 import pytest
 from managers import Manager
 
+from lpnet_rt.app import run
 from lpnet_rt.errors import SettingsError, SinkError
 from lpnet_rt.keys import KeyFolder
 from lpnet_rt.messages import DetectionMessage, EndMessage, FrameMessage, decode
 from lpnet_rt.reloading import Reloader, changed_keys
-from lpnet_rt.settings import DetectorSettings, OutputSettings, Settings
+from lpnet_rt.settings import (
+    DetectorSettings,
+    OutputSettings,
+    PublishSettings,
+    Settings,
+    SourceSettings,
+    TrackSettings,
+)
 from lpnet_rt.settings.zones import ZoneSettings
+from lpnet_rt.sources.demo import DemoScene
 from lpnet_rt.subscriber import Event, Gap, Subscriber
 
 CONFIG = """
@@ -191,3 +205,97 @@ def test_a_configuration_that_cannot_be_read_changes_nothing(
     Reloader(Settings(), reread, [part], lambda change: change()).reload()
     assert part.threshold is None
     assert "nothing was changed" in caplog.text
+
+
+def small_video(path: Path, frames: int) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=30)
+        stream.height, stream.width, stream.pix_fmt = 96, 128, "gray"
+        for index in range(frames):
+            container.mux(
+                stream.encode(av.VideoFrame.from_ndarray(DemoScene(3, (96, 128)).frame(index).astype(np.uint8), "gray"))
+            )
+        container.mux(stream.encode(None))
+    return path
+
+
+def frames_of(path: str) -> int:
+    with av.open(path) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+def test_a_run_in_this_process_takes_threshold_zones_and_files(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "lpnet_rt")
+    names = [tmp_path / name for name in ("a.jsonl", "b.jsonl")]
+    pictures = [f"{tmp_path}/a.mkv", f"{tmp_path}/b.mkv"]
+    before = Settings(
+        source=SourceSettings(spec=str(small_video(tmp_path / "clip.mkv", 120)), realtime=True),
+        detector=DetectorSettings(engine="onnxruntime", threads=1, threshold=0.2),
+        publish=PublishSettings(enabled=False),
+        output=OutputSettings(jsonl=str(names[0]), save=pictures[0], quiet=True),
+    )
+    nothing = ZoneSettings(
+        name="all", points=((-9.0, -9.0), (200.0, -9.0), (200.0, 200.0), (-9.0, 200.0)), source="clip"
+    )
+    after = msgspec.structs.replace(
+        before,
+        detector=msgspec.structs.replace(before.detector, threshold=0.9),
+        output=OutputSettings(jsonl=str(names[1]), save=pictures[1], quiet=True),
+        zone=(nothing,),
+    )
+
+    def signal_later() -> None:
+        while not (names[0].exists() and names[0].read_bytes().count(b"\n") >= 10):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    thread = threading.Thread(target=signal_later)
+    thread.start()
+    assert run(before, reread=lambda: after) == 0
+    thread.join()
+    first, second = ([decode(None, line) for line in name.read_bytes().splitlines()] for name in names)
+    assert [message.seq for message in first + second] == list(range(len(first) + len(second)))
+    assert len(first) >= 10
+    assert second
+    assert any(message.detections for message in first)
+    assert not any(message.detections for message in second)
+    drawn = [frames_of(path) for path in pictures]
+    assert all(drawn)
+    assert sum(drawn) == len(first) + len(second)
+    words = f"detector.threshold = 0.9, output.jsonl = '{names[1]}', output.save = '{pictures[1]}', zone: 1"
+    assert f"reload: {words}" in caplog.messages
+
+
+@pytest.mark.parametrize("change", ["to standard output", "a folder that is missing"])
+def test_what_cannot_be_changed_keeps_the_run_as_it_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, change: str
+) -> None:
+    jsonl = tmp_path / "a.jsonl"
+    before = Settings(
+        source=SourceSettings(spec=str(small_video(tmp_path / "clip.mkv", 60)), realtime=True),
+        detector=DetectorSettings(engine="onnxruntime", threads=1),
+        publish=PublishSettings(enabled=False),
+        track=TrackSettings(enabled=False),
+        output=OutputSettings(jsonl=str(jsonl), quiet=True),
+    )
+    path = "-" if change == "to standard output" else f"{tmp_path}/missing/b.jsonl"
+    after = msgspec.structs.replace(
+        before,
+        detector=msgspec.structs.replace(before.detector, threshold=0.7),
+        output=msgspec.structs.replace(before.output, jsonl=path),
+    )
+
+    def signal_later() -> None:
+        while not (jsonl.exists() and jsonl.read_bytes().count(b"\n") >= 5):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    thread = threading.Thread(target=signal_later)
+    thread.start()
+    assert run(before, reread=lambda: after) == 0
+    thread.join()
+    assert any(line.startswith("reload: ") and line.endswith("nothing was changed") for line in caplog.messages)
+    frames = [decode(None, line).seq for line in jsonl.read_bytes().splitlines()]
+    assert frames == list(range(len(frames)))

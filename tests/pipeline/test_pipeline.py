@@ -444,3 +444,24 @@ def test_failures_that_lie_far_apart_are_forgotten(detector: Detector) -> None:
     Pipeline([session(Frames(400), sink)], unsteady(detector, every=40), Slow()).run()
     assert sink.indices == list(range(400))
     assert sum(report.error is not None for report in sink.reports) == 10
+
+
+def test_outputs_are_exchanged_between_two_reports_and_nothing_is_lost(detector: Detector) -> None:
+    kept, new = Recorder(), Recorder()
+    pipelines: list[Pipeline] = []
+
+    def exchange(report: Report) -> None:
+        if report.frame.index == 5:
+            pipelines[0].call(lambda: session.exchange([runners[1]], [DirectSink(new, "new")]))
+
+    old = Recorder(exchange)
+    runners = [DirectSink(kept, "kept"), DirectSink(old, "old")]
+    session = Session(Frames(20), runners)
+    pipelines.append(Pipeline([session], detector))
+    assert pipelines[0].is_open(0)
+    pipelines[0].run()
+    assert not pipelines[0].is_open(0)
+    assert pipelines[0].turned_ns > 0
+    assert kept.indices == old.indices + new.indices == list(range(20))
+    assert (old.outcome, new.outcome, kept.outcome) == ("end", "end", "end")
+    assert old.indices[-1] >= 5

@@ -12,8 +12,9 @@ import zmq
 from made_reports import make
 from published import PublishedSink
 
+from lpnet_rt.cli import main
 from lpnet_rt.errors import SettingsError
-from lpnet_rt.keys import KeyFolder
+from lpnet_rt.keys import KeyFolder, read_pair
 from lpnet_rt.messages import EndMessage, FrameMessage, WelcomeMessage
 from lpnet_rt.subscriber import Silence, Subscriber
 
@@ -174,3 +175,15 @@ def test_a_client_without_encryption_is_not_spoken_to(sink: PublishedSink) -> No
         assert not until(sink, True, 0.5)
         sink.write(make(0))
         assert not sub.poll(100)
+
+
+def test_listen_says_that_its_key_is_refused(
+    sink: PublishedSink, keys: KeyFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stranger = KeyFolder(tmp_path / "stranger").create("stranger")[0].with_suffix(".key_secret")
+    flags = ["--timeout", "3", "--key", str(stranger), "--server-key", str(keys.path / "server.key")]
+    assert main(["listen", sink.endpoint, *flags]) == 3
+    out, err = capsys.readouterr()
+    assert out == "refused: the publisher does not allow this key\n"
+    assert "both sides use keys or neither" in err
+    assert read_pair(stranger).secret not in out + err
