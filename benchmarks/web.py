@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,11 +32,11 @@ from lpnet_rt.clock import SYSTEM_CLOCK
 from lpnet_rt.console import exit_code_of
 from lpnet_rt.errors import LpnetError, SettingsError
 
-__all__ = ["Row", "main", "rows_of"]
+__all__ = ["Phase", "Row", "main", "rows_of"]
 
 _RATE_HZ = 30
 _SCENE_FRAMES = 300
-_SETTLE_US = 1_500_000  # a phase counts from here: its viewers have connected
+_SETTLE_S = 1.5  # until the viewers of a turn have connected
 _START_S = 60.0
 # The viewers end with the pipe to them, however the benchmark ends, and say how many messages they got.
 _VIEWERS = """
@@ -77,6 +78,7 @@ class Row:
         fps_ratio: Against no viewer in the same run; 1 is as many.
         latency: From due to the message at the subscriber.
         p99_more_ms: Its 99th percentile less that without viewers.
+        server_share: Processor time of the page's thread, as a share of one processor.
         pictures_hz: Messages with pictures per second and viewer, each with the newest frames of both sources.
     """
 
@@ -85,15 +87,27 @@ class Row:
     fps_ratio: float
     latency: Spread
     p99_more_ms: float
+    server_share: float
     pictures_hz: float
 
 
 @dataclass(frozen=True, slots=True)
-class _Phase:
+class Phase:
+    """One turn.
+
+    Attributes:
+        viewers: So many.
+        begin_us: Unix time from which it counts, microseconds.
+        end_us: And to which.
+        messages: Messages with pictures that all viewers got.
+        busy_s: Processor time of the page's thread, seconds.
+    """
+
     viewers: int
     begin_us: int
     end_us: int
     messages: int
+    busy_s: float
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -133,13 +147,11 @@ def _run(args: argparse.Namespace, flags: list[str]) -> int:
     return 0
 
 
-def _measure(
-    path: Path, plan: Sequence[int], seconds: float, flags: list[str]
-) -> tuple[list[tuple[int, int, int, int]], list[Arrival]]:
+def _measure(path: Path, plan: Sequence[int], seconds: float, flags: list[str]) -> tuple[list[Phase], list[Arrival]]:
     """Run the main job to the end of the video, while viewers come and go."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
-    phases: list[tuple[int, int, int, int]] = []
+    phases: list[Phase] = []
     watching = threading.Thread(target=_watch, args=(port, plan, seconds, phases), daemon=True)
     watching.start()
     sources = [word for name in ("one", "two") for word in ("--source", str(path), "--name", name)]
@@ -152,7 +164,7 @@ def _measure(
     return phases, done.arrivals
 
 
-def _watch(port: int, plan: Sequence[int], seconds: float, phases: list[tuple[int, int, int, int]]) -> None:
+def _watch(port: int, plan: Sequence[int], seconds: float, phases: list[Phase]) -> None:
     """Let viewers come and go; note how many there were from when to when (Unix time, microseconds)."""
     deadline_s = time.monotonic() + _START_S
     while time.monotonic() < deadline_s:
@@ -165,26 +177,34 @@ def _watch(port: int, plan: Sequence[int], seconds: float, phases: list[tuple[in
     for viewers in plan:
         command = [sys.executable, "-c", _VIEWERS, str(port), str(viewers)]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        begin_us = time.time_ns() // 1000 + _SETTLE_US
-        time.sleep(seconds + _SETTLE_US / 1e6)
-        end_us = time.time_ns() // 1000
+        time.sleep(_SETTLE_S)
+        begin_us, busy_s = time.time_ns() // 1000, _busy_s(port)
+        time.sleep(seconds)
+        end_us, busy_s = time.time_ns() // 1000, _busy_s(port) - busy_s
         said, _ = process.communicate()
-        phases.append((viewers, begin_us, end_us, int(said or 0)))
+        phases.append(Phase(viewers, begin_us, end_us, int(said or 0), busy_s))
 
 
-def rows_of(phases: Sequence[tuple[int, int, int, int]], arrivals: Sequence[Arrival]) -> list[Row]:
+def _busy_s(port: int) -> float:
+    """Processor time of the page's thread so far, seconds, as the page says itself."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+        text = answer.read().decode()
+    return float(text.partition("\nlpnet_web_cpu_seconds_total ")[2].partition("\n")[0])
+
+
+def rows_of(phases: Sequence[Phase], arrivals: Sequence[Arrival]) -> list[Row]:
     """Put the turns of each number of viewers together.
 
     Args:
-        phases: Viewers, begin and end (Unix time, microseconds), and messages with pictures that they got.
+        phases: The turns.
         arrivals: Every frame's message.
 
     Raises:
         LpnetError: No frame arrived in some turn.
     """
     rows: list[Row] = []
-    for viewers in sorted({phase[0] for phase in phases}):
-        own = [_Phase(*phase) for phase in phases if phase[0] == viewers]
+    for viewers in sorted({phase.viewers for phase in phases}):
+        own = [phase for phase in phases if phase.viewers == viewers]
         seconds = sum((phase.end_us - phase.begin_us) / 1e6 for phase in own)
         found = [a for a in arrivals if any(phase.begin_us <= a.unix_us < phase.end_us for phase in own)]
         if not found:
@@ -199,6 +219,7 @@ def rows_of(phases: Sequence[tuple[int, int, int, int]], arrivals: Sequence[Arri
                 fps_ratio=1.0 if base is None else fps / base.fps,
                 latency=latency,
                 p99_more_ms=0.0 if base is None else latency.p99_ms - base.latency.p99_ms,
+                server_share=sum(phase.busy_s for phase in own) / seconds,
                 pictures_hz=sum(phase.messages for phase in own) / (seconds * max(viewers, 1)),
             )
         )
@@ -207,11 +228,21 @@ def rows_of(phases: Sequence[tuple[int, int, int, int]], arrivals: Sequence[Arri
 
 def _table(rows: Sequence[Row], size: str) -> Table:
     table = Table(title=f"two sources of {size} at {_RATE_HZ} frames per second")
-    for name in ("viewers", "frames/s", "against none", "p50, ms", "p99, ms", "p99 more, ms", "pictures/s each"):
+    for name in (
+        "viewers",
+        "frames/s",
+        "against none",
+        "p50, ms",
+        "p99, ms",
+        "p99 more, ms",
+        "page, % of a CPU",
+        "pictures/s each",
+    ):
         table.add_column(name, justify="right")
     for row in rows:
         latency = f"{row.latency.p50_ms:.1f}", f"{row.latency.p99_ms:.1f}", f"{row.p99_more_ms:+.1f}"
-        table.add_row(str(row.viewers), f"{row.fps:.1f}", f"{row.fps_ratio:.3f}", *latency, f"{row.pictures_hz:.1f}")
+        counts = str(row.viewers), f"{row.fps:.1f}", f"{row.fps_ratio:.3f}"
+        table.add_row(*counts, *latency, f"{100 * row.server_share:.1f}", f"{row.pictures_hz:.1f}")
     return table
 
 

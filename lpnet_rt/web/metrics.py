@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import get_args
@@ -91,6 +92,9 @@ class Metrics(Collector):
         yield build
         yield GaugeMetricFamily("lpnet_threshold", "Lowest score of a detection.", value=hub.controls.threshold)
         yield GaugeMetricFamily("lpnet_web_viewers", "Browsers that watch.", value=hub.viewers)
+        # It is asked for in the server's own thread.
+        busy_s = time.thread_time()
+        yield CounterMetricFamily("lpnet_web_cpu_seconds", "Processor time of the page's thread.", value=busy_s)
         yield CounterMetricFamily("lpnet_web_pictures", "Pictures encoded for them.", value=hub.pictures.encoded)
 
 

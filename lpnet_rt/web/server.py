@@ -23,7 +23,8 @@ _logger = logging.getLogger(__name__)
 MAX_CONNECTIONS = 256
 MAX_CONNECTIONS_PER_ADDRESS = 128
 _HEADER_BYTES = 16 * 1024
-_REQUEST_S = 10
+_WATCH_S = 5.0
+_HANDSHAKE_S = 10.0
 _KEEP_ALIVE_S = 5
 # So often a connection is taken at most; more wait in the kernel, and cost detection nothing.
 _ACCEPTS_PER_S, _ACCEPT_BURST = 200, 100
@@ -32,23 +33,39 @@ _CLOSE_S = 2.0
 
 
 class _BoundedProtocol(H11Protocol):
-    """HTTP that gives a connection ten seconds for each request."""
+    """HTTP that closes a connection on which nothing goes on for five to ten seconds.
 
-    _patience: asyncio.TimerHandle | None = None
+    That is one whose request stays unfinished, the first or a later one, or that does not take what it asked for.
+    """
+
+    _watching: asyncio.TimerHandle | None = None
+    _left_bytes = 0
+    _was_stuck = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._patience = self.loop.call_later(_REQUEST_S, self._give_up)
+        self._watching = self.loop.call_later(_WATCH_S, self._watch)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
         super().connection_lost(exc)
 
-    def _give_up(self) -> None:
-        """Close a connection whose first request has not come in time."""
-        if self.scope is None:
+    def _watch(self) -> None:
+        if self.transport.is_closing() or self.transport.get_protocol() is not self:
+            return  # it has become a WebSocket
+        if self.cycle is None or self.cycle.response_complete:
+            # Between requests a timer runs; it stops with the first byte of the next one.
+            is_stuck = self.timeout_keep_alive_task is None
+        else:
+            left_bytes = self.transport.get_write_buffer_size()
+            is_stuck = left_bytes > 0 and left_bytes == self._left_bytes
+            self._left_bytes = left_bytes
+        if is_stuck and self._was_stuck:
             self.transport.abort()
+            return
+        self._was_stuck = is_stuck
+        self._watching = self.loop.call_later(_WATCH_S, self._watch)
 
 
 class _Server(uvicorn.Server):
@@ -94,7 +111,7 @@ class _Server(uvicorn.Server):
     async def _serve_connection(self, loop: asyncio.AbstractEventLoop, connection: socket.socket) -> None:
         """Hand a connection to its protocol; a failed TLS handshake ends it within ten seconds."""
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        timeout_s = None if self.config.ssl is None else float(_REQUEST_S)
+        timeout_s = None if self.config.ssl is None else _HANDSHAKE_S
         try:
             await loop.connect_accepted_socket(
                 self._make_protocol, connection, ssl=self.config.ssl, ssl_handshake_timeout=timeout_s

@@ -46,7 +46,7 @@ def save_zones(path: Path, source: str, zones: Sequence[ZoneSettings]) -> None:
             document.append("zone", tables)
         content = tomlkit.dumps(document).encode()
         tomlkit.parse(content.decode())
-    except (TOMLKitError, UnicodeDecodeError, AttributeError) as error:
+    except (TOMLKitError, UnicodeDecodeError, AttributeError, TypeError) as error:
         raise SinkError(f"{path}: expected a TOML file with [[zone]] tables, found: {error}; nothing saved") from error
     try:
         mode = stat.S_IMODE(path.stat().st_mode)

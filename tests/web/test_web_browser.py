@@ -124,7 +124,7 @@ def is_marked(marks: np.ndarray, picture: np.ndarray, xy: np.ndarray, frame_hw: 
         for dx in (-12, 12)
         for dy in (-12, 12)
     ]
-    return min(corners) > 100 and spot.max(initial=0) >= near.max(initial=0) - 40
+    return min(corners) > 100 and int(spot.max(initial=0)) >= int(near.max(initial=0)) - 40
 
 
 def test_pictures_move_and_boxes_stand_around_the_targets_of_the_demo_scene(
@@ -161,7 +161,7 @@ def test_the_slider_acts_and_says_what_it_would_have_shown(serve: Serve, open_ta
     with Feeding(page):
         tab = open_tab(page.url)
         tab.wait_for_selector(".stage[data-frame]")
-        until(tab, "document.getElementById('preview').textContent.includes('detections of 1 tracks')")
+        until(tab, "document.getElementById('preview').textContent.includes('detections of 1 track')")
         tab.focus("#threshold")
         before = page.detector.threshold
         for _ in range(5):

@@ -38,6 +38,33 @@ def test_idle_connections_are_bounded_and_the_rest_is_turned_away(serve: Serve) 
         assert len(closed) >= 300 - MAX_CONNECTIONS_PER_ADDRESS
 
 
+@pytest.mark.slow
+def test_a_connection_on_which_nothing_goes_on_is_closed(serve: Serve) -> None:
+    page = serve()
+    port = int(page.host.partition(":")[2])
+    whole = f"GET /static/style.css HTTP/1.1\r\nHost: {page.host}\r\n\r\n".encode()
+    with contextlib.ExitStack() as stack:
+        silent, half, second, greedy = (
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), 20)) for _ in range(4)
+        )
+        half.sendall(whole[:30])
+        second.sendall(whole + whole[:30])
+        greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with contextlib.suppress(TimeoutError, OSError):  # asks for much, and reads nothing
+            greedy.settimeout(1)
+            greedy.sendall(whole * 3000)
+        time.sleep(12)
+        for connection in (silent, half, second):
+            connection.settimeout(1)
+            while connection.recv(2**20):
+                pass
+        assert page.client.get("/").status_code == 200
+        with contextlib.suppress(ConnectionResetError):
+            greedy.settimeout(5)
+            while greedy.recv(2**20):
+                pass
+
+
 def test_a_slow_reader_delays_nobody(serve: Serve) -> None:
     page = serve()
     with contextlib.ExitStack() as stack:

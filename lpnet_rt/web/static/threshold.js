@@ -75,7 +75,7 @@ export class ThresholdPanel {
     const place = Math.min(100, Math.ceil(threshold * 100 - 1e-6));
     const known = this.canEdit || Math.abs(threshold - (this.used ?? threshold)) < 5e-3 ? "" : " (not in use)";
     byId("preview").textContent =
-      `In the last ${Math.round(counts.seconds)} s: ${counts.detections[place]} detections of ${counts.tracks[place]} tracks${known}`;
+      `In the last ${Math.round(counts.seconds)} s: ${number(counts.detections[place], "detection")} of ${number(counts.tracks[place], "track")}${known}`;
     this.draw(counts, threshold);
   }
 
@@ -122,6 +122,8 @@ export class ThresholdPanel {
     return [Math.log(this.rates[0][1]), Math.log(this.rates.at(-1)[1])];
   }
 }
+
+const number = (count, what) => `${count} ${what}${count === 1 ? "" : "s"}`;
 
 const logit = (value) => {
   const inside = Math.min(Math.max(value, 1e-6), 1 - 1e-6);
