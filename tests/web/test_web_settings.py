@@ -109,6 +109,8 @@ def test_the_configuration_of_prometheus_is_valid() -> None:
     if which("promtool") is None:
         pytest.skip("needs promtool (apt-get install prometheus)")
     done = subprocess.run(
-        ["promtool", "check", "config", "--syntax-only", str(DEPLOY / "prometheus.yml")], capture_output=True, check=False
+        ["promtool", "check", "config", "--syntax-only", str(DEPLOY / "prometheus.yml")],
+        capture_output=True,
+        check=False,
     )
     assert done.returncode == 0
