@@ -45,6 +45,7 @@ def with_track(report: Report) -> Report:
         xy=np.array([[10.0, 20.0]]),
         velocity_xy=np.array([[6.0, -3.0]]),
         covariance=covariance,
+        reach_px=np.array([7.0]),
     )
     event = TrackEvent("confirmed", 7, True, 1.0, (5.0, 21.0), (9.0, 20.0), 0.9, 0.99, 0.98)
     update = TrackUpdate(
