@@ -144,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise SettingsError(f"--cameras: expected a whole number of at least 1, found {args.cameras}")
     console = Console(width=120)
     console.print(_direction_table(args.cameras, np.random.default_rng(args.seed)))
-    console.print(_calibration_table(args.cameras, np.random.default_rng(args.seed)))
+    console.print(_calibration_table(args.cameras, args.seed))
     if args.centroids:
         console.print(_centroid_table())
     console.print(_time_line())
@@ -219,7 +219,7 @@ def _direction_table(count: int, rng: Generator) -> Table:
     return table
 
 
-def _calibration_table(count: int, rng: Generator) -> Table:
+def _calibration_table(count: int, seed: int) -> Table:
     title = f"{count:,} calibrations each, landmarks marked to {_MARKED_PX} px: error over the whole picture, pixels"
     table = Table(title=title)
     for head in (
@@ -232,7 +232,7 @@ def _calibration_table(count: int, rng: Generator) -> Table:
     ):
         table.add_column(head, justify="right")
     for landmarks, distorted in ((2, False), (3, False), (6, False), (6, True), (12, True)):
-        judged = calibrations(count, rng, landmarks, distorted=distorted)
+        judged = calibrations(count, np.random.default_rng(seed), landmarks, distorted=distorted)
         numbers = [f"{value:.2f}" for value in np.percentile(judged.errors, _PERCENTILES)]
         shares = [f"{100 * share:.1f} %" for share in judged.within(1)]
         table.add_row(str(landmarks), "distorted" if distorted else "pinhole", *numbers, *shares, str(judged.refused))

@@ -68,3 +68,9 @@ def test_a_table_that_is_written_reads_as_the_same_camera(tmp_path: Path) -> Non
         longitude_deg=11.5, height_m=500.0, calibration_covariance=rows,
     )  # fmt: skip
     assert load(tmp_path, camera_table(camera)) == (camera,)
+
+
+def test_the_example_in_the_documentation_is_a_configuration(tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parent.parent / "docs" / "angles.md").read_text()
+    (camera,) = load(tmp_path, page.partition("```toml\n")[2].partition("```")[0])
+    assert (camera.source, camera.field_of_view_deg, camera.height_m) == ("mast-north", 24.0, 560.0)

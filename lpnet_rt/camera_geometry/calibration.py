@@ -275,12 +275,7 @@ def _result(
     rotation, log_focal, k1 = fit
     orientation = Orientation.of_matrix(rotation)
     width = problem.size_hw[1]
-    field = _field_deg(log_focal, width)
-    if not _FIELDS_DEG[0] <= field <= _FIELDS_DEG[1]:
-        raise SettingsError(
-            f"landmarks: expected a field of view of {_FIELDS_DEG[0]} to {_FIELDS_DEG[1]:.0f} degrees, found "
-            f"{field:.2f}; check the pixels and the directions"
-        )
+    field = _likely_field_deg(log_focal, width)
     parameters = np.array((orientation.azimuth_deg, orientation.elevation_deg, orientation.roll_deg, field, k1))
     covariance = _covariance(problem, parameters, kept, with_k1)
     errors = np.sqrt(np.diag(covariance))
@@ -377,6 +372,17 @@ def _residuals(
 
 def _field_deg(log_focal: float, width: int) -> float:
     return math.degrees(2 * math.atan(width / 2 / math.exp(log_focal)))
+
+
+def _likely_field_deg(log_focal: float, width: int) -> float:
+    """The field of view, refused where it is not that of a camera."""
+    field = _field_deg(log_focal, width)
+    if not _FIELDS_DEG[0] <= field <= _FIELDS_DEG[1]:
+        raise SettingsError(
+            f"landmarks: expected a field of view of {_FIELDS_DEG[0]} to {_FIELDS_DEG[1]:.0f} degrees, found "
+            f"{field:.2f}; check the pixels and the directions"
+        )
+    return field
 
 
 def _log_focal(field_deg: float, width: int) -> float:

@@ -103,3 +103,11 @@ def test_places_need_the_cameras_place(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="expected a file of landmarks"):
         read_landmarks(tmp_path / "none.toml", None)
+
+
+def test_the_example_in_the_documentation_is_a_file_of_landmarks(tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "angles.md").read_text()
+    example = page.partition("```csv\n")[2].partition("```")[0]
+    place = Place(48.1374, 11.5755, 560.0)
+    marks = read_landmarks(written(tmp_path, example, "marks.csv"), place)
+    assert [mark.name for mark in marks] == ["chimney", "church", "sun", "vega"]
