@@ -92,6 +92,7 @@ CREATE INDEX by_alarm ON events (first_us, id, source, probability, leaving) WHE
 CREATE INDEX unfinished ON events (state) WHERE state = 'open';
 CREATE INDEX leaving ON events (leaving) WHERE leaving = 1;
 CREATE INDEX by_end ON events (last_us);
+CREATE INDEX by_probability ON events (probability);
 PRAGMA application_id = {_APPLICATION};
 """
 _INSERT = (
