@@ -43,6 +43,7 @@ _FILTERS = {
     "alarms": EventFilter(alarms=True),
     "alarms of one source": EventFilter(source="east", alarms=True),
     "probability over 0.99": EventFilter(min_probability=0.99),
+    "probability over 0.9998": EventFilter(min_probability=0.9998),
     "nothing fits": EventFilter(min_probability=1.0),
     "one week": EventFilter(since_us=_START_US + _YEAR_US // 2, until_us=_START_US + _YEAR_US // 2 + _YEAR_US // 52),
 }

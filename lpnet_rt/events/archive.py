@@ -196,10 +196,13 @@ class EventArchive:
             _delete_files(folder, ())
             try:
                 record = read_record(folder / RECORD_FILE)
-            except DataError:
-                _delete_files(folder, EVENT_FILES)  # the kill came before its first second was written
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
+            except DataError as error:
+                if (folder / RECORD_FILE).exists():
+                    _logger.warning("%s; the event is left out of the index", error)
+                else:
+                    _delete_files(folder, EVENT_FILES)  # the kill came before its first second was written
+                    with contextlib.suppress(OSError):
+                        folder.rmdir()
                 self._index.remove([summary.id])
                 continue
             self.save(_interrupted(record, folder), None)

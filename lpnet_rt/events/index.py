@@ -31,6 +31,7 @@ __all__ = [
 
 INDEX_FILE: Final = "index.sqlite"
 SCHEMA_VERSION: Final = 1
+_APPLICATION = 0x4C504E45  # tells our databases from others
 _BUSY_S = 2.0
 _CHUNK = 1_000
 
@@ -91,7 +92,8 @@ CREATE INDEX by_alarm ON events (first_us, id, source, probability, leaving) WHE
 CREATE INDEX unfinished ON events (state) WHERE state = 'open';
 CREATE INDEX leaving ON events (leaving) WHERE leaving = 1;
 CREATE INDEX by_end ON events (last_us);
-PRAGMA user_version = {SCHEMA_VERSION};
+CREATE INDEX by_probability ON events (probability);
+PRAGMA application_id = {_APPLICATION};
 """
 _INSERT = (
     f"INSERT INTO events ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))}) "
@@ -113,18 +115,21 @@ class EventIndex:
             root: Folder of the events.
 
         Raises:
-            SinkError: It cannot be opened or made.
+            SinkError: It cannot be opened or made, or is another program's database.
         """
         self._path = root / INDEX_FILE
         self._lock = threading.Lock()
         self.was_made = False
         try:
             self._db = _opened(self._path)
-            if not _is_sound(self._db):
+            is_sound = _is_sound(self._db, self._path)
+            if not is_sound:
                 self._db.close()
-                for name in (INDEX_FILE, f"{INDEX_FILE}-wal", f"{INDEX_FILE}-shm"):
-                    (root / name).unlink(missing_ok=True)
+                _put_aside(self._path)
                 self._db = _opened(self._path)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            if not is_sound:
                 self._make(root)
         except (sqlite3.Error, OSError) as error:
             raise self._failure(error) from error
@@ -210,6 +215,8 @@ class EventIndex:
             if len(chunk) >= _CHUNK:
                 self._insert(chunk)
         self._insert(chunk)
+        # Last: an index that was not finished is made again.
+        self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def _insert(self, chunk: list[tuple[object, ...]]) -> None:
         self.was_made = self.was_made or len(chunk) > 0
@@ -273,15 +280,29 @@ def readable(root: Path) -> sqlite3.Connection:
 def _opened(path: Path) -> sqlite3.Connection:
     # SQLite gives its other files the mode of this one.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), FILE_MODE))
-    db = sqlite3.connect(path, timeout=_BUSY_S, check_same_thread=False)
-    with contextlib.suppress(sqlite3.DatabaseError):  # a damaged file is noticed later
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = NORMAL")
-    return db
+    return sqlite3.connect(path, timeout=_BUSY_S, check_same_thread=False)
 
 
-def _is_sound(db: sqlite3.Connection) -> bool:
+def _put_aside(path: Path) -> None:
+    """Rename an index that cannot be used, and delete what belongs to it."""
+    if path.stat().st_size:
+        path.replace(path.with_suffix(".damaged"))
+    for part in ("", "-wal", "-shm"):
+        path.with_name(path.name + part).unlink(missing_ok=True)
+
+
+def _is_sound(db: sqlite3.Connection, path: Path) -> bool:
+    """Return whether the index is whole and of this version.
+
+    Raises:
+        SinkError: It is another program's database, which is left alone.
+    """
     try:
+        (application,) = db.execute("PRAGMA application_id").fetchone()
+        (tables,) = db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+        if tables and application != _APPLICATION:
+            db.close()
+            raise SinkError(f"events: {path}: expected an index of events, found another database; give another folder")
         (version,) = db.execute("PRAGMA user_version").fetchone()
         (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
         return bool(version == SCHEMA_VERSION and verdict == "ok")

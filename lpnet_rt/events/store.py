@@ -32,6 +32,8 @@ MAX_PAGE = 1_000
 """Events of one page."""
 
 _COLUMNS = ", ".join(field.name for field in msgspec.structs.fields(EventSummary))
+# Where so few events are probable enough, sorting them is quicker than looking for them among all others.
+_FEW = 1_000
 _CURSOR = re.compile(r"(-?\d{1,18})/(.+)", re.ASCII)
 
 
@@ -105,17 +107,16 @@ class EventStore:
         """
         if not 1 <= limit <= MAX_PAGE:
             raise ValueError(f"limit: expected 1 to {MAX_PAGE:,}, found {limit}")
-        conditions, values = _conditions(wanted or EventFilter())
+        wanted = wanted or EventFilter()
+        conditions, values = _conditions(wanted)
         if after is not None:
             match = _CURSOR.fullmatch(after)
             if match is None or not is_event_id(match[2]):
                 raise ValueError(f"after: expected that of a page, found {after[:100]!r}")
             conditions.append("(first_us, id) < (?, ?)")
             values += [int(match[1]), match[2]]
-        order = "ORDER BY first_us DESC, id DESC LIMIT ?"
-        rows = self._rows(
-            f"SELECT {_COLUMNS} FROM events WHERE {' AND '.join(conditions)} {order}", [*values, limit + 1]
-        )
+        query = f"SELECT {_COLUMNS} FROM events {self._hint(wanted)} WHERE {' AND '.join(conditions)}"
+        rows = self._rows(f"{query} ORDER BY first_us DESC, id DESC LIMIT ?", [*values, limit + 1])
         events = tuple(summary_of_row(row) for row in rows[:limit])
         return EventPage(events, f"{events[-1].first_us}/{events[-1].id}" if len(rows) > limit else None)
 
@@ -172,6 +173,14 @@ class EventStore:
         """Close the index; harmless when called twice."""
         with self._lock:
             self._db.close()
+
+    def _hint(self, wanted: EventFilter) -> str:
+        """Return which index SQLite is to use, or nothing if it may choose."""
+        if wanted.min_probability is None:
+            return ""
+        probable = "SELECT 1 FROM events INDEXED BY by_probability WHERE probability >= ? LIMIT ?"
+        count = self._rows(f"SELECT COUNT(*) FROM ({probable})", [wanted.min_probability, _FEW + 1])[0][0]
+        return "INDEXED BY by_probability" if int(str(count)) <= _FEW else ""
 
     def _file(self, name: str, file: str) -> Path | None:
         """Return the path of a file of an event that the index knows, if it is a regular file."""

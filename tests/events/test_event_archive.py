@@ -120,7 +120,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, clock: Clock) -
         EventArchive(EventSettings(folder=str(tmp_path / "file" / "events")), clock)
 
 
-@pytest.mark.parametrize("harm", ["missing", "garbage", "version", "truncated"])
+@pytest.mark.parametrize("harm", ["missing", "garbage", "version", "truncated", "unfinished"])
 def test_an_index_that_is_lost_is_made_from_the_files(
     tmp_path: Path, open_archive: Callable[..., EventArchive], harm: str
 ) -> None:
@@ -135,6 +135,10 @@ def test_an_index_that_is_lost_is_made_from_the_files(
         path.unlink()
     elif harm == "garbage":
         path.write_bytes(b"no database" * 1_000)
+    elif harm == "unfinished":  # the program was killed while it made the index
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.execute("DELETE FROM events WHERE track > 100")
+            db.execute("PRAGMA user_version = 0")
     elif harm == "version":
         with closing(sqlite3.connect(path)) as db:
             db.execute("PRAGMA user_version = 99")
@@ -245,6 +249,29 @@ def test_a_kill_loses_less_than_the_last_second(
     sink.close()
     pictures = list(itertools.islice(VideoSource(path.with_name("clip.mkv"), SourceSettings()), 5))
     assert len(pictures) == 5
+
+
+def test_another_programs_database_is_left_alone(tmp_path: Path, open_archive: Callable[..., EventArchive]) -> None:
+    with closing(sqlite3.connect(tmp_path / INDEX_FILE)) as db:
+        db.execute("CREATE TABLE photos (name TEXT)")
+        db.execute("PRAGMA user_version = 7")
+    before = (tmp_path / INDEX_FILE).read_bytes()
+    with pytest.raises(SinkError, match="found another database; give another folder"):
+        open_archive()
+    assert (tmp_path / INDEX_FILE).read_bytes() == before
+
+
+def test_an_open_event_whose_record_is_damaged_keeps_its_files(
+    tmp_path: Path, open_archive: Callable[..., EventArchive]
+) -> None:
+    record = made_record(1, state="open")
+    folder = write_event(tmp_path, record, 10)
+    (folder / "event.json").write_text("{")
+    with closing(EventIndex(tmp_path)) as index:
+        index.put([summary_of(record, 0)])
+    open_archive()
+    assert sorted(path.name for path in folder.iterdir()) == ["clip.mkv", "event.json"]
+    assert ids(tmp_path) == []
 
 
 def test_reading_while_a_run_writes(tmp_path: Path, open_sink: Callable[..., EventSink]) -> None:
