@@ -16,7 +16,7 @@ import av
 import msgspec
 import numpy as np
 import pytest
-from managers import Manager
+from managers import Manager, arrive
 
 from lpnet_rt.app import run
 from lpnet_rt.errors import SettingsError, SinkError
@@ -252,7 +252,7 @@ def test_a_run_in_this_process_takes_threshold_zones_and_files(
     def signal_later() -> None:
         while not (names[0].exists() and names[0].read_bytes().count(b"\n") >= 10):
             time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGHUP)
+        arrive(signal.SIGHUP)
 
     thread = threading.Thread(target=signal_later)
     thread.start()
@@ -293,7 +293,7 @@ def test_what_cannot_be_changed_keeps_the_run_as_it_is(
     def signal_later() -> None:
         while not (jsonl.exists() and jsonl.read_bytes().count(b"\n") >= 5):
             time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGHUP)
+        arrive(signal.SIGHUP)
 
     thread = threading.Thread(target=signal_later)
     thread.start()
