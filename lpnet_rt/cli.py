@@ -12,7 +12,7 @@ from types import FrameType
 from typing import NoReturn
 
 from lpnet_rt import __version__
-from lpnet_rt.console import is_json, logs_on_stderr, say_error, say_interrupted, wants_json
+from lpnet_rt.console import hide_passwords_in_crashes, is_json, logs_on_stderr, say_error, say_interrupted, wants_json
 from lpnet_rt.dependencies import check_opencv
 from lpnet_rt.errors import DependencyError, LpnetError, SettingsError
 from lpnet_rt.leaving import leave
@@ -62,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code, see ``lpnet_rt.errors``.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        hide_passwords_in_crashes()
     with logs_on_stderr(wants_json(arguments)):
         code = _main(arguments)
     return leave(code) if argv is None else code

@@ -6,6 +6,7 @@ import datetime
 import json
 import logging
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,16 @@ from contextlib import contextmanager
 from lpnet_rt.errors import LpnetError, reason
 from lpnet_rt.text import printable, redact
 
-__all__ = ["exit_code_of", "is_json", "logs_on_stderr", "say_error", "say_interrupted", "use_json", "wants_json"]
+__all__ = [
+    "exit_code_of",
+    "hide_passwords_in_crashes",
+    "is_json",
+    "logs_on_stderr",
+    "say_error",
+    "say_interrupted",
+    "use_json",
+    "wants_json",
+]
 
 _ROOT = "lpnet_rt"
 _logger = logging.getLogger(f"{_ROOT}.console")
@@ -121,6 +131,17 @@ def say_error(error: BaseException, exit_code: int) -> None:
 def say_interrupted() -> None:
     """Log that Ctrl-C ended a verb."""
     _logger.warning("interrupted")
+
+
+def hide_passwords_in_crashes() -> None:
+    """Take passwords in URLs out of the tracebacks that end the process or a thread."""
+
+    def show(error: BaseException | None) -> None:
+        if error is not None and not isinstance(error, SystemExit):
+            sys.stderr.write(redact("".join(traceback.format_exception(error))))
+
+    sys.excepthook = lambda kind, error, trace: show(error)
+    threading.excepthook = lambda crash: show(crash.exc_value)
 
 
 def exit_code_of(work: Callable[[], int]) -> int:

@@ -68,14 +68,20 @@ def read_public(text: str | Path) -> str:
     """Return a public key.
 
     Args:
-        text: The 40 characters themselves, or a certificate file; of a file, only the public key is taken.
+        text: The 40 characters themselves, or a certificate file.
 
     Raises:
-        SettingsError: It is neither.
+        SettingsError: It is neither, or the file holds a secret key, which should have stayed where it was made.
     """
     if re.fullmatch(_Z85, str(text)):
         return str(text)
-    return _found(_PUBLIC, _content(Path(text)), Path(text), "public-key")
+    content = _content(Path(text))
+    if _SECRET.search(content):
+        raise SettingsError(
+            f"{text}: expected a public key (NAME.key), found a secret one, which must stay with its owner; "
+            "if it was handed on, make a new pair"
+        )
+    return _found(_PUBLIC, content, Path(text), "public-key")
 
 
 def read_pair(path: str | Path) -> KeyPair:

@@ -126,3 +126,16 @@ def test_a_run_logs_its_progress_and_its_end_as_json(tmp_path: Path, capsys: pyt
     last = json.loads(err.splitlines()[-1])
     assert (last["source"], last["progress"], last["frames"]) == ("demo", "ended", 5)
     assert last["latency_p99_ms"] > 0
+
+
+@pytest.mark.parametrize("place", ["main", "thread"])
+def test_a_crash_shows_where_and_no_password(place: str) -> None:
+    program = (
+        "import threading\nfrom lpnet_rt.console import hide_passwords_in_crashes\nhide_passwords_in_crashes()\n"
+        "def crash(): raise RuntimeError('rtsp://user:' + 's3cret@camera/stream')\n"
+    )
+    program += "crash()" if place == "main" else "t = threading.Thread(target=crash); t.start(); t.join()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == (1 if place == "main" else 0)
+    assert "in crash" in done.stderr
+    assert done.stderr.endswith("RuntimeError: rtsp://camera/stream\n")

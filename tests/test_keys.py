@@ -50,13 +50,20 @@ def test_a_public_key_is_given_as_text_or_file(keys: KeyFolder) -> None:
         read_public("no-such-file.key")
 
 
+def test_a_secret_key_is_not_taken_for_a_public_one(keys: KeyFolder) -> None:
+    path = keys.path / "server.key_secret"
+    with pytest.raises(SettingsError, match="found a secret one") as refused:
+        read_public(path)
+    assert keys.server().secret not in str(refused.value)
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
 def test_a_secret_that_others_can_read_is_refused(keys: KeyFolder, mode: int) -> None:
     path = keys.path / "server.key_secret"
     path.chmod(mode)
     with pytest.raises(SettingsError, match=f"found mode {mode:o}; chmod 600 it") as refused:
         keys.server()
-    assert read_public(path) not in str(refused.value)
+    assert read_public(keys.path / "server.key") not in str(refused.value)
 
 
 @pytest.mark.parametrize("place", [".", "allowed", "allowed/gate.key"])

@@ -16,7 +16,7 @@ import av
 import msgspec
 import numpy as np
 import pytest
-from managers import Manager
+from managers import Manager, arrive
 
 from lpnet_rt.app import run
 from lpnet_rt.errors import SettingsError, SinkError
@@ -81,9 +81,10 @@ def test_sighup_in_the_middle_loses_no_frame_and_no_track(tmp_path: Path) -> Non
     config, manager = tmp_path / "lpnet.toml", Manager(str(tmp_path / "notify"))
     config.write_text(CONFIG.format(**names))
     command = [sys.executable, "-m", "lpnet_rt", "run", "--config", str(config)]
-    environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "2000000"}
     keys = {"key": key.with_suffix(".key_secret"), "server_key": folder.path / "server.key"}
     events: list[Event] = []
+    heard: list[str] = []
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     try:
         with Subscriber(names["endpoint"], timeout_s=30.0, **keys) as subscriber:
@@ -92,6 +93,7 @@ def test_sighup_in_the_middle_loses_no_frame_and_no_track(tmp_path: Path) -> Non
             def hear(until: Callable[[FrameMessage], bool]) -> None:
                 for event in listening:
                     events.append(event)
+                    heard.extend(manager.heard())  # its queue holds ten
                     if isinstance(event, EndMessage) or (isinstance(event, FrameMessage) and until(event)):
                         return
 
@@ -112,7 +114,7 @@ def test_sighup_in_the_middle_loses_no_frame_and_no_track(tmp_path: Path) -> Non
     finally:
         process.kill()
         process.wait()
-        heard = manager.heard()
+        heard += manager.heard()
         manager.socket.close()
     frames = [event for event in events if isinstance(event, FrameMessage)]
     assert not [event for event in events if isinstance(event, Gap)]
@@ -134,6 +136,7 @@ def test_sighup_in_the_middle_loses_no_frame_and_no_track(tmp_path: Path) -> Non
     assert changed == f"reload: detector.threshold = 0.9, {lines}, zone: 1; needs a restart: source.spec"
     assert refused.startswith(f"lpnet-rt: reload: {config}: detector.threshold: expected")
     assert refused.endswith("found 7; nothing was changed")
+    assert "WATCHDOG=1" in heard
     words = [line.partition("\n")[0] for line in heard if not line.startswith(("STATUS", "WATCHDOG"))]
     assert words == ["READY=1", "RELOADING=1", "READY=1", "RELOADING=1", "READY=1", "STOPPING=1"]
 
@@ -249,7 +252,7 @@ def test_a_run_in_this_process_takes_threshold_zones_and_files(
     def signal_later() -> None:
         while not (names[0].exists() and names[0].read_bytes().count(b"\n") >= 10):
             time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGHUP)
+        arrive(signal.SIGHUP)
 
     thread = threading.Thread(target=signal_later)
     thread.start()
@@ -290,7 +293,7 @@ def test_what_cannot_be_changed_keeps_the_run_as_it_is(
     def signal_later() -> None:
         while not (jsonl.exists() and jsonl.read_bytes().count(b"\n") >= 5):
             time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGHUP)
+        arrive(signal.SIGHUP)
 
     thread = threading.Thread(target=signal_later)
     thread.start()

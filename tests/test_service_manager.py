@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from made_reports import make
-from managers import Manager
+from managers import Manager, arrive
 
 from lpnet_rt.pipeline.health import Health, Watched
 from lpnet_rt.service_manager import Notifier
@@ -209,10 +209,10 @@ def test_sighup_reloads_and_the_other_signals_end() -> None:
     happened: list[str] = []
     before = signal.getsignal(signal.SIGHUP)
     with signals(caught, lambda: happened.append("stop"), lambda: happened.append("reload")):
-        signal.raise_signal(signal.SIGHUP)
-        signal.raise_signal(signal.SIGTERM)
+        arrive(signal.SIGHUP)
+        arrive(signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
+            arrive(signal.SIGINT)
     assert happened == ["reload", "stop"]
     assert caught == [signal.SIGTERM, signal.SIGINT]
     with signals([], lambda: None, None):

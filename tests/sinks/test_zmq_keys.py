@@ -177,6 +177,7 @@ def test_a_client_without_encryption_is_not_spoken_to(sink: PublishedSink) -> No
         assert not sub.poll(100)
 
 
+@pytest.mark.slow
 def test_listen_says_that_its_key_is_refused(
     sink: PublishedSink, keys: KeyFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
