@@ -105,7 +105,8 @@ class Viewer:
         while True:
             # Whoever shows pictures acknowledges them; whoever wants none may be silent.
             patience_s = _ACK_S if self._sent != self._acknowledged else None
-            message = await asyncio.wait_for(self._socket.receive(), patience_s)
+            async with asyncio.timeout(patience_s):
+                message = await self._socket.receive()
             if message["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(message.get("code", 1000))
             count += 1
@@ -158,10 +159,12 @@ class Viewer:
             return
         self._sent += 1
         message = b"".join((self._sent.to_bytes(4, "little"), *parts))
-        await asyncio.wait_for(self._socket.send_bytes(message), _SEND_S)
+        async with asyncio.timeout(_SEND_S):
+            await self._socket.send_bytes(message)
 
     async def _send_text(self, message: bytes) -> None:
-        await asyncio.wait_for(self._socket.send_text(message.decode()), _SEND_S)
+        async with asyncio.timeout(_SEND_S):
+            await self._socket.send_text(message.decode())
 
     def _hello(self) -> _Hello:
         hub, controls = self._hub, self._hub.controls
