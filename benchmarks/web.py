@@ -220,7 +220,7 @@ def rows_of(phases: Sequence[Phase], arrivals: Sequence[Arrival]) -> list[Row]:
                 latency=latency,
                 p99_more_ms=0.0 if base is None else latency.p99_ms - base.latency.p99_ms,
                 server_share=sum(phase.busy_s for phase in own) / seconds,
-                pictures_hz=sum(phase.messages for phase in own) / (seconds * max(viewers, 1)),
+                pictures_hz=sum(phase.messages for phase in own) / ((seconds + len(own) * _SETTLE_S) * max(viewers, 1)),
             )
         )
     return rows

@@ -23,7 +23,9 @@ _FASTEST_S, _SLOWEST_S = 1 / 15, 1.0
 _IDLE_S = 0.25
 _SECOND_NS = 1_000_000_000
 # Share of one processor that pictures may take, for each processor of the machine.
-_SHARE = 0.08
+_SHARE = 0.03
+# With more viewers than these, pictures come less often, in proportion.
+_VIEWERS_AT_FULL_RATE = 5
 
 
 class Pace:
@@ -34,18 +36,20 @@ class Pace:
         self._share = _SHARE * processors
         self._busy_s = 0.0
 
-    def next_s(self, busy_s: float, passed_s: float) -> float:
+    def next_s(self, busy_s: float, passed_s: float, viewers: int = 1) -> float:
         """Return the time to the next pictures, seconds.
 
         Args:
             busy_s: Processor time of the server's thread since the last call, seconds.
             passed_s: Time since the last call, seconds.
+            viewers: How many there are.
         """
         # Smoothed over some seconds, so that one large picture or a page being loaded does not slow the others.
         weight = min(1.0, passed_s / 2.0)
         self._busy_s += weight * (busy_s / max(passed_s, 1e-6) - self._busy_s)
         factor = 1.1 if self._busy_s > self._share else 0.95
-        self.period_s = min(_SLOWEST_S, max(_FASTEST_S, self.period_s * factor))
+        fastest_s = _FASTEST_S * max(1.0, viewers / _VIEWERS_AT_FULL_RATE)
+        self.period_s = min(_SLOWEST_S, max(fastest_s, self.period_s * factor))
         return self.period_s
 
 
@@ -101,7 +105,7 @@ class Hub:
         while True:
             await asyncio.sleep(self._pace.period_s if self.viewers else _IDLE_S)
             now_ns, now_busy_s = self._clock.monotonic_ns(), time.thread_time()
-            self._pace.next_s(now_busy_s - busy_s, (now_ns - at_ns) / 1e9)
+            self._pace.next_s(now_busy_s - busy_s, (now_ns - at_ns) / 1e9, self.viewers)
             busy_s, at_ns = now_busy_s, now_ns
             if now_ns - second_ns >= _SECOND_NS:
                 second_ns += _SECOND_NS * ((now_ns - second_ns) // _SECOND_NS)

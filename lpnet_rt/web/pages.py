@@ -167,7 +167,12 @@ class _Pages:
         return _json({"saved": is_saved})
 
     async def socket(self, socket: WebSocket) -> None:
-        await serve_viewer(socket, self._hub, self._access.needs_token)
+        secret = cookie_of(socket.headers)
+        # A socket that a session opened ends with it; the guard has seen the token of any other.
+        has_token = not self._access.needs_token or socket.headers.get("authorization", "").startswith("Bearer ")
+        await serve_viewer(
+            socket, self._hub, self._access.needs_token, lambda: has_token or self._access.has_session(secret)
+        )
 
     async def _change(self, request: Request, kind: type[_Kind]) -> _Kind:
         """Read the body of a change.

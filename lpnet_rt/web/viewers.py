@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -77,8 +78,8 @@ _DECODER = msgspec.json.Decoder(_Wish)
 class Viewer:
     """What one viewer has and wants."""
 
-    def __init__(self, socket: WebSocket, hub: Hub, needs_token: bool) -> None:
-        self._socket, self._hub, self._needs_token = socket, hub, needs_token
+    def __init__(self, socket: WebSocket, hub: Hub, needs_token: bool, may_see: Callable[[], bool]) -> None:
+        self._socket, self._hub, self._needs_token, self._may_see = socket, hub, needs_token, may_see
         self._want: dict[str, PictureSize] = {}
         self._shown: dict[str, tuple[int, PictureSize]] = {}
         self._sent = self._acknowledged = 0
@@ -86,9 +87,9 @@ class Viewer:
         self._acked = asyncio.Event()
 
     async def send_news(self) -> None:
-        """Send what is new, for ever."""
+        """Send what is new, as long as the viewer may see it."""
         await self._send_text(msgspec.json.encode(self._hello()))
-        while True:
+        while self._may_see():
             await self._send_changes()
             if self._sent == self._acknowledged:
                 await self._send_pictures()
@@ -105,7 +106,8 @@ class Viewer:
         while True:
             # Whoever shows pictures acknowledges them; whoever wants none may be silent.
             patience_s = _ACK_S if self._sent != self._acknowledged else None
-            message = await asyncio.wait_for(self._socket.receive(), patience_s)
+            async with asyncio.timeout(patience_s):
+                message = await self._socket.receive()
             if message["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(message.get("code", 1000))
             count += 1
@@ -158,10 +160,12 @@ class Viewer:
             return
         self._sent += 1
         message = b"".join((self._sent.to_bytes(4, "little"), *parts))
-        await asyncio.wait_for(self._socket.send_bytes(message), _SEND_S)
+        async with asyncio.timeout(_SEND_S):
+            await self._socket.send_bytes(message)
 
     async def _send_text(self, message: bytes) -> None:
-        await asyncio.wait_for(self._socket.send_text(message.decode()), _SEND_S)
+        async with asyncio.timeout(_SEND_S):
+            await self._socket.send_text(message.decode())
 
     def _hello(self) -> _Hello:
         hub, controls = self._hub, self._hub.controls
@@ -179,13 +183,14 @@ class Viewer:
         )
 
 
-async def serve_viewer(socket: WebSocket, hub: Hub, needs_token: bool) -> None:
+async def serve_viewer(socket: WebSocket, hub: Hub, needs_token: bool, may_see: Callable[[], bool]) -> None:
     """Serve a viewer until it goes, is too slow or says what it must not.
 
     Args:
         socket: Not accepted yet; the guard has let it pass.
         hub: What all viewers share.
         needs_token: Whether the page has a log-out.
+        may_see: Returns whether its session is still open.
     """
     if hub.viewers >= MAX_VIEWERS:
         await socket.send_denial_response(PlainTextResponse("too many viewers\n", 503))
@@ -193,13 +198,12 @@ async def serve_viewer(socket: WebSocket, hub: Hub, needs_token: bool) -> None:
     hub.viewers += 1
     try:
         await socket.accept()
-        await _serve(socket, hub, needs_token)
+        await _serve(socket, Viewer(socket, hub, needs_token, may_see))
     finally:
         hub.viewers -= 1
 
 
-async def _serve(socket: WebSocket, hub: Hub, needs_token: bool) -> None:
-    viewer = Viewer(socket, hub, needs_token)
+async def _serve(socket: WebSocket, viewer: Viewer) -> None:
     tasks = [asyncio.ensure_future(viewer.send_news()), asyncio.ensure_future(viewer.read_wishes())]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -36,7 +36,7 @@ def test_turns_of_the_same_number_are_put_together_and_compared_with_none() -> N
     none, ten = rows_of(turns, arrivals)
     assert (none.viewers, none.fps, none.fps_ratio, none.server_share) == (0, 60.0, 1.0, 0.01)
     assert (ten.viewers, ten.fps, ten.fps_ratio) == (10, 57.0, 0.95)
-    assert (ten.p99_more_ms, ten.pictures_hz, ten.server_share) == (pytest.approx(3.0), 15.0, 0.1)
+    assert (ten.p99_more_ms, ten.pictures_hz, ten.server_share) == (pytest.approx(3.0), 6.0, 0.1)
     with pytest.raises(LpnetError, match="found none"):
         rows_of([dataclasses.replace(turns[0], viewers=1)], [])
 

@@ -241,7 +241,10 @@ def test_the_login_opens_a_session_that_the_logout_ends(serve: Serve) -> None:
     assert TOKEN not in cookie
     assert page.client.get("/").status_code == 200
     session = page.client.cookies["lpnet_session"]
-    page.client.post("/logout", headers=origin)
+    with watch(page, Cookie=f"lpnet_session={session}") as viewer:
+        receive(viewer, "hello")
+        page.client.post("/logout", headers=origin)
+        assert is_cut_off(viewer), "a picture still comes after the log-out"
     assert page.client.get("/api/events", headers={"cookie": f"lpnet_session={session}"}).status_code == 401
 
 
