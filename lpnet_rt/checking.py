@@ -120,7 +120,8 @@ def _bound(settings: Settings) -> str:
 
 def _model(settings: Settings) -> str:
     with _own_cache():
-        detector = Detector.load(settings.detector)
+        # Not in the main thread, whose signal stack OpenVINO would replace: Ctrl-C must work afterwards.
+        detector = _within(lambda: Detector.load(settings.detector), None, "model")
     engine = detector.choice.engine
     return f"{detector.card.name} on {engine.name} {engine.precision}, threshold {detector.threshold:g}"
 
@@ -160,8 +161,8 @@ def _first(settings: SourceSettings) -> _Seen:
     raise SourceError(f"{redact(settings.spec)}: expected a frame, found none")
 
 
-def _within(work: Callable[[], _T], limit_s: float, what: str) -> _T:
-    """Run a function in a thread that is left behind if it does not end in time."""
+def _within(work: Callable[[], _T], limit_s: float | None, what: str) -> _T:
+    """Run a function in a thread, which is left behind if it does not end in time."""
     future: Future[_T] = Future()
 
     def do() -> None:

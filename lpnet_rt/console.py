@@ -110,7 +110,7 @@ def _handlers() -> list[_StderrHandler]:
 
 def wants_json(arguments: Sequence[str]) -> bool:
     """Return whether arguments ask for JSON, before they are parsed: an error in them is logged in JSON, too."""
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    pairs = zip(arguments, [*arguments[1:], ""], strict=False)
     return any(one == "--log-format=json" or (one, other) == ("--log-format", "json") for one, other in pairs)
 
 
