@@ -190,6 +190,9 @@ class _Job:
             if self._page is not None:
                 stack.callback(self._page.close)
                 self._page.add_outputs([outputs.runners for outputs in opened])
+                kept = opened[0].events
+                if kept is not None and events.folder is not None:
+                    self._page.keep_events(events.folder, kept.hub, self._clock)
             self._runners = [runner for outputs in opened for runner in outputs.runners]
             self.is_running = True
             self._drive(logged, tracking, detector, opened)

@@ -49,12 +49,14 @@ class Outputs:
         published: The publishing output, or None.
         stamper: Numbers the frames for outputs that write messages; None if there are none.
         painters: Draw what is shown and saved.
+        events: The events of the run, which all sources share, or None.
     """
 
     runners: list[SinkRunner] = field(default_factory=list)
     published: ZmqSink | None = None
     stamper: FrameStamper | None = None
     painters: list[Painter] = field(default_factory=list)
+    events: RunEvents | None = None
 
     def redraw(self, threshold: float, zones: Zones) -> None:
         """Draw another threshold and other zones from now on."""
@@ -146,6 +148,7 @@ def _open(outputs: Outputs, output: OutputSettings, source: Source, log: StateLo
     if shared.publisher is not None or shared.lines is not None:
         outputs.stamper = stamper
     if shared.events is not None:
+        outputs.events = shared.events
         queued(shared.events.sink(source, log, stamper.session), "events")
     if output.masks:
         names = [path.name for path in source.files]

@@ -1,7 +1,7 @@
 """Events for the page: every confirmed track of this run, newest last, within a bound.
 
-The page reads events only through :class:`EventLog`; a store on disk that has clips, too, can take the place of the
-one in memory.
+The page reads events only through :class:`EventLog`. Where events are kept on disk, too, ``kept_events.py`` adds those
+of the last day, and clips.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lpnet_rt.frames import Frame, GreyImage
 from lpnet_rt.tracking.updates import TrackEvent
 from lpnet_rt.view.display_stretch import display_stretch
 
-__all__ = ["EventLog", "EventRow", "MemoryEventLog"]
+__all__ = ["EventFiles", "EventLog", "EventRow", "MemoryEventLog"]
 
 _MAX_EVENTS = 2_000
 
@@ -81,10 +81,28 @@ class EventLog(Protocol):
         ...
 
 
+class EventFiles(Protocol):
+    """Where pictures and videos of events are, by the identifier that they have on disk."""
+
+    def chip_png(self, name: str) -> bytes | None:
+        """Return the picture of an event as PNG, or None."""
+        ...
+
+    def clip(self, name: str) -> Path | None:
+        """Return the file with the video of an event, or None."""
+        ...
+
+
 class MemoryEventLog:
-    """The last 2,000 confirmed tracks of this run; thread-safe."""
+    """The last 2,000 confirmed tracks of this run, and earlier ones that are added; thread-safe.
+
+    Attributes:
+        files: Where the pictures and videos of those are that are kept on disk; None without such.
+    """
 
     def __init__(self) -> None:
+        self.files: EventFiles | None = None
+        self._names: dict[int, str] = {}
         self._lock = threading.Lock()
         self._rows: OrderedDict[int, EventRow] = OrderedDict()
         self._chips: dict[int, GreyImage] = {}
@@ -118,8 +136,46 @@ class MemoryEventLog:
                 number = self._open.pop(key, 0)
                 if number in self._rows:
                     self._rows[number] = self._ended(self._rows[number], event)
-            while len(self._rows) > _MAX_EVENTS:
-                self._chips.pop(self._rows.popitem(last=False)[0], None)
+            self._forget()
+
+    def add(self, row: EventRow, name: str) -> None:
+        """Add an event of an earlier run.
+
+        Args:
+            row: The event; id and version are given to it here.
+            name: Its identifier on disk.
+        """
+        with self._lock:
+            self._version += 1
+            self._last_id += 1
+            self._rows[self._last_id] = msgspec.structs.replace(row, id=self._last_id, version=self._version)
+            self._names[self._last_id] = name
+            self._forget()
+
+    def keep(self, source_and_track: tuple[str, int], name: str, has_clip: bool) -> None:
+        """Say that the latest event of a track is on disk.
+
+        Args:
+            source_and_track: Name of the source and number of the track.
+            name: Identifier of the event on disk.
+            has_clip: Whether its video is complete.
+        """
+        with self._lock:
+            numbers = (
+                number for number, row in reversed(self._rows.items()) if (row.source, row.track) == source_and_track
+            )
+            number = next(numbers, 0)
+            if number in self._rows and self._names.get(number, name) == name:
+                self._version += 1
+                self._names[number] = name
+                row = self._rows[number]
+                self._rows[number] = msgspec.structs.replace(row, version=self._version, has_clip=has_clip)
+
+    def _forget(self) -> None:
+        while len(self._rows) > _MAX_EVENTS:
+            number, _ = self._rows.popitem(last=False)
+            self._chips.pop(number, None)
+            self._names.pop(number, None)
 
     def changed_since(self, version: int) -> list[EventRow]:
         """See :class:`EventLog`."""
@@ -135,12 +191,16 @@ class MemoryEventLog:
     def chip_png(self, event_id: int) -> bytes | None:
         """See :class:`EventLog`."""
         with self._lock:
-            chip = self._chips.get(event_id)
+            chip, name = self._chips.get(event_id), self._names.get(event_id)
+        if chip is None and name is not None and self.files is not None:
+            return self.files.chip_png(name)
         return None if chip is None else cv2.imencode(".png", display_stretch(chip))[1].tobytes()
 
     def clip(self, event_id: int) -> Path | None:
-        """See :class:`EventLog`: there are none in memory."""
-        return None
+        """See :class:`EventLog`: only of events that are kept on disk."""
+        with self._lock:
+            name = self._names.get(event_id)
+        return None if name is None or self.files is None else self.files.clip(name)
 
     def _ended(self, row: EventRow, event: TrackEvent) -> EventRow:
         return msgspec.structs.replace(

@@ -7,9 +7,12 @@ import logging
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lpnet_rt.clock import Clock
 from lpnet_rt.detector import Detector
+from lpnet_rt.errors import SourceError
 from lpnet_rt.pipeline.zone_stage import ZoneStage
 from lpnet_rt.settings import WebSettings
 from lpnet_rt.sinks.base import SinkRunner
@@ -26,6 +29,10 @@ from lpnet_rt.web.metrics import Metrics, Watched
 from lpnet_rt.web.pages import make_app
 from lpnet_rt.web.reserving import Reserved
 from lpnet_rt.web.server import WebServer
+
+if TYPE_CHECKING:
+    from lpnet_rt.events import EventHub
+    from lpnet_rt.web.kept_events import KeptEvents
 
 __all__ = ["Run", "WebPage", "open_page"]
 
@@ -52,14 +59,31 @@ class Run:
 class WebPage:
     """The open page."""
 
-    def __init__(self, feeds: Sequence[Feed], watched: Watched, server: WebServer) -> None:
-        self._feeds, self._watched, self._server = feeds, watched, server
+    def __init__(self, feeds: Sequence[Feed], watched: Watched, server: WebServer, events: MemoryEventLog) -> None:
+        self._feeds, self._watched, self._server, self._events = feeds, watched, server, events
+        self._kept: KeptEvents | None = None
 
     def add_outputs(self, outputs: Sequence[list[SinkRunner]]) -> None:
         """Add the page to the outputs of each source, in order, and show them all in the metrics."""
         for feed, runners in zip(self._feeds, outputs, strict=True):
             runners.append(DirectSink(feed, "web"))
             self._watched.outputs[feed.name] = runners
+
+    def keep_events(self, folder: str, hub: EventHub, clock: Clock) -> None:
+        """Show the events of the last day, and clips, from the folder that a run keeps its events in.
+
+        Args:
+            folder: The folder.
+            hub: Passes on what happens to the run's events.
+            clock: Clock of the run.
+        """
+        from lpnet_rt.events import EventStore
+        from lpnet_rt.web.kept_events import KeptEvents
+
+        try:
+            self._kept = KeptEvents(self._events, EventStore(Path(folder)), hub, clock)
+        except SourceError as error:
+            _logger.warning("web page: %s; events are shown without clips", error)
 
     def watch(self, queues: Callable[[int], Mapping[str, int]]) -> None:
         """Show the run's queues in the metrics.
@@ -72,6 +96,8 @@ class WebPage:
 
     def close(self) -> None:
         """End the server."""
+        if self._kept is not None:
+            self._kept.close()
         self._server.close()
 
 
@@ -100,7 +126,7 @@ def open_page(
     app = make_app(hub, reserved.access, HostNames(web.hosts, _is_loopback(reserved.listener)), Metrics(hub, watched))
     server = WebServer(reserved.listener, hub, app, web.certificate, web.key)
     _logger.info("web page: %s", reserved.url)
-    return WebPage(feeds, watched, server)
+    return WebPage(feeds, watched, server, events)
 
 
 def _is_loopback(listener: socket.socket) -> bool:

@@ -11,13 +11,14 @@ import msgspec
 from msgspec import Meta, Struct
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from lpnet_rt.errors import LpnetError, SinkError
+from lpnet_rt.errors import LpnetError, SinkError, SourceError
 from lpnet_rt.settings.zones import ZoneSettings
 from lpnet_rt.web.access import Access, HostNames
+from lpnet_rt.web.browser_video import mp4_of
 from lpnet_rt.web.guard import COOKIE, Guard, cookie_of, too_many
 from lpnet_rt.web.hub import Hub
 from lpnet_rt.web.metrics import Metrics
@@ -86,6 +87,7 @@ def make_app(hub: Hub, access: Access, hosts: HostNames, metrics: Metrics) -> Gu
 class _Pages:
     def __init__(self, hub: Hub, access: Access, metrics: Metrics) -> None:
         self._hub, self._access, self._metrics = hub, access, metrics
+        self._converting = asyncio.Semaphore(1)  # one clip at a time: it takes a processor and memory
         folder = resources.files("lpnet_rt.web") / "static"
         # Read once: no path of a request ever reaches the file system.
         self._files = {file.name: file.read_bytes() for file in folder.iterdir() if _suffix(file.name) in _KINDS}
@@ -138,7 +140,11 @@ class _Pages:
         path = self._hub.events.clip(request.path_params["number"])
         if path is None or not path.is_file():
             raise _Refused(404, "there is no clip of this event")
-        return FileResponse(path)
+        try:
+            async with self._converting:
+                return Response(await asyncio.to_thread(mp4_of, path), media_type="video/mp4")
+        except SourceError as error:
+            raise _Refused(404, str(error)) from error
 
     async def timeline(self, _: Request) -> Response:
         rows = self._hub.events.page(None, 10_000)
