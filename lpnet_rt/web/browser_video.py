@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 
 from lpnet_rt.errors import SourceError, reason
 from lpnet_rt.view.display_stretch import display_stretch
@@ -45,12 +46,12 @@ def mp4_of(path: Path) -> bytes:
 def _copy(source: av.container.InputContainer, out: av.container.OutputContainer) -> None:
     video = source.streams.video[0]
     stream = out.add_stream_from_template(video)
-    packets = [packet for packet in source.demux(video) if packet.pts is not None]
+    packets = [(packet, packet.pts) for packet in source.demux(video) if packet.pts is not None]
     # Matroska knows when pictures are shown, not in which order they are decoded; MP4 needs both.
-    shown = sorted(packet.pts for packet in packets)
-    late = max((at - packet.pts for at, packet in zip(shown, packets, strict=True)), default=0)
-    for at, packet in zip(shown, packets, strict=True):
-        packet.pts, packet.dts = packet.pts - shown[0], at - late - shown[0]
+    shown = sorted(pts for _, pts in packets)
+    late = max((at - pts for at, (_, pts) in zip(shown, packets, strict=True)), default=0)
+    for at, (packet, pts) in zip(shown, packets, strict=True):
+        packet.pts, packet.dts = pts - shown[0], at - late - shown[0]
         packet.stream = stream
         out.mux(packet)
 
@@ -78,5 +79,6 @@ def _encode(source: av.container.InputContainer, out: av.container.OutputContain
 def _shown(frame: av.VideoFrame) -> av.VideoFrame:
     """The frame as it is shown, in RGB, whatever the range of its brightness was."""
     if frame.format.name in _DEEP:
-        return av.VideoFrame.from_ndarray(display_stretch(frame.to_ndarray(format="gray16le")), "gray")
+        deep = np.asarray(frame.to_ndarray(format="gray16le"), np.uint16)
+        return av.VideoFrame.from_ndarray(display_stretch(deep), "gray")
     return av.VideoFrame.from_ndarray(frame.to_ndarray(format="rgb24"), "rgb24")

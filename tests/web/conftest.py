@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import made_reports
@@ -121,3 +128,35 @@ def serve(loaded_detector: Detector, monkeypatch: pytest.MonkeyPatch) -> Iterato
         each.page.close()
     loaded_detector.threshold = before
     loaded_detector.weak_threshold = None
+
+
+@pytest.fixture
+def running_page(tmp_path: Path) -> Callable[[], AbstractContextManager[httpx.Client]]:
+    """Start a real run whose page keeps its events; the same folder every time."""
+    config = tmp_path / "lpnet.toml"
+    folder = tmp_path / "events"
+    config.write_text(
+        '[source]\nspec = "demo"\nname = "mast"\nrealtime = true\nframes = 100000\n'
+        '[detector]\nmodel = "lpnet-rt-s"\nengine = "onnxruntime"\nthreads = 1\n'
+        f'[events]\nfolder = "{folder}"\nbefore_s = 1\nafter_s = 1\nmax_clip_s = 3\n'
+        "[publish]\nenabled = false\n[output]\nquiet = true\n"
+    )
+
+    @contextlib.contextmanager
+    def start() -> Iterator[httpx.Client]:
+        command = [sys.executable, "-m", "lpnet_rt", "run", "--config", str(config), "--web", "127.0.0.1:0"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as run:
+            assert run.stderr is not None
+            lines = iter(run.stderr.readline, "")
+            url = next(line.rpartition(" ")[2].strip() for line in lines if "web page: " in line)
+            reader = threading.Thread(target=run.stderr.read, daemon=True)  # so that the run never waits for its log
+            reader.start()
+            try:
+                with httpx.Client(base_url=url, timeout=60) as client:
+                    yield client
+            finally:
+                run.terminate()
+                assert run.wait(60) == 128 + signal.SIGTERM
+                reader.join(10)
+
+    return start

@@ -10,11 +10,13 @@ import threading
 import time
 import tomllib
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from shutil import which
 from typing import Any
 
 import cv2
+import httpx
 import numpy as np
 import pytest
 
@@ -258,6 +260,20 @@ def test_an_event_appears_in_the_list_the_timeline_and_the_dialog(serve: Serve, 
         assert tab.text_content("#title") == "mast"
         tab.keyboard.press("Escape")
         assert tab.text_content("#title") == "lpnet-rt"
+
+
+def test_the_clip_of_an_event_plays(
+    running_page: Callable[[], AbstractContextManager[httpx.Client]], open_tab: Callable[..., Any]
+) -> None:
+    with running_page() as client:
+        tab = open_tab(str(client.base_url))
+        ends_at = time.monotonic() + 90
+        while not any(row["has_clip"] for row in client.get("/api/events").json()) and time.monotonic() < ends_at:
+            time.sleep(0.2)
+        rows = [row for row in client.get("/api/events").json() if row["has_clip"]]
+        tab.click(f"#events li[data-event='{rows[0]['id']}'] button")
+        until(tab, "(document.querySelector('#event video')?.videoWidth ?? 0) > 0")
+        until(tab, "document.querySelector('#event video').readyState >= 3")
 
 
 def test_ten_viewers_all_see_pictures_move(serve: Serve, open_tab: Callable[..., Any]) -> None:
