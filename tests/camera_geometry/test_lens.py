@@ -52,7 +52,7 @@ def test_intrinsics_are_scaled_to_the_frame() -> None:
 @settings(max_examples=60, deadline=None)
 @given(
     st.floats(2, 110),
-    st.floats(-0.15, 0.15),
+    st.floats(-0.12, 0.12),  # from -0.148 on, corners cannot be reached
     st.floats(-0.02, 0.02),
     st.floats(-0.002, 0.002),
     st.floats(-0.002, 0.002),
