@@ -27,6 +27,7 @@ from lpnet_rt.detector import Detector
 from lpnet_rt.errors import SettingsError, SinkError, reason
 from lpnet_rt.models.false_alarms import is_hourly
 from lpnet_rt.pipeline import Pipeline, Session
+from lpnet_rt.pipeline.angle_stage import angle_stages, warn_of_strange_cameras
 from lpnet_rt.pipeline.guard import PictureGuard
 from lpnet_rt.pipeline.picture_watch import PictureWatch
 from lpnet_rt.pipeline.track_stage import TrackStage
@@ -149,6 +150,7 @@ class _Job:
             if publisher is not None:
                 stack.callback(publisher.close)
             _warn_of_strange_zones(self._settings, sources)
+            warn_of_strange_cameras(self._settings.camera, [source.name for source in sources])
             tracking = _stages_of_tracks(self._settings, logged, detector, self._clock)
             opened = open_outputs(self._settings, logged, detector, publisher, self._clock)
             self._runners = [runner for outputs in opened for runner in outputs.runners]
@@ -167,7 +169,11 @@ class _Job:
         tallies = [Tally(source.name, source.frame_count, self._clock) for source, _ in logged]
         sessions = []
         for number, (source, _) in enumerate(logged):
-            stages = [*tracking.stages[number], tallies[number].count]
+            stages = [
+                *tracking.stages[number],
+                *angle_stages(self._settings.camera, source.name),
+                tallies[number].count,
+            ]
             stamper = opened[number].stamper
             stages += [] if stamper is None else [stamper.number]
             max_frames = self._settings.sources[number].frames

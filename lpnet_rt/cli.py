@@ -31,6 +31,10 @@ _VERBS = {
         "lpnet_rt.commands.calibrate",
         "the threshold for a false-alarm rate, from a target-free recording",
     ),
+    "calibrate-camera": (
+        "lpnet_rt.commands.calibrate_camera",
+        "where a camera looks and how wide it sees, from landmarks, stars or the sun",
+    ),
     "info": ("lpnet_rt.commands.info", "versions, engines, the model's card, and the engine that auto chooses"),
     "train": ("lpnet_rt.finetuning.train", "train LPNet-RT, fine-tune a model, or resume a run"),
     "label": ("lpnet_rt.training.commands.label", "propose labels for recordings, to be corrected in a labelling tool"),

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Literal, TextIO
 
 import msgspec
+from msgspec import UNSET
 
 from lpnet_rt.errors import MessageError, SettingsError, SinkError, reason
 from lpnet_rt.files import create_file, refuse_existing
-from lpnet_rt.messages import DetectionMessage, FrameMessage, decode
+from lpnet_rt.messages import DetectionMessage, DirectionMessage, FrameMessage, RateMessage, TrackMessage, decode
 from lpnet_rt.text import printable
 
-__all__ = ["CSV_COLUMNS", "Format", "Survey", "convert"]
+__all__ = ["ANGLE_COLUMNS", "CSV_COLUMNS", "Format", "Survey", "convert"]
 
 Format = Literal["mot", "coco", "csv"]
 
@@ -32,6 +33,10 @@ _FRAME_COLUMNS = ("source", "session", "seq", "frame", "file", "t_capture_us", "
 _DETECTION_COLUMNS = ("cx", "cy", "x1", "y1", "x2", "y2", "score", "area_px", "peak", "snr")
 _TRACK_COLUMNS = ("track_id", "track_state", "track_age", "track_hits", "track_probability", "track_vx", "track_vy")
 CSV_COLUMNS = (*_FRAME_COLUMNS, *_DETECTION_COLUMNS, *_TRACK_COLUMNS)
+# Behind the others, where a detection of the file has a direction: its own, and its track's.
+_DIRECTIONS = DirectionMessage.__struct_fields__
+_TRACK_DIRECTIONS = RateMessage.__struct_fields__
+ANGLE_COLUMNS = (*_DIRECTIONS, *(f"track_{name}" for name in _TRACK_DIRECTIONS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,7 @@ class Survey:
         failed: Frames that could not be judged; no format has a place for them.
         detections: Detections.
         sources: Names, in the order in which they appear.
+        has_angles: Whether any detection has a direction.
     """
 
     lines: int
@@ -51,6 +57,7 @@ class Survey:
     failed: int
     detections: int
     sources: tuple[str, ...]
+    has_angles: bool = False
 
 
 def convert(path: Path, to: Format, out: Path, overwrite: bool = False) -> tuple[Survey, list[Path]]:
@@ -88,13 +95,14 @@ def convert(path: Path, to: Format, out: Path, overwrite: bool = False) -> tuple
         if to == "mot":
             _write_mot(frames(), dict(zip(survey.sources, files, strict=False)))
         else:
-            files[0].writelines(_csv_rows(frames()) if to == "csv" else _coco_parts(frames))
+            files[0].writelines(_csv_rows(frames(), survey.has_angles) if to == "csv" else _coco_parts(frames))
     return survey, paths
 
 
 def _survey(path: Path) -> Survey:
     """Check every line and count what there is."""
     lines = judged = failed = detections = 0
+    has_angles = False
     sources: dict[str, None] = {}
     for lines, frame in read_frames(path, None):
         if frame.source not in sources:
@@ -106,7 +114,8 @@ def _survey(path: Path) -> Survey:
             sources[frame.source] = None
         judged, failed = judged + (frame.error is None), failed + (frame.error is not None)
         detections += len(frame.detections)
-    return Survey(lines, judged, failed, detections, tuple(sources))
+        has_angles = has_angles or any(each.azimuth_deg is not UNSET for each in frame.detections)
+    return Survey(lines, judged, failed, detections, tuple(sources), has_angles)
 
 
 def read_frames(path: Path, max_lines: int | None = None) -> Iterator[tuple[int, FrameMessage]]:
@@ -163,10 +172,10 @@ def _write_mot(frames: Iterator[FrameMessage], files: dict[str, TextIO]) -> None
             files[frame.source].write(",".join(map(str, columns)) + "\n")
 
 
-def _csv_rows(frames: Iterator[FrameMessage]) -> Iterator[str]:
+def _csv_rows(frames: Iterator[FrameMessage], has_angles: bool) -> Iterator[str]:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
+    writer.writerow((*CSV_COLUMNS, *ANGLE_COLUMNS) if has_angles else CSV_COLUMNS)
     for frame in frames:
         of_frame = [getattr(frame, column) for column in _FRAME_COLUMNS]
         for each in frame.detections:
@@ -177,11 +186,18 @@ def _csv_rows(frames: Iterator[FrameMessage]) -> Iterator[str]:
                 if track is None
                 else [track.id, track.state, track.age, track.hits, track.probability, track.vx, track.vy]
             )
-            writer.writerow([*of_frame, *own, *of_track])
+            angles = [*_known(each, _DIRECTIONS), *_known(track, _TRACK_DIRECTIONS)] if has_angles else []
+            writer.writerow([*of_frame, *own, *of_track, *angles])
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
     yield buffer.getvalue()
+
+
+def _known(part: DetectionMessage | TrackMessage | None, names: tuple[str, ...]) -> list[object]:
+    """Fields of a part of a message; None where they are left out."""
+    values = (getattr(part, name, None) for name in names)
+    return [None if value is UNSET else value for value in values]
 
 
 def _coco_parts(frames: Callable[[], Iterator[FrameMessage]]) -> Iterator[str]:

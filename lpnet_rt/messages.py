@@ -12,8 +12,9 @@ from __future__ import annotations
 from typing import Annotated, Final, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
+from lpnet_rt.angle_messages import CameraMessage, DirectionMessage, RateMessage
 from lpnet_rt.errors import MessageError
 from lpnet_rt.text import one_line
 
@@ -21,8 +22,10 @@ __all__ = [
     "INT_LIMIT",
     "TOPIC_PREFIX",
     "VERSION",
+    "CameraMessage",
     "CameraMotionMessage",
     "DetectionMessage",
+    "DirectionMessage",
     "EndMessage",
     "EventMessage",
     "FrameMessage",
@@ -30,6 +33,7 @@ __all__ = [
     "Message",
     "PlacedTrackMessage",
     "PointMessage",
+    "RateMessage",
     "StatusMessage",
     "TrackMessage",
     "WelcomeMessage",
@@ -53,7 +57,7 @@ PictureNoteName = Literal["black-hot", "false-colour"]
 StateName = Literal["connecting", "live", "calibrating", "frozen", "lost", "ended"]
 
 
-class TrackMessage(Struct, frozen=True, kw_only=True):
+class TrackMessage(RateMessage, frozen=True, kw_only=True):
     """The track that a detection belongs to.
 
     Attributes:
@@ -101,7 +105,7 @@ class CameraMotionMessage(Struct, frozen=True, kw_only=True):
     confidence: Score
 
 
-class DetectionMessage(Struct, frozen=True, kw_only=True):
+class DetectionMessage(DirectionMessage, frozen=True, kw_only=True):
     """One detection, in pixels of the original frame; the centre of the first pixel is (0, 0).
 
     Attributes:
@@ -260,6 +264,7 @@ class WelcomeMessage(Struct, frozen=True, kw_only=True):
         engine: Name and precision of the engine.
         software: Name and version of the publishing program.
         t_publish_us: Unix time of publication, microseconds.
+        camera: Where the camera stands and looks; left out without a ``[[camera]]``.
     """
 
     v: Literal[1] = VERSION
@@ -274,6 +279,7 @@ class WelcomeMessage(Struct, frozen=True, kw_only=True):
     engine: str
     software: str
     t_publish_us: Integer
+    camera: CameraMessage | UnsetType = UNSET
 
 
 class EndMessage(Struct, frozen=True, kw_only=True):
@@ -300,8 +306,8 @@ class EndMessage(Struct, frozen=True, kw_only=True):
     t_publish_us: Integer
 
 
-class PointMessage(Struct, frozen=True, kw_only=True):
-    """A position in pixels of the frame."""
+class PointMessage(DirectionMessage, frozen=True, kw_only=True):
+    """A position in pixels of the frame, and its direction."""
 
     x: float
     y: float
@@ -424,12 +430,14 @@ def topics(source: str) -> dict[str, bytes]:
 
 
 def json_schema() -> dict[str, object]:
-    """Return the JSON Schema (2020-12) of the messages; all fields are required, as all are always written."""
+    """Return the JSON Schema (2020-12) of the messages; what is always written is required."""
     kinds, parts = msgspec.json.schema_components(
         (FrameMessage, EventMessage, StatusMessage, WelcomeMessage, EndMessage), ref_template="#/$defs/{name}"
     )
     for part in parts.values():
-        part["required"] = list(part["properties"])
+        # What has neither a default nor to be there is left out where it is not known.
+        written = part.get("required", ())
+        part["required"] = [name for name, each in part["properties"].items() if name in written or "default" in each]
         part["description"] = part["description"].partition("\n")[0]
     schema: dict[str, object] = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from lpnet_rt.camera_geometry import Directions
 from lpnet_rt.detections import Detections
 from lpnet_rt.frames import Frame
 from lpnet_rt.tracking.updates import TrackUpdate
@@ -48,6 +49,8 @@ class Report:
         error: Why this frame failed, in one line, or None.
         weak: Detections below the threshold, if requested: they may extend tracks and are not published.
         tracks: Tracks of ``detections`` followed by ``weak``; None without tracking.
+        directions: Directions of ``detections``, then of all tracks, of the events' first and of their last places, in
+            their order; None without a ``[[camera]]``.
     """
 
     frame: Frame
@@ -57,3 +60,4 @@ class Report:
     error: str | None = None
     weak: Detections = field(default_factory=Detections.empty)
     tracks: TrackUpdate | None = None
+    directions: Directions | None = None

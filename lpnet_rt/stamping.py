@@ -12,10 +12,12 @@ import cv2
 import msgspec
 import numpy as np
 
+from lpnet_rt.angle_fields import DirectionFields
 from lpnet_rt.clock import Clock
 from lpnet_rt.frames import GreyImage
 from lpnet_rt.messages import (
     INT_LIMIT,
+    CameraMessage,
     CameraMotionMessage,
     DetectionMessage,
     EventMessage,
@@ -47,11 +49,14 @@ class FrameStamper:
         session: Random identifier of this session.
         model: Name of the model.
         polarity: Of the targets that are searched for.
+        camera: Where the camera stands and looks, or None.
     """
 
-    def __init__(self, model: str, clock: Clock, polarity: PolarityName = "hot") -> None:
+    def __init__(
+        self, model: str, clock: Clock, polarity: PolarityName = "hot", camera: CameraMessage | None = None
+    ) -> None:
         self.session = uuid.uuid4().hex[:16]
-        self.model, self.polarity = one_line(model), polarity
+        self.model, self.polarity, self.camera = one_line(model), polarity, camera
         self._clock = clock
         self._next_seq = 0
         self._lock = threading.Lock()
@@ -141,6 +146,7 @@ def event_messages(
         now_us: Unix time of publication, microseconds.
     """
     events = () if report.tracks is None else report.tracks.events
+    directions = DirectionFields(report.directions)
     return [
         EventMessage(
             session=session,
@@ -151,8 +157,8 @@ def event_messages(
             confirmed=event.confirmed,
             seq=frame.seq,
             t_capture_us=frame.t_capture_us,
-            first=_point(event.first_xy),
-            last=_point(event.last_xy),
+            first=_point(event.first_xy, directions, -2 * len(events) + number),
+            last=_point(event.last_xy, directions, -len(events) + number),
             duration_s=round(event.duration_s, 3),
             best_score=round(event.best_score, 4),
             probability=round(event.probability, 4),
@@ -163,8 +169,8 @@ def event_messages(
     ]
 
 
-def _point(xy: tuple[float, float]) -> PointMessage:
-    return PointMessage(x=round(xy[0], 3), y=round(xy[1], 3))
+def _point(xy: tuple[float, float], directions: DirectionFields, row: int) -> PointMessage:
+    return PointMessage(x=round(xy[0], 3), y=round(xy[1], 3), **directions.at(row))
 
 
 def _png(chip: GreyImage) -> str:
@@ -190,7 +196,8 @@ def _detection_messages(
     if len(detections) and not (detections.score.min() >= 0 and detections.score.max() <= 1):
         faults.append(f"detections: expected scores in 0..1, found {detections.score.min()}..{detections.score.max()}")
         return (), ()
-    tracks, others = _track_messages(report, faults)
+    directions = DirectionFields(report.directions)
+    tracks, others = _track_messages(report, directions, faults)
     boxes, areas, peaks = detections.box_xyxy.tolist(), detections.area_px.tolist(), detections.peak.tolist()
     messages = tuple(
         DetectionMessage(
@@ -202,16 +209,17 @@ def _detection_messages(
             peak=peak,
             snr=round(snr, 2),
             track=track,
+            **directions.at(row),
         )
-        for (cx, cy, score, snr), box, area, peak, track in zip(
-            floats.tolist(), boxes, areas, peaks, tracks, strict=True
+        for row, ((cx, cy, score, snr), box, area, peak, track) in enumerate(
+            zip(floats.tolist(), boxes, areas, peaks, tracks, strict=True)
         )
     )
     return messages, others
 
 
 def _track_messages(
-    report: Report, faults: list[str]
+    report: Report, directions: DirectionFields, faults: list[str]
 ) -> tuple[list[TrackMessage | None], tuple[PlacedTrackMessage, ...]]:
     """Convert the track of each detection, or None, and confirmed or coasting tracks without a detection."""
     update, count = report.tracks, len(report.detections)
@@ -229,10 +237,11 @@ def _track_messages(
     of_detection = set(update.detection_track_id[:count].tolist())
     own: dict[int, TrackMessage] = {}
     others = []
-    for number, state, age, hits, (probability, x, y, vx, vy) in columns:
+    for row, (number, state, age, hits, (probability, x, y, vx, vy)) in enumerate(columns):
         values = {
             "id": number, "state": _TRACK_STATES[state], "age": age, "hits": hits,
             "probability": round(min(max(probability, 0.0), 1.0), 4), "vx": round(vx, 3), "vy": round(vy, 3),
+            **directions.with_rates_at(count + row),
         }  # fmt: skip
         if number in of_detection:
             own[number] = TrackMessage(**values)

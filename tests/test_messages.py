@@ -92,7 +92,7 @@ def check(value: object, schema: dict[str, Any], root: dict[str, Any]) -> None:
         "prefixItems",
         "minItems",
     }
-    known |= {"maxItems", "pattern", "$ref", "title", "description", "default"}
+    known |= {"exclusiveMaximum", "maxItems", "pattern", "$ref", "title", "description", "default"}
     assert set(schema) <= known, set(schema) - known
     if "$ref" in schema:
         return check(value, root["$defs"][schema["$ref"].rpartition("/")[2]], root)
@@ -110,7 +110,8 @@ def check(value: object, schema: dict[str, Any], root: dict[str, Any]) -> None:
     if isinstance(value, dict):
         assert set(schema["required"]) <= set(value)
         for name, part in schema["properties"].items():
-            check(value[name], part, root)
+            if name in value:  # angles are left out without a camera
+                check(value[name], part, root)
     if isinstance(value, list):
         assert schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", math.inf)
         parts = schema.get("prefixItems") or [schema["items"]] * len(value)

@@ -3,6 +3,7 @@
 A table is a frozen struct with the meaning of each key in its docstring, from which docs/settings.md is made.
 """
 
+from lpnet_rt.settings.camera import CameraSettings
 from lpnet_rt.settings.merging import merge
 from lpnet_rt.settings.tables import DetectorSettings, OutputSettings, PublishSettings, SourceSettings, TrackSettings
 from lpnet_rt.settings.tree import Settings, load_settings, require_source
@@ -10,6 +11,7 @@ from lpnet_rt.settings.values import MinState, Polarity, bytes_of, per_hour, sec
 from lpnet_rt.settings.zones import SourceName, ZoneSettings
 
 __all__ = [
+    "CameraSettings",
     "DetectorSettings",
     "MinState",
     "OutputSettings",

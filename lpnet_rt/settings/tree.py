@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from lpnet_rt.errors import SettingsError
+from lpnet_rt.settings.camera import CameraSettings, cameras
 from lpnet_rt.settings.merging import merge, read_toml, shown
 from lpnet_rt.settings.tables import DetectorSettings, OutputSettings, PublishSettings, SourceSettings, TrackSettings
 from lpnet_rt.settings.zones import ZoneSettings, refuse_points
@@ -32,12 +33,14 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     Attributes:
         source: One table, or a list of them (``[[source]]``) for several sources.
         zone: Always a list (``[[zone]]``).
+        camera: Always a list (``[[camera]]``).
     """
 
     source: SourceSettings | tuple[SourceSettings, ...] = SourceSettings()
     detector: DetectorSettings = DetectorSettings()
     track: TrackSettings = TrackSettings()
     zone: tuple[ZoneSettings, ...] = ()
+    camera: tuple[CameraSettings, ...] = ()
     publish: PublishSettings = PublishSettings()
     output: OutputSettings = OutputSettings()
 
@@ -63,7 +66,7 @@ def load_settings(path: str | None, flags: Mapping[str, object]) -> Settings:
     given = {key: value for key, value in flags.items() if value is not None}
     origin = path or "flags"
     rest = {key: value for key, value in given.items() if not key.startswith("source.")}
-    own = {key: value for key, value in tree.items() if key not in ("source", "zone")}
+    own = {key: value for key, value in tree.items() if key not in ("source", "zone", "camera")}
     detector = own.get("detector")
     if isinstance(detector, dict) and ("detector.threshold" in given) != ("detector.false_alarms" in given):
         # Either flag wins over both keys of the file.
@@ -72,7 +75,9 @@ def load_settings(path: str | None, flags: Mapping[str, object]) -> Settings:
     _refuse_values(settings, origin, given)
     sources = _sources(tree.get("source", {}), given, origin)
     zones = _zones(tree.get("zone", []), origin)
-    return msgspec.structs.replace(settings, source=sources[0] if len(sources) == 1 else sources, zone=zones)
+    source = sources[0] if len(sources) == 1 else sources
+    camera = cameras(tree.get("camera", []), origin)
+    return msgspec.structs.replace(settings, source=source, zone=zones, camera=camera)
 
 
 def _zones(tables: object, origin: str) -> tuple[ZoneSettings, ...]:

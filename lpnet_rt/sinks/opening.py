@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lpnet_rt.angle_fields import camera_message
 from lpnet_rt.clock import Clock
 from lpnet_rt.detector import Detector
 from lpnet_rt.errors import SinkError
 from lpnet_rt.settings import OutputSettings, Settings, bytes_of, seconds_of
+from lpnet_rt.settings.camera import CameraSettings, camera_of
 from lpnet_rt.settings.zones import ZoneSettings
 from lpnet_rt.sinks.base import SinkRunner
 from lpnet_rt.sinks.jsonl import JsonlSink, LineFile
@@ -83,7 +85,7 @@ def open_outputs(
         lines = None
         if settings.output.jsonl and wanted[0].jsonl:
             lines = LineFile(wanted[0].jsonl, settings.output.overwrite)
-        shared = _Shared(detector, publisher, lines, settings.zone, clock)
+        shared = _Shared(detector, publisher, lines, settings.zone, clock, settings.camera)
         for outputs, output, (source, log) in zip(opened, wanted, logged_sources, strict=True):
             _open(outputs, output, source, log, shared)
         if settings.output.show:
@@ -102,12 +104,15 @@ class _Shared:
     lines: LineFile | None
     zones: Sequence[ZoneSettings]
     clock: Clock
+    cameras: tuple[CameraSettings, ...] = ()
 
 
 def _open(outputs: Outputs, output: OutputSettings, source: Source, log: StateLog, shared: _Shared) -> None:
     """Open the outputs of one source, except the window."""
     detector = shared.detector
-    stamper = FrameStamper(detector.card.name, shared.clock, detector.polarity)
+    camera = camera_of(shared.cameras, source.name)
+    seen_by = None if camera is None else camera_message(camera)
+    stamper = FrameStamper(detector.card.name, shared.clock, detector.polarity, seen_by)
 
     def queued(sink: Sink, name: str) -> None:
         outputs.runners.append(QueuedSink(sink, name, shared.clock, lossy=source.live))

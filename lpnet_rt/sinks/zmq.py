@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from msgspec import UNSET
+
 from lpnet_rt import __version__
 from lpnet_rt.clock import Clock
 from lpnet_rt.messages import EndMessage, StatusMessage, WelcomeMessage, topics
@@ -152,6 +154,7 @@ class ZmqSink:
             engine=self._engine,
             software=f"lpnet-rt {__version__}",
             t_publish_us=self._clock.unix_us(),
+            camera=UNSET if self._stamper.camera is None else self._stamper.camera,
         )
 
     def _send_status(self, state: SourceState | None, now_ns: int) -> None:
