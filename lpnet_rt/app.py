@@ -26,6 +26,7 @@ from lpnet_rt.clock import SYSTEM_CLOCK, Clock
 from lpnet_rt.detector import Detector
 from lpnet_rt.errors import SettingsError, SinkError, reason
 from lpnet_rt.models.false_alarms import is_hourly
+from lpnet_rt.outputs import open_peers
 from lpnet_rt.pipeline import Pipeline, Session
 from lpnet_rt.pipeline.angle_stage import angle_stages, warn_of_strange_cameras
 from lpnet_rt.pipeline.guard import PictureGuard
@@ -149,10 +150,12 @@ class _Job:
             publisher = Publisher(publish, _high_water(sources)) if publish.enabled else None
             if publisher is not None:
                 stack.callback(publisher.close)
+            peers = open_peers(self._settings, [source.name for source in sources], self._clock)
+            stack.callback(peers.close)
             _warn_of_strange_zones(self._settings, sources)
             warn_of_strange_cameras(self._settings.camera, [source.name for source in sources])
             tracking = _stages_of_tracks(self._settings, logged, detector, self._clock)
-            opened = open_outputs(self._settings, logged, detector, publisher, self._clock)
+            opened = open_outputs(self._settings, logged, detector, publisher, self._clock, peers)
             self._runners = [runner for outputs in opened for runner in outputs.runners]
             self.is_running = True
             self._drive(logged, tracking, detector, opened)

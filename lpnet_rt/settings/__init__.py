@@ -5,6 +5,7 @@ A table is a frozen struct with the meaning of each key in its docstring, from w
 
 from lpnet_rt.settings.camera import CameraSettings
 from lpnet_rt.settings.merging import merge
+from lpnet_rt.settings.outputs import CotSettings, MqttSettings, SapientSettings, WebhookSettings
 from lpnet_rt.settings.tables import DetectorSettings, OutputSettings, PublishSettings, SourceSettings, TrackSettings
 from lpnet_rt.settings.tree import Settings, load_settings, require_source
 from lpnet_rt.settings.values import MinState, Polarity, bytes_of, per_hour, seconds_of
@@ -12,15 +13,19 @@ from lpnet_rt.settings.zones import SourceName, ZoneSettings
 
 __all__ = [
     "CameraSettings",
+    "CotSettings",
     "DetectorSettings",
     "MinState",
+    "MqttSettings",
     "OutputSettings",
     "Polarity",
     "PublishSettings",
+    "SapientSettings",
     "Settings",
     "SourceName",
     "SourceSettings",
     "TrackSettings",
+    "WebhookSettings",
     "ZoneSettings",
     "bytes_of",
     "load_settings",

@@ -11,6 +11,14 @@ from msgspec import Struct
 from lpnet_rt.errors import SettingsError
 from lpnet_rt.settings.camera import CameraSettings, cameras
 from lpnet_rt.settings.merging import merge, read_toml, shown
+from lpnet_rt.settings.outputs import (
+    PEER_TABLES,
+    CotSettings,
+    MqttSettings,
+    SapientSettings,
+    WebhookSettings,
+    peer_tables,
+)
 from lpnet_rt.settings.tables import DetectorSettings, OutputSettings, PublishSettings, SourceSettings, TrackSettings
 from lpnet_rt.settings.zones import ZoneSettings, refuse_points
 
@@ -34,6 +42,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         source: One table, or a list of them (``[[source]]``) for several sources.
         zone: Always a list (``[[zone]]``).
         camera: Always a list (``[[camera]]``).
+        mqtt: None: no such output; likewise the others.
+        webhook: One table, or a list of them (``[[webhook]]``).
     """
 
     source: SourceSettings | tuple[SourceSettings, ...] = SourceSettings()
@@ -43,6 +53,10 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     camera: tuple[CameraSettings, ...] = ()
     publish: PublishSettings = PublishSettings()
     output: OutputSettings = OutputSettings()
+    mqtt: MqttSettings | None = None
+    cot: CotSettings | None = None
+    sapient: SapientSettings | None = None
+    webhook: tuple[WebhookSettings, ...] = ()
 
     @property
     def sources(self) -> tuple[SourceSettings, ...]:
@@ -66,7 +80,7 @@ def load_settings(path: str | None, flags: Mapping[str, object]) -> Settings:
     given = {key: value for key, value in flags.items() if value is not None}
     origin = path or "flags"
     rest = {key: value for key, value in given.items() if not key.startswith("source.")}
-    own = {key: value for key, value in tree.items() if key not in ("source", "zone", "camera")}
+    own = {key: value for key, value in tree.items() if key not in ("source", "zone", "camera", *PEER_TABLES)}
     detector = own.get("detector")
     if isinstance(detector, dict) and ("detector.threshold" in given) != ("detector.false_alarms" in given):
         # Either flag wins over both keys of the file.
@@ -77,7 +91,7 @@ def load_settings(path: str | None, flags: Mapping[str, object]) -> Settings:
     zones = _zones(tree.get("zone", []), origin)
     source = sources[0] if len(sources) == 1 else sources
     camera = cameras(tree.get("camera", []), origin)
-    return msgspec.structs.replace(settings, source=source, zone=zones, camera=camera)
+    return msgspec.structs.replace(settings, source=source, zone=zones, camera=camera, **peer_tables(tree, origin))
 
 
 def _zones(tables: object, origin: str) -> tuple[ZoneSettings, ...]:

@@ -15,6 +15,7 @@ from lpnet_rt.angle_fields import camera_message
 from lpnet_rt.clock import Clock
 from lpnet_rt.detector import Detector
 from lpnet_rt.errors import SinkError
+from lpnet_rt.outputs import Peers
 from lpnet_rt.settings import OutputSettings, Settings, bytes_of, seconds_of
 from lpnet_rt.settings.camera import CameraSettings, camera_of
 from lpnet_rt.settings.zones import ZoneSettings
@@ -59,6 +60,7 @@ def open_outputs(
     detector: Detector,
     publisher: Publisher | None,
     clock: Clock,
+    peers: Peers | None = None,
 ) -> list[Outputs]:
     """Open the outputs of every source; if one fails, the others are closed again.
 
@@ -70,6 +72,7 @@ def open_outputs(
         detector: Provides the names of model and engine, and the threshold.
         publisher: The socket that every source publishes on, or None; it stays open.
         clock: Clock of the run.
+        peers: What has a peer, opened for the whole run; they stay open.
 
     Returns:
         The open outputs of each source, in order.
@@ -85,7 +88,7 @@ def open_outputs(
         lines = None
         if settings.output.jsonl and wanted[0].jsonl:
             lines = LineFile(wanted[0].jsonl, settings.output.overwrite)
-        shared = _Shared(detector, publisher, lines, settings.zone, clock, settings.camera)
+        shared = _Shared(detector, publisher, lines, settings.zone, clock, settings.camera, peers)
         for outputs, output, (source, log) in zip(opened, wanted, logged_sources, strict=True):
             _open(outputs, output, source, log, shared)
         if settings.output.show:
@@ -105,6 +108,7 @@ class _Shared:
     zones: Sequence[ZoneSettings]
     clock: Clock
     cameras: tuple[CameraSettings, ...] = ()
+    peers: Peers | None = None
 
 
 def _open(outputs: Outputs, output: OutputSettings, source: Source, log: StateLog, shared: _Shared) -> None:
@@ -123,7 +127,9 @@ def _open(outputs: Outputs, output: OutputSettings, source: Source, log: StateLo
         outputs.runners.append(DirectSink(outputs.published, "publish"))
     if shared.lines is not None:
         queued(JsonlSink(shared.lines, stamper), "jsonl")
-    if shared.publisher is not None or shared.lines is not None:
+    for name, sink in [] if shared.peers is None else shared.peers.sinks_of(source.name, stamper, log):
+        outputs.runners.append(DirectSink(sink, name))
+    if outputs.runners:
         outputs.stamper = stamper
     if output.masks:
         names = [path.name for path in source.files]
