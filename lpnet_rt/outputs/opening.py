@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lpnet_rt.clock import Clock
+from lpnet_rt.errors import SettingsError
 from lpnet_rt.outputs.outbox import OutboxLimits
 from lpnet_rt.outputs.peer import Link, Peer
 from lpnet_rt.outputs.sink import PeerSink, Wishes
-from lpnet_rt.settings import Settings, seconds_of
-from lpnet_rt.settings.outputs import MqttSettings
+from lpnet_rt.settings import CameraSettings, Settings, seconds_of
+from lpnet_rt.settings.camera import camera_of
+from lpnet_rt.settings.outputs import CotSettings, MqttSettings, SapientSettings
 from lpnet_rt.sources.states import StateLog
 from lpnet_rt.stamping import FrameStamper
 
@@ -20,7 +22,8 @@ __all__ = ["Peers", "open_peers"]
 _logger = logging.getLogger(__name__)
 
 _FLUSH_S = 2.0
-_STEP_S = 0.05
+_FRESH_S = 5.0  # what is older is of no use to who follows targets
+_STATUS_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +41,11 @@ class Peers:
     """The peers of a run, with their threads.
 
     Attributes:
+        clock: Clock of the run.
         all: Every peer; their counts may be read from any thread.
     """
 
-    _clock: Clock
+    clock: Clock
     _outputs: list[_Output] = field(default_factory=list)
 
     @property
@@ -52,7 +56,7 @@ class Peers:
     def sinks_of(self, source: str, stamper: FrameStamper, log: StateLog) -> list[tuple[str, PeerSink]]:
         """New sinks of a source, with the names of their outputs."""
         return [
-            (output.name, PeerSink(output.peers, output.wishes, source, stamper, log, self._clock))
+            (output.name, PeerSink(output.peers, output.wishes, source, stamper, log, self.clock))
             for output in self._outputs
             if output.source in (None, source)
         ]
@@ -62,9 +66,9 @@ class Peers:
         peers = self.all
         for peer in peers:
             peer.stop()
-        deadline_ns = self._clock.monotonic_ns() + round(_FLUSH_S * 1e9)
+        deadline_ns = self.clock.monotonic_ns() + round(_FLUSH_S * 1e9)
         for peer in peers:
-            peer.join(max((deadline_ns - self._clock.monotonic_ns()) / 1e9, 0.0))
+            peer.join(max((deadline_ns - self.clock.monotonic_ns()) / 1e9, 0.0))
             counts = peer.counts
             if counts.dropped or counts.refused or counts.waiting:
                 _logger.warning(
@@ -76,7 +80,7 @@ class Peers:
         self, name: str, wishes: Wishes, links: Sequence[tuple[Link, OutboxLimits]], source: str | None = None
     ) -> None:
         """Add an output and start its peers."""
-        peers = [Peer(link, limits, self._clock) for link, limits in links]
+        peers = [Peer(link, limits, self.clock) for link, limits in links]
         self._outputs.append(_Output(name, wishes, peers, source))
         for peer in peers:
             peer.start()
@@ -97,7 +101,64 @@ def open_peers(settings: Settings, sources: Sequence[str], clock: Clock) -> Peer
     peers = Peers(clock)
     if settings.mqtt is not None:
         _add_mqtt(peers, settings.mqtt, clock)
+    if settings.cot is not None:
+        _add_cot(peers, settings, settings.cot, sources)
+    if settings.sapient is not None:
+        _add_sapient(peers, settings, settings.sapient, sources)
+    if settings.webhook:
+        _add_webhooks(peers, settings, clock)
     return peers
+
+
+def _add_cot(peers: Peers, settings: Settings, cot: CotSettings, sources: Sequence[str]) -> None:
+    from lpnet_rt.outputs.cot import CotLink
+
+    link = CotLink(cot, _cameras(settings, sources, "cot"))
+    # An end that is older than the event it ends is of no use.
+    limits = OutboxLimits(keep_s=cot.stale_s, fresh_s=min(cot.stale_s, 5.0))
+    peers.add("cot", Wishes(("ended",), cot.rate_hz), [(link, limits)])
+
+
+def _add_sapient(peers: Peers, settings: Settings, sapient: SapientSettings, sources: Sequence[str]) -> None:
+    """Add a node for each source."""
+    from lpnet_rt.outputs.sapient import SapientLink
+    from lpnet_rt.outputs.sapient_messages import SapientWriter, node_id
+
+    limits = OutboxLimits(keep_s=_FRESH_S, fresh_s=_FRESH_S)
+    for source, camera in _cameras(settings, sources, "sapient").items():
+        writer = SapientWriter(sapient, source, camera, node_id(sapient, source, len(sources) > 1), peers.clock)
+        link = SapientLink(sapient, source, writer, peers.clock)
+        peers.add("sapient", Wishes(("ended",), sapient.rate_hz, _STATUS_S), [(link, limits)], source)
+
+
+def _cameras(settings: Settings, sources: Sequence[str], table: str) -> dict[str, CameraSettings]:
+    """The camera of every source.
+
+    Raises:
+        SettingsError: A source has none, or is not tracked.
+    """
+    if not settings.track.enabled:
+        raise SettingsError(f"{table}: sends tracks, and tracking is off; leave out --no-track or the table [{table}]")
+    found = {}
+    for source in sources:
+        camera = camera_of(settings.camera, source)
+        if camera is None:
+            raise SettingsError(
+                f"{table}: expected a [[camera]] for {source}, found none: a direction needs one; "
+                f"add it, or leave out the table [{table}]"
+            )
+        found[source] = camera
+    return found
+
+
+def _add_webhooks(peers: Peers, settings: Settings, clock: Clock) -> None:
+    """Add the servers; each has a peer of its own, so that one that is away does not hold the others."""
+    from lpnet_rt.outputs.webhook import WebhookLink
+
+    links = [WebhookLink(webhook, clock) for webhook in settings.webhook]
+    for webhook, link in zip(settings.webhook, links, strict=True):
+        limits = OutboxLimits(events=webhook.queue, keep_s=seconds_of(webhook.keep))
+        peers.add("webhook", Wishes(webhook.events), [(link, limits)])
 
 
 def _add_mqtt(peers: Peers, mqtt: MqttSettings, clock: Clock) -> None:

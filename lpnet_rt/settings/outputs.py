@@ -258,6 +258,9 @@ def _read(kind: type[_Settings], name: str, table: object, where: str) -> _Setti
                 f"{where}.{key}: expected a reference, ${{NAME}} or ${{file:PATH}}, found something else; "
                 "put the value into an environment variable or a file"
             )
+    for field in msgspec.structs.fields(kind):
+        if field.required and field.name not in table:
+            raise SettingsError(f"{where}.{field.name}: expected it in the table, found none")
     settings = merge(kind, table, {}, where)
     for key, partner in (("certificate", "key"), ("key", "certificate"), ("password", "user")):
         if table.get(key) is not None and table.get(partner) is None:
