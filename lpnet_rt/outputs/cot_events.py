@@ -57,7 +57,8 @@ class CotWriter:
         if place is None:
             self._add_line(detail, direction)
         ElementTree.SubElement(detail, "remarks").text = _remarks(sighting, direction, place)
-        return ElementTree.tostring(event, "utf-8", xml_declaration=False)
+        payload: bytes = ElementTree.tostring(event, "utf-8", xml_declaration=False)
+        return payload
 
     def _base(self, sighting: Sighting, kind: str, how: str, point: Place) -> ElementTree.Element:
         stale_us = sighting.t_us + (0 if sighting.is_last else round(self._settings.stale_s * 1e6))

@@ -203,7 +203,7 @@ class MqttLink:
     def _discover(self, item: StateItem) -> None:
         """Announce a source to Home Assistant, once per connection."""
         prefix = self._settings.discovery
-        if prefix is None or item.source in self._discovered:
+        if not prefix or item.source in self._discovered:
             return
         for topic, payload in discovery_messages(prefix, self._settings.topic, item.source, self._settings.chips):
             assert self._client is not None

@@ -141,5 +141,5 @@ class SapientLink:
 
 def framed(message: SapientMessage) -> bytes:
     """A message with its length before it."""
-    body = message.SerializeToString()
+    body: bytes = message.SerializeToString()
     return _LENGTH.pack(len(body)) + body

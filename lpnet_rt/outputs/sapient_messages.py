@@ -42,6 +42,7 @@ _LOCATION = {
 }  # fmt: skip
 _BEARING = {"range_bearing_units": _DEGREES, "range_bearing_datum": _TRUE}
 _MODE = "default"
+_MAX_OBJECTS = 1_000
 _TRACK_FIELDS = (
     ("captureTime", "ISO 8601, UTC"), ("azimuthRate", "degrees per second"), ("elevationRate", "degrees per second")
 )  # fmt: skip
@@ -153,6 +154,8 @@ class SapientWriter:
         object_id = self._objects[key] = known or _ulid()
         if is_last:
             del self._objects[key]
+        elif len(self._objects) > _MAX_OBJECTS:
+            del self._objects[next(iter(self._objects))]  # its end came while the fusion node was away
         info = [("captureTime", datetime.fromtimestamp(sighting.t_us / 1e6, UTC).isoformat(), None)]
         for name, field in (("azimuthRate", "azimuth_rate"), ("elevationRate", "elevation_rate")):
             rate = getattr(direction, f"{field}_deg_s", UNSET)
@@ -210,7 +213,8 @@ class SapientWriter:
 
         message = SapientMessage(node_id=self._node)
         message.timestamp.FromMicroseconds(self._clock.unix_us())
-        return ParseDict(content, message)
+        whole: SapientMessage = ParseDict(content, message)
+        return whole
 
 
 def node_id(settings: SapientSettings, source: str, is_one_of_several: bool) -> str:

@@ -45,6 +45,12 @@ _Topic = Annotated[
     str,
     msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}(/[A-Za-z0-9_.-]{1,64}){0,7}\Z", description="words joined by `/`"),
 ]
+_Prefix = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^([A-Za-z0-9_.-]{1,64}(/[A-Za-z0-9_.-]{1,64}){0,7})?\Z", description="words joined by `/`, or nothing"
+    ),
+]
 _Uuid = Annotated[UUID, msgspec.Meta(description="a UUID")]
 _CotUrl = Annotated[
     str,
@@ -77,7 +83,7 @@ class MqttSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         events: Events that are sent.
         chips: Send the picture of a confirmed target: in its event, and as the last one of the source.
         state_every_s: Send the state of each source this often, and at every change.
-        discovery: First words of Home Assistant's discovery topics; None: no discovery.
+        discovery: First words of Home Assistant's discovery topics; empty: no discovery.
         queue: Events kept for a broker that is away; the oldest are dropped first.
         keep: How long they are kept, such as ``1h``.
     """
@@ -97,7 +103,7 @@ class MqttSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     events: tuple[EventName, ...] = ("confirmed", "ended")
     chips: bool = True
     state_every_s: Timeout = 10.0
-    discovery: _Topic | None = "homeassistant"
+    discovery: _Prefix = "homeassistant"
     queue: _Queue = 1_000
     keep: Duration = "1h"
 

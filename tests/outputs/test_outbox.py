@@ -20,7 +20,7 @@ class Kept:
     def put(self, item: object, key: object) -> None:
         self.items.append(item)
 
-    def of(self, kind: type) -> list:
+    def of(self, kind: type) -> list[Any]:
         return [item for item in self.items if isinstance(item, kind)]
 
 
