@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -40,8 +41,8 @@ class DirectionFields:
         if self._rows is None:
             return {}
         values = self._rows[row]
-        is_known = values[0] == values[0]  # not NaN
-        return dict(zip(names, values, strict=False)) if is_known else {}
+        # A message with a number that is none could not be sent at all.
+        return dict(zip(names, values, strict=False)) if all(map(math.isfinite, values)) else {}
 
 
 def camera_message(camera: CameraSettings) -> CameraMessage:

@@ -62,6 +62,16 @@ name = "chimney"
 points = [[210, 90], [260, 90], [260, 180], [210, 180]]
 ```
 
+Cameras, too; [angles.md](angles.md) explains them.
+
+```toml
+[[camera]]
+source = "mast-north"
+field_of_view_deg = 24.0
+azimuth_deg = 351.5
+elevation_deg = 6.0
+```
+
 ## Passwords
 
 Whatever stands in a flag can be read by every user of the machine (`ps`). In a URL, name a variable or a file instead:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from lpnet_rt.detections import detect
 from lpnet_rt.frames import Frame
 from lpnet_rt.reports import Latency, Report
+from lpnet_rt.tracking import CameraMotion, TrackEvent, TrackState
+from lpnet_rt.tracking.updates import Tracks, TrackUpdate
 
 
 def make(index: int = 0, size_hw: tuple[int, int] = (48, 64), error: str | None = None, **frame: object) -> Report:
@@ -25,3 +29,31 @@ def make(index: int = 0, size_hw: tuple[int, int] = (48, 64), error: str | None 
         score_map=score_map,
         error=error,
     )
+
+
+def with_track(report: Report) -> Report:
+    """The report of one detection, with its track at (10, 20) and that track's confirmation."""
+    covariance = np.zeros((1, 4, 4))
+    covariance[0] = np.diag((0.04, 0.04, 9.0, 9.0))
+    tracks = Tracks(
+        id=np.array([7]),
+        state=np.array([TrackState.CONFIRMED], np.int8),
+        age_frames=np.array([30], np.int32),
+        age_s=np.array([1.0]),
+        hits=np.array([28], np.int32),
+        probability=np.array([0.98]),
+        xy=np.array([[10.0, 20.0]]),
+        velocity_xy=np.array([[6.0, -3.0]]),
+        covariance=covariance,
+    )
+    event = TrackEvent("confirmed", 7, True, 1.0, (5.0, 21.0), (9.0, 20.0), 0.9, 0.99, 0.98)
+    update = TrackUpdate(
+        t_s=1.0,
+        epoch=0,
+        detection_track_id=np.array([7]),
+        detection_state=np.array([TrackState.CONFIRMED], np.int8),
+        tracks=tracks,
+        camera_motion=CameraMotion(0.0, 0.0, 1.0),
+        events=(event,),
+    )
+    return dataclasses.replace(report, tracks=update)

@@ -29,9 +29,10 @@ __all__ = ["Calibration", "Residual", "calibrate"]
 _Array = NDArray[np.float64]
 
 _FOR_DISTORTION = 6
+_NEEDED = 6.6  # fall of chi-squared by k1 that chance exceeds in one of a hundred cameras without distortion
 _FIELDS_DEG = (0.1, 150.0)
 _GUESSES = 60  # focal lengths between which a pair's separation is searched
-_MAX_PAIRS = 400
+_WIDE_PAIRS, _OTHER_PAIRS = 30, 30
 _MIN_SEPARATION = 0.1  # of two landmarks, as a share of the picture's diagonal
 _OUTLIER_SIGMAS, _OUTLIER_PX = 5.0, 3.0
 _MAX_OUTLIERS = 0.34
@@ -128,24 +129,24 @@ def calibrate(
         size_hw: Height and width of the picture, pixels.
         pixel_error_px: Standard error of the landmarks' pixels on either axis.
         field_of_view_deg: Rough horizontal field of view, which decides where two landmarks fit two of them.
-        with_distortion: Whether to fit k1; None: from six landmarks on.
+        with_distortion: Whether to fit k1; None: from six landmarks on, if they fit better with it than by chance.
 
     Raises:
         SettingsError: There are too few landmarks, they are too near each other, or they contradict each other.
     """
     _refuse_degenerate(landmarks, size_hw)
-    if with_distortion is None:
-        with_distortion = len(landmarks) >= _FOR_DISTORTION
+    may_distort = len(landmarks) >= _FOR_DISTORTION if with_distortion is None else with_distortion
     problem = _Problem(landmarks, size_hw, pixel_error_px)
     rotation, log_focal = _first_guess(problem, field_of_view_deg)
-    rotation, log_focal, k1 = _refined(problem, rotation, log_focal, with_distortion, np.arange(len(landmarks)))
+    fit = _refined(problem, rotation, log_focal, may_distort, np.arange(len(landmarks)))
     limit = max(_OUTLIER_SIGMAS, _OUTLIER_PX / pixel_error_px)
-    kept = np.flatnonzero(np.hypot(*problem.offsets(rotation, log_focal, k1).T) <= limit)
-    _refuse_contradiction(landmarks, kept, problem, (rotation, log_focal, k1))
-    if with_distortion and len(kept) < _FOR_DISTORTION - 2:
-        with_distortion, k1 = False, 0.0
-    rotation, log_focal, k1 = _refined(problem, rotation, log_focal, with_distortion, kept, "linear")
-    return _result(problem, landmarks, kept, (rotation, log_focal, k1), with_distortion)
+    kept = np.flatnonzero(np.hypot(*problem.offsets(*fit).T) <= limit)
+    _refuse_contradiction(landmarks, kept, problem, fit)
+    plain = _refined(problem, *fit[:2], False, kept, "linear")
+    bent = _refined(problem, *fit[:2], True, kept, "linear") if may_distort and 2 * len(kept) > len(_STEPS) else plain
+    fall = (problem.offsets(*plain, which=kept) ** 2).sum() - (problem.offsets(*bent, which=kept) ** 2).sum()
+    with_k1 = bent is not plain and bool(with_distortion or fall > _NEEDED)
+    return _result(problem, landmarks, kept, bent if with_k1 else plain, with_k1)
 
 
 def _refuse_degenerate(landmarks: Sequence[Landmark], size_hw: tuple[int, int]) -> None:
@@ -171,10 +172,12 @@ def _refuse_degenerate(landmarks: Sequence[Landmark], size_hw: tuple[int, int]) 
 def _first_guess(problem: _Problem, field_of_view_deg: float | None) -> tuple[_Array, float]:
     """The rotation and log of the focal length of a pair that most landmarks agree with."""
     width = problem.size_hw[1]
-    pairs = sorted(
-        combinations(range(len(problem.xy)), 2), key=lambda ij: -math.dist(problem.xy[ij[0]], problem.xy[ij[1]])
-    )
-    guesses = [(rotation, focal) for pair in pairs[:_MAX_PAIRS] for rotation, focal in _of_pair(problem, pair)]
+    need_px = _MIN_SEPARATION * math.hypot(*problem.size_hw)
+    apart = {ij: math.dist(*problem.xy[list(ij)]) for ij in combinations(range(len(problem.xy)), 2)}
+    pairs = sorted((pair for pair, px in apart.items() if px >= need_px), key=lambda pair: -apart[pair])
+    # The widest pairs may all have one landmark in common, which may be the wrong one.
+    others = pairs[_WIDE_PAIRS :: max(1, (len(pairs) - _WIDE_PAIRS) // _OTHER_PAIRS)]
+    guesses = [guess for pair in (*pairs[:_WIDE_PAIRS], *others) for guess in _of_pair(problem, pair)]
     if not guesses:
         raise SettingsError(
             "landmarks: expected pixels and directions of the same picture, found no field of view from "
@@ -199,19 +202,25 @@ def _of_pair(problem: _Problem, pair: tuple[int, int]) -> list[tuple[_Array, flo
     first, second = problem.vectors[rows]
     wanted = math.atan2(float(np.linalg.norm(np.cross(first, second))), float(first @ second))
 
-    def rays(log_focal: float) -> _Array:
-        ahead = np.column_stack((problem.lens(log_focal).rays(problem.xy[rows])[0], np.ones(2)))
-        unit: _Array = ahead / np.linalg.norm(ahead, axis=1, keepdims=True)
+    height, width = problem.size_hw
+    offsets = problem.xy[rows] - ((width - 1) / 2, (height - 1) / 2)
+
+    def rays(log_focal: float | _Array) -> _Array:
+        focal = np.exp(np.asarray(log_focal))[..., None]
+        ahead = np.stack(
+            [np.concatenate((np.broadcast_to(offset, (*focal.shape[:-1], 2)), focal), axis=-1) for offset in offsets]
+        )
+        unit: _Array = ahead / np.linalg.norm(ahead, axis=-1, keepdims=True)
         return unit
 
-    def excess(log_focal: float) -> float:
+    def excess(log_focal: float | _Array) -> _Array:
         one, other = rays(log_focal)
-        return math.atan2(float(np.linalg.norm(np.cross(one, other))), float(one @ other)) - wanted
+        angle: _Array = np.arctan2(np.linalg.norm(np.cross(one, other), axis=-1), (one * other).sum(axis=-1))
+        return angle - wanted
 
-    half = problem.size_hw[1] / 2
-    longest, shortest = (math.log(half / math.tan(math.radians(field) / 2)) for field in _FIELDS_DEG)
+    longest, shortest = (_log_focal(field, width) for field in _FIELDS_DEG)
     grid = np.linspace(shortest, longest, _GUESSES)
-    values = [excess(focal) for focal in grid]
+    values = excess(grid)
     found = []
     for left, right, before, after in zip(grid, grid[1:], values, values[1:], strict=False):
         if before * after <= 0:
@@ -266,7 +275,7 @@ def _result(
     rotation, log_focal, k1 = fit
     orientation = Orientation.of_matrix(rotation)
     width = problem.size_hw[1]
-    field = _field_deg(log_focal, width)
+    field = _likely_field_deg(log_focal, width)
     parameters = np.array((orientation.azimuth_deg, orientation.elevation_deg, orientation.roll_deg, field, k1))
     covariance = _covariance(problem, parameters, kept, with_k1)
     errors = np.sqrt(np.diag(covariance))
@@ -363,6 +372,17 @@ def _residuals(
 
 def _field_deg(log_focal: float, width: int) -> float:
     return math.degrees(2 * math.atan(width / 2 / math.exp(log_focal)))
+
+
+def _likely_field_deg(log_focal: float, width: int) -> float:
+    """The field of view, refused where it is not that of a camera."""
+    field = _field_deg(log_focal, width)
+    if not _FIELDS_DEG[0] <= field <= _FIELDS_DEG[1]:
+        raise SettingsError(
+            f"landmarks: expected a field of view of {_FIELDS_DEG[0]} to {_FIELDS_DEG[1]:.0f} degrees, found "
+            f"{field:.2f}; check the pixels and the directions"
+        )
+    return field
 
 
 def _log_focal(field_deg: float, width: int) -> float:

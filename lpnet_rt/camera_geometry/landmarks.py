@@ -25,6 +25,9 @@ __all__ = ["Landmark", "Place", "read_landmarks"]
 _LIMIT_BYTES = 1_000_000
 _MAX_LANDMARKS = 500
 _Finite = Annotated[float, msgspec.Meta(ge=-1e7, le=1e7)]
+_Time = Annotated[
+    datetime.datetime, msgspec.Meta(description="a date and time with its offset, such as 2026-06-01T21:00:00Z")
+]
 _KINDS = (("azimuth_deg", "elevation_deg"), ("latitude_deg", "longitude_deg", "height_m"), ("body", "time"))
 
 
@@ -66,7 +69,7 @@ class _Row(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     longitude_deg: Annotated[float, msgspec.Meta(ge=-180, le=360)] | None = None
     height_m: Annotated[float, msgspec.Meta(ge=-1000, le=100_000)] | None = None
     body: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
-    time: datetime.datetime | None = None
+    time: _Time | None = None
     error_deg: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.0
 
 

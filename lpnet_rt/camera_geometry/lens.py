@@ -93,23 +93,9 @@ class Lens:
             by_pixel[:, 0, 0], by_pixel[:, 1, 1] = 1 / self.focal_xy_px[0], 1 / self.focal_xy_px[1]
             squared = offset[:, 0] ** 2 + offset[:, 1] ** 2
             return offset, by_pixel, offset * squared[:, None] * self.focal_xy_px
-        points = np.ones((count, 3))
-        points[:, :2] = cv2.undistortPoints(xy[:, None], self.matrix, self._coefficients)[:, 0]
-        for _ in range(_MAX_STEPS):
-            projected, slopes = cv2.projectPoints(points, _ORIGIN, _ORIGIN, self.matrix, self._coefficients)
-            error = xy - projected[:, 0]
-            (a, c), (b, d) = (slopes[:, column].reshape(count, 2).T for column in (_TO_X, _TO_Y))
-            determinant = a * d - b * c
-            by_pixel = np.array(((d, -b), (-c, a))).transpose(2, 0, 1) / determinant[:, None, None]
-            worst = np.abs(error).max()
-            if not worst > _CLOSE_PX:
-                break
-            points[:, :2] += (by_pixel @ error[:, :, None])[:, :, 0]
-        # Past its fold, the model maps other directions to the same pixel, and turns the picture over.
-        bad = ~((np.abs(error).max(axis=1) < _ACCURATE_PX) & (determinant > 0) & (a + d > 0))
-        xy_at_1 = points[:, :2]
-        xy_at_1[bad] = np.nan
-        return xy_at_1, by_pixel, np.asarray(slopes[:, _K1].reshape(count, 2), np.float64)
+        # Where the model has no inverse, the steps may go anywhere.
+        with np.errstate(all="ignore"):
+            return self._undistorted(xy)
 
     def pixels(self, vectors: _Array) -> _Array:
         """Pixels of directions: the inverse of :meth:`rays`.
@@ -126,3 +112,21 @@ class Lens:
         seen = np.where(ahead[:, None], vectors, (0.0, 0.0, 1.0))
         projected, _ = cv2.projectPoints(seen, _ORIGIN, _ORIGIN, self.matrix, self._coefficients)
         return np.where(ahead[:, None], projected[:, 0], np.nan)
+
+    def _undistorted(self, xy: _Array) -> tuple[_Array, _Array, _Array]:
+        count = len(xy)
+        points = np.ones((count, 3))
+        points[:, :2] = cv2.undistortPoints(xy[:, None], self.matrix, self._coefficients)[:, 0]
+        for _ in range(_MAX_STEPS):
+            projected, slopes = cv2.projectPoints(points, _ORIGIN, _ORIGIN, self.matrix, self._coefficients)
+            error = xy - projected[:, 0]
+            (a, c), (b, d) = (slopes[:, column].reshape(count, 2).T for column in (_TO_X, _TO_Y))
+            determinant = a * d - b * c
+            by_pixel = np.array(((d, -b), (-c, a))).transpose(2, 0, 1) / determinant[:, None, None]
+            if not (np.abs(error) > _CLOSE_PX).any():  # so written, a point that went astray holds up no other
+                break
+            points[:, :2] += (by_pixel @ error[:, :, None])[:, :, 0]
+        # Past its fold, the model maps other directions to the same pixel, and turns the picture over.
+        bad = ~((np.abs(error).max(axis=1) < _ACCURATE_PX) & (determinant > 0) & (a + d > 0))
+        points[bad] = np.nan
+        return points[:, :2], by_pixel, np.asarray(slopes[:, _K1].reshape(count, 2), np.float64)

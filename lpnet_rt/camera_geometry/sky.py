@@ -84,4 +84,4 @@ def body_direction(body: str, time: datetime.datetime, camera: _Position, where:
 
 
 def _missing(package: str, where: str) -> DependencyError:
-    return DependencyError(f"{where}: needs {package}; pip install 'lpnet-rt[angles]' brings it")
+    return DependencyError(f"{where}: needs {package}; pip install '.[angles]' in a checkout of lpnet-rt brings it")

@@ -147,6 +147,7 @@ def _print(calibration: Calibration) -> None:
     ]
     rows += [("k1", camera.k1, errors[4], "")] if errors[4] else []
     for name, value, error, unit in rows:
+        value = round(value, 4) + 0.0  # not -0.0000
         print(f"{name:14}{value:11.4f} +- {error:.4f} {unit}".rstrip())
     print(f"\n{'landmark':24}{'x':>9}{'y':>9}{'off, px':>10}{'off, deg':>11}")
     for each in calibration.residuals:

@@ -43,6 +43,11 @@ FLAGS: tuple[tuple[str, str, dict[str, object]], ...] = (
         "source.reconnect",
         {"metavar": "R", "help": "forever (default) or never: whether to reconnect to a lost camera or stream"},
     ),
+    (
+        "--camera-profile",
+        "source.camera_profile",
+        {"metavar": "P", "help": "boson, lepton, p2pro, ...: what the camera delivers (docs/cameras.md)"},
+    ),
     ("--seed", "source.seed", {"type": int, "metavar": "N", "help": "seed of the demo scene"}),
     ("--model", "detector.model", {"metavar": "M", "help": "packaged model, or an exported file with its card"}),
     ("--engine", "detector.engine", {"metavar": "E", "help": f"auto, {', '.join(get_args(EngineName))}; see info"}),

@@ -41,6 +41,8 @@ class SourceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             ``never`` ends the run with an error.
         frozen_after_s: Time, in seconds, after which a stream or a camera that delivers nothing, or only the same
             picture, counts as lost; longer than its shutter calibration. Three frame periods are always allowed.
+        camera_profile: What a camera of Video4Linux delivers, such as ``boson``, ``lepton`` or ``p2pro``;
+            docs/cameras.md lists them. None: its grey counts as they come.
     """
 
     spec: str = ""
@@ -51,6 +53,7 @@ class SourceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     open_timeout_s: Timeout = 10.0
     reconnect: Literal["forever", "never"] = "forever"
     frozen_after_s: Timeout = 2.5
+    camera_profile: str | None = None
 
     def __repr__(self) -> str:
         """Omit the user and the password of a URL."""

@@ -11,10 +11,12 @@ from lpnet_rt.errors import SettingsError, SourceError
 from lpnet_rt.settings import SourceSettings
 from lpnet_rt.sources.base import Connection, Source
 from lpnet_rt.sources.camera import CameraSource, camera_index
+from lpnet_rt.sources.gige import GIGE_SCHEME, GigeSource
 from lpnet_rt.sources.images import IMAGE_SUFFIXES, ImageSource, find_images
 from lpnet_rt.sources.naming import source_name, url_scheme
 from lpnet_rt.sources.reconnecting import ReconnectingSource
 from lpnet_rt.sources.states import OnState, SourceState
+from lpnet_rt.text import printable, redact
 
 __all__ = ["ReconnectingSource", "Source", "SourceState", "open_source"]
 
@@ -22,7 +24,8 @@ __all__ = ["ReconnectingSource", "Source", "SourceState", "open_source"]
 def open_source(settings: SourceSettings, clock: Clock = SYSTEM_CLOCK, on_state: OnState | None = None) -> Source:
     """Open the source that ``settings.spec`` names.
 
-    ``demo`` is the built-in scene; digits or ``/dev/videoN`` a camera; a URL a video stream; a folder or a glob its
+    ``demo`` is the built-in scene; digits or ``/dev/videoN`` a camera; ``gige://ADDRESS`` a GigE Vision camera; any
+    other URL a video stream; a folder or a glob its
     images in natural order; a file with an image suffix an image; any other file a video.
 
     Args:
@@ -36,17 +39,26 @@ def open_source(settings: SourceSettings, clock: Clock = SYSTEM_CLOCK, on_state:
 
     Raises:
         SourceError: It is missing or cannot be read; for a camera or a stream only if ``reconnect`` is ``never``.
-        SettingsError: ``realtime`` is set for images, which have no times.
+        SettingsError: ``realtime`` is set for images, which have no times; a camera profile is unknown, or is given
+            for another source than a camera.
     """
     spec = settings.spec
+    index = camera_index(spec)
+    if settings.camera_profile is not None and index is None:
+        raise SettingsError(
+            f"source.camera_profile: expected a camera such as /dev/video0, found {printable(redact(spec))[:80]}; "
+            "leave it out"
+        )
     if spec == "demo":
         from lpnet_rt.sources.demo import DemoSource
 
         return DemoSource(settings, clock)
-    index = camera_index(spec)
     if index is not None:
         return _connected(lambda: CameraSource(index, settings, clock), settings, clock, on_state)
     scheme = url_scheme(spec)
+    if scheme == GIGE_SCHEME:
+        address = spec.partition("://")[2].strip("/")
+        return _connected(lambda: GigeSource(address, settings, clock), settings, clock, on_state)
     if scheme is not None:
         return _open_stream(settings, scheme, clock, on_state)
     path = Path(spec)

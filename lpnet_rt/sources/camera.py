@@ -12,15 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
-from lpnet_rt.errors import LostError, SourceError
+from lpnet_rt.errors import DependencyError, LostError, SourceError
 from lpnet_rt.frames import Frame, GreyImage, to_grey
 from lpnet_rt.settings import SourceSettings
-from lpnet_rt.sources.base import LiveSource
+from lpnet_rt.sources.base import LiveSource, UnusableSourceError
 from lpnet_rt.sources.blocking import BlockingCalls, FinishedError
 from lpnet_rt.sources.colour import is_sampled, shrunk_colour
 from lpnet_rt.sources.limits import check_size
 from lpnet_rt.sources.naming import natural_key, source_name
 from lpnet_rt.sources.pacing import silence_limit_s
+from lpnet_rt.sources.profiles import Profile, find_profile
 from lpnet_rt.sources.states import EpochCounter, SourceCounts
 
 __all__ = ["CameraSource", "camera_index", "grey_counts"]
@@ -87,10 +88,14 @@ class CameraSource(LiveSource):
 
         Args:
             device: Index of a camera, or anything else that OpenCV can open (a path).
-            settings: ``name``, ``open_timeout_s``, ``reconnect`` and ``frozen_after_s`` are used.
+            settings: ``name``, ``open_timeout_s``, ``reconnect``, ``frozen_after_s`` and ``camera_profile`` are used.
             clock: Clock for read times, and for waits between failed reads.
+
+        Raises:
+            SettingsError: There is no camera profile of that name.
         """
         self._device, self._settings = device, settings
+        self._profile = find_profile(settings.camera_profile)
         self.shown = f"camera {device}"
         name = source_name(f"camera-{device}" if isinstance(device, int) else Path(device).stem)
         super().__init__(settings.name or name, settings.frames)
@@ -121,7 +126,7 @@ class CameraSource(LiveSource):
             raise SourceError(
                 f"{self.shown}: did not open within {self._timeout_s:g} s; unplug it and plug it in again"
             ) from error
-        except SourceError:
+        except (SourceError, DependencyError):
             self.close()
             raise
         self.rate_hz = rate_hz if rate_hz > 0 else None
@@ -202,7 +207,9 @@ class CameraSource(LiveSource):
         capture = cv2.VideoCapture(device, cv2.CAP_V4L2 if video4linux else cv2.CAP_ANY)
         if not capture.isOpened():
             raise SourceError(f"{self.shown}: cannot be opened; another program may use it, or this user may not")
-        if video4linux:
+        if self._profile is not None:
+            _request(capture, self._profile)
+        elif video4linux:
             capture.set(cv2.CAP_PROP_FOURCC, _Y16)
             if int(capture.get(cv2.CAP_PROP_FOURCC)) == _Y16:
                 capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
@@ -221,14 +228,19 @@ class CameraSource(LiveSource):
             return None
         try:
             grey = grey_counts(image, self._reported_hw)
+            if self._profile is not None:
+                grey = self._profile.picture(grey)
         except ValueError as error:
-            raise SourceError(f"{self.shown}: delivers pictures that are not read: {error}") from error
+            kind = SourceError if self._profile is None else UnusableSourceError
+            raise kind(f"{self.shown}: delivers pictures that are not read: {error}") from error
         check_size((grey.shape[0], grey.shape[1]), self.shown)
         self._colour = shrunk_colour(image) if is_sampled(self._delivered) else None
         return grey
 
     def _frame(self, image: GreyImage, pts_s: float, now_ns: int) -> Frame:
         bit_depth = 8 if image.dtype == np.uint8 else 16
+        if self._profile is not None:
+            bit_depth = self._profile.bit_depth
         return Frame(
             image=image,
             index=self._delivered,
@@ -245,6 +257,14 @@ class CameraSource(LiveSource):
         if self._capture is not None:
             self._capture.release()
             self._capture = None
+
+
+def _request(capture: cv2.VideoCapture, profile: Profile) -> None:
+    """Ask the driver for a profile's format and size, and for the bytes as they are; what comes is checked later."""
+    capture.set(cv2.CAP_PROP_FOURCC, profile.code)
+    capture.set(cv2.CAP_PROP_FRAME_WIDTH, profile.layouts[0].width)
+    capture.set(cv2.CAP_PROP_FRAME_HEIGHT, profile.layouts[0].height)
+    capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
 
 
 def _refuse_absent(device: int | str) -> None:

@@ -199,7 +199,7 @@ class ReconnectingSource(LiveSource):
                     self._live_connections += 1
                 yield self._stamped(frame)
         except SourceError as error:
-            if connection.is_recording:
+            if connection.is_recording or isinstance(error, UnusableSourceError):
                 self._set("ended" if isinstance(error, TruncatedError) else "lost", self._short(error))
                 raise
             failure = error

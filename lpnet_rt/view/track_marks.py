@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 import cv2
@@ -59,7 +60,7 @@ class Trails:
 
 
 def labels_of(report: Report) -> list[str]:
-    """What stands beside each detection: its track's number, once that is confirmed, and its score."""
+    """What stands beside each detection: its score, and its track's number and direction once that is confirmed."""
     scores = [f"{score:.2f}" for score in report.detections.score.tolist()]
     update = report.tracks
     if update is None:
@@ -67,9 +68,19 @@ def labels_of(report: Report) -> list[str]:
     numbers = update.detection_track_id[: len(scores)].tolist()
     states = update.detection_state[: len(scores)].tolist()
     return [
-        f"#{number} {score}" if state >= TrackState.CONFIRMED else score
-        for number, state, score in zip(numbers, states, scores, strict=True)
+        f"#{number} {score}{direction}" if state >= TrackState.CONFIRMED else score
+        for number, state, score, direction in zip(numbers, states, scores, _directions(report), strict=True)
     ]
+
+
+def _directions(report: Report) -> list[str]:
+    """Azimuth and elevation of each detection, degrees, with a space before them; empty where they are not known."""
+    count, found = len(report.detections), report.directions
+    if found is None:
+        return [""] * count
+    pairs = zip(found.azimuth_deg[:count].tolist(), found.elevation_deg[:count].tolist(), strict=True)
+    # 359.97 is shown as 0.0, not as 360.0.
+    return [f"  az {round(az, 1) % 360:.1f} el {el:+.1f}" if math.isfinite(az) else "" for az, el in pairs]
 
 
 def colours_of(report: Report) -> list[_Colour]:
