@@ -57,6 +57,8 @@ class WebhookLink:
         self._settings, self._clock = settings, clock
         self._host, self._port, self._is_tls = host, port, url.scheme == "https"
         self._path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        if not (self._path.isascii() and self._path.isprintable()):
+            raise SettingsError("webhook.url: expected printable ASCII, found other characters; percent-encode them")
         self._secret = None if settings.secret is None else read_secret(settings.secret, "webhook.secret").encode()
         self._token = None if settings.token is None else read_secret(settings.token, "webhook.token")
         if self._token is not None and not (self._token.isascii() and self._token.isprintable()):

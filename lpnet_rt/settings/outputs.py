@@ -37,7 +37,7 @@ EventName = Literal["started", "confirmed", "ended"]
 _Rate = Annotated[float, msgspec.Meta(gt=0, le=100)]
 _Queue = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 _Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
-_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+_Text = Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f\x7f]{1,200}\Z", description="text of 1 to 200 characters")]
 _Metres = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 _ErrorMetres = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 _Reference = Annotated[str, msgspec.Meta(description="`${NAME}` or `${file:PATH}`")]
@@ -237,14 +237,19 @@ def peer_tables(tree: Mapping[str, object], origin: str) -> dict[str, Any]:
     for name, kind in (("mqtt", MqttSettings), ("cot", CotSettings), ("sapient", SapientSettings)):
         table = tree.get(name)
         found[name] = None if table is None else _read(kind, name, table, f"{origin}: {name}")
+    mqtt = found["mqtt"]
+    if mqtt is not None and not mqtt.tls and (mqtt.ca_file or mqtt.certificate):
+        raise SettingsError(f"{origin}: mqtt: expected tls = true beside ca_file or certificate, found it off")
     if found["cot"] is not None:
         _refuse_places(found["cot"], f"{origin}: cot")
     webhooks = tree.get("webhook", [])
     listed = webhooks if isinstance(webhooks, list) else [webhooks]
-    found["webhook"] = tuple(
+    found["webhook"] = webhooks = tuple(
         _read(WebhookSettings, "webhook", table, f"{origin}: webhook {number}")
         for number, table in enumerate(listed, start=1)
     )
+    if any(webhook.ca_file is not None and webhook.url.startswith("http:") for webhook in webhooks):
+        raise SettingsError(f"{origin}: webhook.ca_file: expected it with https:// only, found http://")
     return found
 
 

@@ -194,7 +194,9 @@ def test_the_servers_certificate_is_checked(
         assert unknown.counts.connects == 0
 
 
-@pytest.mark.parametrize("url", ["https://user:hunter2@host/", "https://host:port/", "http:///path"])
+@pytest.mark.parametrize(
+    "url", ["https://user:hunter2@host/", "https://host:port/", "http:///path", "https://host/hunter2-\u00fc"]
+)
 def test_urls_that_cannot_be_used_are_refused_without_their_secrets(url: str, clock: StoppedClock) -> None:
     with pytest.raises(SettingsError) as refused:
         WebhookLink(WebhookSettings(url=url), clock)
