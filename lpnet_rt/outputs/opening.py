@@ -137,8 +137,7 @@ def _cameras(settings: Settings, sources: Sequence[str], table: str) -> dict[str
     Raises:
         SettingsError: A source has none, or is not tracked.
     """
-    if not settings.track.enabled:
-        raise SettingsError(f"{table}: sends tracks, and tracking is off; leave out --no-track or the table [{table}]")
+    _require_tracks(settings, table)
     found = {}
     for source in sources:
         camera = camera_of(settings.camera, source)
@@ -151,10 +150,16 @@ def _cameras(settings: Settings, sources: Sequence[str], table: str) -> dict[str
     return found
 
 
+def _require_tracks(settings: Settings, table: str) -> None:
+    if not settings.track.enabled:
+        raise SettingsError(f"{table}: sends tracks, and tracking is off; leave out --no-track or the table [{table}]")
+
+
 def _add_webhooks(peers: Peers, settings: Settings, clock: Clock) -> None:
     """Add the servers; each has a peer of its own, so that one that is away does not hold the others."""
     from lpnet_rt.outputs.webhook import WebhookLink
 
+    _require_tracks(settings, "webhook")
     links = [WebhookLink(webhook, clock) for webhook in settings.webhook]
     for webhook, link in zip(settings.webhook, links, strict=True):
         limits = OutboxLimits(events=webhook.queue, keep_s=seconds_of(webhook.keep))

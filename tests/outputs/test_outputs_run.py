@@ -12,7 +12,7 @@ from lpnet_rt.benchmarks.outputs_load import configuration
 from lpnet_rt.clock import SYSTEM_CLOCK
 from lpnet_rt.errors import SettingsError
 from lpnet_rt.outputs import open_peers
-from lpnet_rt.settings import CotSettings, Settings, TrackSettings, load_settings
+from lpnet_rt.settings import CotSettings, SapientSettings, Settings, TrackSettings, WebhookSettings, load_settings
 
 PROGRAM = (
     sys.executable,
@@ -47,9 +47,17 @@ def test_a_run_whose_peers_are_all_away_does_its_work(tmp_path: Path) -> None:
         ), lines  # fmt: skip
 
 
-def test_lines_of_bearing_need_tracks() -> None:
-    settings = Settings(cot=CotSettings(url="udp://127.0.0.1:6969"), track=TrackSettings(enabled=False))
-    with pytest.raises(SettingsError, match=r"tracking is off; leave out --no-track or the table \[cot\]"):
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("cot", CotSettings(url="udp://127.0.0.1:6969")),
+        ("sapient", SapientSettings(host="127.0.0.1", port=1)),
+        ("webhook", (WebhookSettings(url="http://127.0.0.1:1/"),)),
+    ],
+)
+def test_what_sends_only_tracks_is_refused_without_them(name: str, table: object) -> None:
+    settings = Settings(track=TrackSettings(enabled=False), **{name: table})
+    with pytest.raises(SettingsError, match=rf"tracking is off; leave out --no-track or the table \[{name}\]"):
         open_peers(settings, ["north"], SYSTEM_CLOCK)
 
 
