@@ -79,11 +79,9 @@ class Peers:
     def add(
         self, name: str, wishes: Wishes, links: Sequence[tuple[Link, OutboxLimits]], source: str | None = None
     ) -> None:
-        """Add an output and start its peers."""
+        """Add an output; its peers are yet to be started."""
         peers = [Peer(link, limits, self.clock) for link, limits in links]
         self._outputs.append(_Output(name, wishes, peers, source))
-        for peer in peers:
-            peer.start()
 
 
 def open_peers(settings: Settings, sources: Sequence[str], clock: Clock) -> Peers:
@@ -107,6 +105,8 @@ def open_peers(settings: Settings, sources: Sequence[str], clock: Clock) -> Peer
         _add_sapient(peers, settings, settings.sapient, sources)
     if settings.webhook:
         _add_webhooks(peers, settings, clock)
+    for peer in peers.all:  # all or none: nothing is sent by a run that is refused
+        peer.start()
     return peers
 
 
