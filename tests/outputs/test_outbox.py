@@ -135,9 +135,10 @@ def test_four_outputs_take_under_two_milliseconds_of_the_pipeline_per_frame(cloc
         def put(self, item: Any, key: Any) -> None:
             self.box.put(item, key, clock.now_ns)
 
+    peers: list[Any] = [[Waiting(box)] for box in boxes]
     wishes = Wishes(("confirmed", "ended"), rate_hz=1.0, state_every_s=1.0)
     stamper = FrameStamper("lpnet-rt", clock)
-    sinks: list[Any] = [PeerSink([Waiting(box)], wishes, "north", stamper, StateLog(), clock) for box in boxes]
+    sinks: list[Any] = [PeerSink(waiting, wishes, "north", stamper, StateLog(), clock) for waiting in peers]
     reports = [tracked(index, ids=range(1, 21), camera=CAMERA) for index in range(60)]
     for report in reports:
         stamper.stamp(report)  # what other outputs of the run share
