@@ -25,6 +25,7 @@ from lpnet_rt.detector import Detector
 from lpnet_rt.errors import SettingsError, SinkError, reason
 from lpnet_rt.live_settings import Recordings, Running, WhatCounts, warn_of_strange_zones
 from lpnet_rt.models.false_alarms import is_hourly
+from lpnet_rt.outputs import open_peers
 from lpnet_rt.pipeline import Pipeline, Session
 from lpnet_rt.pipeline.angle_stage import angle_stages, warn_of_strange_cameras
 from lpnet_rt.pipeline.guard import PictureGuard
@@ -182,11 +183,13 @@ class _Job:
             publisher = Publisher(publish, _high_water(sources)) if publish.enabled else None
             if publisher is not None:
                 stack.callback(publisher.close)
+            peers = open_peers(self._settings, [source.name for source in sources], self._clock)
+            stack.callback(peers.close)
             warn_of_strange_zones(self._settings, sources)
             warn_of_strange_cameras(self._settings.camera, [source.name for source in sources])
             tracking = _stages_of_tracks(self._settings, logged, detector, self._clock)
             self._page = self._open_page(reserved, logged, detector, tracking)
-            opened = open_outputs(self._settings, logged, detector, publisher, self._clock)
+            opened = open_outputs(self._settings, logged, detector, publisher, self._clock, peers=peers)
             if self._page is not None:
                 stack.callback(self._page.close)
                 self._page.add_outputs([outputs.runners for outputs in opened])

@@ -22,36 +22,40 @@ _FILE = "file:"
 _LIMIT_BYTES = 4096
 
 
-def expand_secrets(url: str) -> str:
+def expand_secrets(url: str, key: str = "source.spec") -> str:
     """Replace the references in a URL by their values, percent-encoded.
 
     Args:
         url: URL that may contain ``${NAME}`` and ``${file:PATH}``.
+        key: Key of the settings that holds it, for messages.
 
     Raises:
         SettingsError: A variable is not set, a file cannot be read, or a reference is malformed. The message names the
             variable or the file, never a value.
     """
-    expanded = _REFERENCE.sub(lambda match: quote(_value(match.group(1)), safe=""), url)
+    expanded = _REFERENCE.sub(lambda match: quote(_value(match.group(1), key), safe=""), url)
     if "${" in expanded:
-        raise SettingsError("source.spec: expected ${NAME} or ${file:PATH} in the URL, found ${ without its }")
+        raise SettingsError(f"{key}: expected ${{NAME}} or ${{file:PATH}} in the URL, found ${{ without its }}")
     return expanded
 
 
 def read_secret(reference: str, key: str) -> str:
-    """Return the value of one reference.
+    """Return the value of a reference, as it is.
 
     Args:
         reference: ``${NAME}`` or ``${file:PATH}``.
-        key: The setting that holds it, for the message.
+        key: Key of the settings that holds it, for messages.
 
     Raises:
-        SettingsError: The variable is not set, or the file cannot be read; the message never has a value.
+        SettingsError: As :func:`expand_secrets`; or it is no reference. The message shows no value.
     """
-    return _value(reference.removeprefix("${").removesuffix("}"), key)
+    match = _REFERENCE.fullmatch(reference)
+    if match is None:
+        raise SettingsError(f"{key}: expected a reference, ${{NAME}} or ${{file:PATH}}, found something else")
+    return _value(match.group(1), key)
 
 
-def _value(reference: str, key: str = "source.spec") -> str:
+def _value(reference: str, key: str) -> str:
     if reference.startswith(_FILE):
         return _first_line(Path(reference.removeprefix(_FILE)))
     value = os.environ.get(reference) if reference else None

@@ -6,6 +6,7 @@ A table is a frozen struct with the meaning of each key in its docstring, from w
 from lpnet_rt.settings.camera import CameraSettings
 from lpnet_rt.settings.events import AlarmSettings, EventSettings
 from lpnet_rt.settings.merging import merge
+from lpnet_rt.settings.outputs import CotSettings, MqttSettings, SapientSettings, WebhookSettings
 from lpnet_rt.settings.service import ServiceSettings
 from lpnet_rt.settings.tables import DetectorSettings, OutputSettings, PublishSettings, SourceSettings, TrackSettings
 from lpnet_rt.settings.tree import Settings, load_settings, require_source
@@ -16,18 +17,22 @@ from lpnet_rt.settings.zones import SourceName, ZoneSettings
 __all__ = [
     "AlarmSettings",
     "CameraSettings",
+    "CotSettings",
     "DetectorSettings",
     "EventSettings",
     "MinState",
+    "MqttSettings",
     "OutputSettings",
     "Polarity",
     "PublishSettings",
+    "SapientSettings",
     "ServiceSettings",
     "Settings",
     "SourceName",
     "SourceSettings",
     "TrackSettings",
     "WebSettings",
+    "WebhookSettings",
     "ZoneSettings",
     "bytes_of",
     "load_settings",

@@ -12,6 +12,14 @@ from lpnet_rt.errors import SettingsError
 from lpnet_rt.settings.camera import CameraSettings, cameras
 from lpnet_rt.settings.events import AlarmSettings, EventSettings
 from lpnet_rt.settings.merging import merge, read_toml, shown
+from lpnet_rt.settings.outputs import (
+    PEER_TABLES,
+    CotSettings,
+    MqttSettings,
+    SapientSettings,
+    WebhookSettings,
+    peer_tables,
+)
 from lpnet_rt.settings.service import ServiceSettings
 from lpnet_rt.settings.tables import DetectorSettings, OutputSettings, PublishSettings, SourceSettings, TrackSettings
 from lpnet_rt.settings.web import WebSettings, refuse_open_web
@@ -37,6 +45,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         source: One table, or a list of them (``[[source]]``) for several sources.
         zone: Always a list (``[[zone]]``).
         camera: Always a list (``[[camera]]``).
+        mqtt: None: no such output; likewise the others.
+        webhook: One table, or a list of them (``[[webhook]]``).
     """
 
     source: SourceSettings | tuple[SourceSettings, ...] = SourceSettings()
@@ -50,6 +60,10 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     alarm: AlarmSettings = AlarmSettings()
     service: ServiceSettings = ServiceSettings()
     web: WebSettings = WebSettings()
+    mqtt: MqttSettings | None = None
+    cot: CotSettings | None = None
+    sapient: SapientSettings | None = None
+    webhook: tuple[WebhookSettings, ...] = ()
 
     @property
     def sources(self) -> tuple[SourceSettings, ...]:
@@ -74,7 +88,7 @@ def load_settings(path: str | None, flags: Mapping[str, object]) -> Settings:
     given = {key: value for key, value in flags.items() if value is not None}
     origin = path or "flags"
     rest = {key: value for key, value in given.items() if not key.startswith("source.")}
-    own = {key: value for key, value in tree.items() if key not in ("source", "zone", "camera")}
+    own = {key: value for key, value in tree.items() if key not in ("source", "zone", "camera", *PEER_TABLES)}
     detector = own.get("detector")
     if isinstance(detector, dict) and ("detector.threshold" in given) != ("detector.false_alarms" in given):
         # Either flag wins over both keys of the file.
@@ -85,7 +99,7 @@ def load_settings(path: str | None, flags: Mapping[str, object]) -> Settings:
     zones = _zones(tree.get("zone", []), origin)
     source = sources[0] if len(sources) == 1 else sources
     camera = cameras(tree.get("camera", []), origin)
-    return msgspec.structs.replace(settings, source=source, zone=zones, camera=camera)
+    return msgspec.structs.replace(settings, source=source, zone=zones, camera=camera, **peer_tables(tree, origin))
 
 
 def _zones(tables: object, origin: str) -> tuple[ZoneSettings, ...]:

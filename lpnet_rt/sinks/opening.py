@@ -15,6 +15,7 @@ from lpnet_rt.angle_fields import camera_message
 from lpnet_rt.clock import Clock
 from lpnet_rt.detector import Detector
 from lpnet_rt.errors import SinkError
+from lpnet_rt.outputs import Peers
 from lpnet_rt.settings import OutputSettings, Settings, bytes_of, seconds_of
 from lpnet_rt.settings.camera import CameraSettings, camera_of
 from lpnet_rt.settings.zones import ZoneSettings
@@ -78,6 +79,7 @@ def open_outputs(
     publisher: Publisher | None,
     clock: Clock,
     stampers: Sequence[FrameStamper | None] = (),
+    peers: Peers | None = None,
 ) -> list[Outputs]:
     """Open the outputs of every source; if one fails, the others are closed again.
 
@@ -90,6 +92,7 @@ def open_outputs(
         publisher: The socket that every source publishes on, or None; it stays open.
         clock: Clock of the run.
         stampers: Of each source, where other outputs of the same run have numbered its frames; else new ones are made.
+        peers: What has a peer, opened for the whole run; they stay open.
 
     Returns:
         The open outputs of each source, in order.
@@ -106,7 +109,7 @@ def open_outputs(
         if settings.output.jsonl and wanted[0].jsonl:
             lines = LineFile(wanted[0].jsonl, settings.output.overwrite)
         events = _open_events(settings, detector, clock)
-        shared = _Shared(detector, publisher, lines, settings.zone, clock, settings.camera, events)
+        shared = _Shared(detector, publisher, lines, settings.zone, clock, settings.camera, events, peers)
         for outputs, output, (source, log) in zip(opened, wanted, logged_sources, strict=True):
             _open(outputs, output, source, log, shared)
         if settings.output.show:
@@ -127,6 +130,7 @@ class _Shared:
     clock: Clock
     cameras: tuple[CameraSettings, ...] = ()
     events: RunEvents | None = None
+    peers: Peers | None = None
 
 
 def _open(outputs: Outputs, output: OutputSettings, source: Source, log: StateLog, shared: _Shared) -> None:
@@ -145,7 +149,9 @@ def _open(outputs: Outputs, output: OutputSettings, source: Source, log: StateLo
         outputs.runners.append(DirectSink(outputs.published, "publish"))
     if shared.lines is not None:
         queued(JsonlSink(shared.lines, stamper), "jsonl")
-    if shared.publisher is not None or shared.lines is not None:
+    for name, sink in [] if shared.peers is None else shared.peers.sinks_of(source.name, stamper, log):
+        outputs.runners.append(DirectSink(sink, name))
+    if outputs.runners:
         outputs.stamper = stamper
     if shared.events is not None:
         outputs.events = shared.events

@@ -1,0 +1,7 @@
+import pytest
+from tracked_reports import StoppedClock
+
+
+@pytest.fixture
+def clock() -> StoppedClock:
+    return StoppedClock()
