@@ -65,11 +65,12 @@ class _Inbox:
     def _read(self) -> None:
         try:
             while True:
-                self._free.acquire()
                 height, width = HEADER.unpack(self._stream.read(HEADER.size))
                 content = self._stream.read(height * width * 3)
                 if len(content) < height * width * 3:
                     break
+                # Only now: a reader that waits for a hanging display would not see the end of the input.
+                self._free.acquire()
                 self._picture = content, (width, height)
         except (OSError, struct.error):
             pass  # the end of the input
