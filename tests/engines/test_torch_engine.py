@@ -49,9 +49,9 @@ def load(path: Path, **settings: object) -> Detector:
 @pytest.mark.parametrize(
     ("fitting", "fusing", "statistics", "engine"),
     [
-        ("resize", "sum_minmax", "running", "openvino"),
+        pytest.param("resize", "sum_minmax", "running", "openvino", marks=pytest.mark.slow),
         ("resize", "sum_minmax", "running", "torch"),
-        ("resize", "mean", "image", "torch"),
+        pytest.param("resize", "mean", "image", "torch", marks=pytest.mark.slow),
         ("tile", "dense", "running", "openvino"),
         pytest.param("tile", "mean", "running", "torch", marks=pytest.mark.slow),
         pytest.param("tile", "mean", "image", "torch", marks=pytest.mark.slow),

@@ -128,6 +128,7 @@ def test_a_stopped_run_goes_on_and_comes_to_the_same(
     assert (out / "model.json").read_bytes() == (run / "model.json").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_run_from_a_checkpoint_that_gets_no_better_ends_and_its_start_is_the_best(
     run: Path, clips: Path, tmp_path: Path
 ) -> None:
