@@ -10,28 +10,13 @@ from pathlib import Path
 import pytest
 from made_reports import make
 from managers import Manager, arrive
+from stepped_clock import SteppedClock
 
 from lpnet_rt.pipeline.health import Health, Watched
 from lpnet_rt.service_manager import Notifier
 from lpnet_rt.sinks.progress import Tally
 from lpnet_rt.sources.states import SourceState, StateLog
 from lpnet_rt.supervising import Supervisor, signals
-
-
-class SteppedClock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.now_ns = 10**12
-
-    def monotonic_ns(self) -> int:
-        return self.now_ns
-
-    def unix_us(self) -> int:
-        return self.now_ns // 1000
-
-    def sleep(self, seconds: float) -> None:
-        self.now_ns += round(seconds * 1e9)
 
 
 @pytest.fixture(params=["path", "abstract"])

@@ -25,22 +25,6 @@ CAMERA = CameraSettings(
 )  # fmt: skip
 
 
-class StoppedClock:
-    """Moves only when somebody sleeps or sets it."""
-
-    def __init__(self) -> None:
-        self.now_ns = 1_000_000_000
-
-    def monotonic_ns(self) -> int:
-        return self.now_ns
-
-    def unix_us(self) -> int:
-        return 1_700_000_000_000_000 + self.now_ns // 1000
-
-    def sleep(self, seconds: float) -> None:
-        self.now_ns += round(seconds * 1e9)
-
-
 def event(kind: str, track: int = 1, confirmed: bool = True) -> TrackEvent:
     chip = np.full((64, 64), 90, np.uint8) if kind == "confirmed" else None
     return TrackEvent(kind, track, confirmed, 1.0, (10.0, 24.0), (32.0, 24.0), 2.5, 0.95, 0.99, chip)

@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import pytest
 from made_events import SESSION, number_of
+from stepped_clock import SteppedClock
 
 from lpnet_rt.events.archive import EventArchive
 from lpnet_rt.events.following import Origin
@@ -16,22 +17,6 @@ from lpnet_rt.settings import AlarmSettings, EventSettings
 from lpnet_rt.sources.packets import PacketRing
 
 OpenSink = Callable[..., EventSink]
-
-
-class SteppedClock:
-    """Moves only when somebody moves it."""
-
-    def __init__(self) -> None:
-        self.now_ns = 1_000_000_000
-
-    def monotonic_ns(self) -> int:
-        return self.now_ns
-
-    def unix_us(self) -> int:
-        return 1_700_000_000_000_000 + self.now_ns // 1000
-
-    def sleep(self, seconds: float) -> None:
-        self.now_ns += int(seconds * 1e9)
 
 
 @pytest.fixture

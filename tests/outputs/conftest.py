@@ -1,7 +1,7 @@
 import pytest
-from tracked_reports import StoppedClock
+from stepped_clock import SteppedClock
 
 
 @pytest.fixture
-def clock() -> StoppedClock:
-    return StoppedClock()
+def clock() -> SteppedClock:
+    return SteppedClock()

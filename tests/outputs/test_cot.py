@@ -24,7 +24,8 @@ import pytest
 import trustme
 from hypothesis import given
 from hypothesis import strategies as st
-from tracked_reports import CAMERA, StoppedClock, event, sink_for, tracked
+from stepped_clock import SteppedClock
+from tracked_reports import CAMERA, event, sink_for, tracked
 
 from lpnet_rt.clock import SYSTEM_CLOCK
 from lpnet_rt.errors import SettingsError
@@ -222,7 +223,7 @@ def test_pytak_reads_lines_over_tls_with_client_certificates(tmp_path: Path) -> 
     check_line(asyncio.run(run()))
 
 
-def test_a_server_that_is_away_for_five_minutes_gets_no_old_tracks(clock: StoppedClock) -> None:
+def test_a_server_that_is_away_for_five_minutes_gets_no_old_tracks(clock: SteppedClock) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     settings = CotSettings(url=f"tcp://127.0.0.1:{port}")

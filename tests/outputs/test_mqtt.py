@@ -203,7 +203,8 @@ def test_a_program_that_dies_is_announced_by_the_last_will(broker: Broker) -> No
     with reading(broker.port) as reader:
         link.open()
         link.close(is_orderly=False)  # what the system does with the socket of a killed process
-        until(lambda: reader.of("lpnet-rt/availability") == [b"online", b"offline"])
+        until(lambda: len(reader.of("lpnet-rt/availability")) == 2)
+        assert reader.of("lpnet-rt/availability") == [b"online", b"offline"]
 
 
 def test_a_wrong_password_is_said_once_without_the_password(

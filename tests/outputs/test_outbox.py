@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tracked_reports import StoppedClock, event, sink_for, tracked
+from stepped_clock import SteppedClock
+from tracked_reports import event, sink_for, tracked
 
 from lpnet_rt.outputs.items import EventItem, StateItem, TrackItem
 from lpnet_rt.outputs.outbox import Outbox, OutboxLimits
@@ -24,7 +25,7 @@ class Kept:
         return [item for item in self.items if isinstance(item, kind)]
 
 
-def items(clock: StoppedClock, frames: int, events: int = 0) -> Kept:
+def items(clock: SteppedClock, frames: int, events: int = 0) -> Kept:
     kept = Kept()
     sink = sink_for([kept], Wishes(("confirmed", "ended"), rate_hz=100.0), clock)
     for index in range(frames):
@@ -33,7 +34,7 @@ def items(clock: StoppedClock, frames: int, events: int = 0) -> Kept:
     return kept
 
 
-def test_tracks_go_at_a_limited_rate_and_events_at_once(clock: StoppedClock) -> None:
+def test_tracks_go_at_a_limited_rate_and_events_at_once(clock: SteppedClock) -> None:
     kept = Kept()
     sink = sink_for([kept], Wishes(("confirmed", "ended"), rate_hz=2.0), clock)
     for index in range(90):
@@ -47,7 +48,7 @@ def test_tracks_go_at_a_limited_rate_and_events_at_once(clock: StoppedClock) -> 
     assert kept.of(StateItem) == []
 
 
-def test_tentative_tracks_and_tracks_that_were_never_confirmed_are_left_out(clock: StoppedClock) -> None:
+def test_tentative_tracks_and_tracks_that_were_never_confirmed_are_left_out(clock: SteppedClock) -> None:
     kept = Kept()
     sink = sink_for([kept], Wishes(rate_hz=10.0), clock)
     sink.write(tracked(0, state=TrackState.TENTATIVE, events=[event("ended", 4, False), event("ended", 5, True)]))
@@ -55,7 +56,7 @@ def test_tentative_tracks_and_tracks_that_were_never_confirmed_are_left_out(cloc
     assert [item.message.track for item in kept.of(EventItem)] == [5]
 
 
-def test_states_go_at_their_changes_and_at_intervals(clock: StoppedClock) -> None:
+def test_states_go_at_their_changes_and_at_intervals(clock: SteppedClock) -> None:
     kept, log = Kept(), StateLog()
     sink = sink_for([kept], Wishes(state_every_s=10.0), clock, log)
     sink.tick()
@@ -77,7 +78,7 @@ def test_states_go_at_their_changes_and_at_intervals(clock: StoppedClock) -> Non
     assert "hunter2" not in kept.items[2].reason
 
 
-def test_only_the_newest_of_a_track_waits_and_events_in_their_order(clock: StoppedClock) -> None:
+def test_only_the_newest_of_a_track_waits_and_events_in_their_order(clock: SteppedClock) -> None:
     box = Outbox(OutboxLimits())
     for item in items(clock, 60, events=2).items:
         box.put(item, "track", clock.now_ns)
@@ -91,7 +92,7 @@ def test_only_the_newest_of_a_track_waits_and_events_in_their_order(clock: Stopp
     assert box.dropped == 0
 
 
-def test_the_oldest_is_dropped_first_and_a_flood_of_tracks_drops_no_event(clock: StoppedClock) -> None:
+def test_the_oldest_is_dropped_first_and_a_flood_of_tracks_drops_no_event(clock: SteppedClock) -> None:
     box = Outbox(OutboxLimits(events=3, updates=10))
     kept = items(clock, 50, events=5)
     for number, item in enumerate(kept.items):
@@ -100,7 +101,7 @@ def test_the_oldest_is_dropped_first_and_a_flood_of_tracks_drops_no_event(clock:
     assert box.first(clock.now_ns).item.message.track == 2
 
 
-def test_what_has_waited_for_too_long_is_dropped(clock: StoppedClock) -> None:
+def test_what_has_waited_for_too_long_is_dropped(clock: SteppedClock) -> None:
     box = Outbox(OutboxLimits(keep_s=60.0, fresh_s=5.0))
     for item in items(clock, 1, events=1).items:
         box.put(item, "track", clock.now_ns)
@@ -112,7 +113,7 @@ def test_what_has_waited_for_too_long_is_dropped(clock: StoppedClock) -> None:
     assert box.dropped_old == 2
 
 
-def test_an_item_that_was_replaced_while_it_was_sent_is_not_lost(clock: StoppedClock) -> None:
+def test_an_item_that_was_replaced_while_it_was_sent_is_not_lost(clock: SteppedClock) -> None:
     box = Outbox(OutboxLimits())
     first, second = items(clock, 2).items
     box.put(first, "track", clock.now_ns)

@@ -12,7 +12,8 @@ from uuid import UUID
 import pytest
 from sapient_msg.bsi_flex_335_v2_0.sapient_message_pb2 import SapientMessage
 from sapient_msg_pydantic.bsi_flex_335_v2_0.sapient_message import SapientMessage as CheckedMessage
-from tracked_reports import CAMERA, StoppedClock, event, sink_for, tracked
+from stepped_clock import SteppedClock
+from tracked_reports import CAMERA, event, sink_for, tracked
 from ulid import ULID
 
 from lpnet_rt.clock import SYSTEM_CLOCK, Clock
@@ -177,6 +178,7 @@ def test_a_rejected_registration_is_tried_again(fusion: FusionNode, caplog: pyte
     fusion.send(registration_ack={"acceptance": True})
     until(lambda: peer.counts.connects == 1)
     stop(peer)
+    assert peer.counts.connects == 1
 
 
 @pytest.mark.parametrize("payload", [b"\xff\xff\xff\xff", struct.pack("<I", 3) + b"\xff\xff\xff", b"HTTP/1.1 400"])
@@ -193,7 +195,7 @@ def test_what_is_no_sapient_node_is_left(fusion: FusionNode, payload: bytes, cap
 
 
 def test_a_node_that_is_away_for_five_minutes_gets_what_is_true_now(
-    clock: StoppedClock, caplog: pytest.LogCaptureFixture
+    clock: SteppedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
     with socket.create_server(("127.0.0.1", 0)) as server:

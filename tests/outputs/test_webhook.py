@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import trustme
 from pytest_httpserver import HTTPServer
-from tracked_reports import StoppedClock, event, sink_for, tracked
+from stepped_clock import SteppedClock
+from tracked_reports import event, sink_for, tracked
 from werkzeug import Request, Response
 
 from lpnet_rt.errors import SettingsError
@@ -25,7 +26,7 @@ from lpnet_rt.outputs.webhook import WebhookLink
 from lpnet_rt.settings import WebhookSettings
 
 
-def posting(settings: WebhookSettings, clock: StoppedClock, count: int = 1, **limits: float) -> Peer:
+def posting(settings: WebhookSettings, clock: SteppedClock, count: int = 1, **limits: float) -> Peer:
     """A peer, without a thread, with events to send."""
     peer = Peer(WebhookLink(settings, clock), OutboxLimits(**limits), clock)
     sink = sink_for([peer], Wishes(settings.events), clock)
@@ -33,7 +34,7 @@ def posting(settings: WebhookSettings, clock: StoppedClock, count: int = 1, **li
     return peer
 
 
-def steps(peer: Peer, clock: StoppedClock, until: Callable[[], bool], most: int = 2_000) -> None:
+def steps(peer: Peer, clock: SteppedClock, until: Callable[[], bool], most: int = 2_000) -> None:
     for _ in range(most):
         if until():
             return
@@ -47,7 +48,7 @@ def received(server: HTTPServer) -> list[int]:
 
 
 def test_an_event_is_posted_signed_and_with_its_token(
-    httpserver: HTTPServer, clock: StoppedClock, tmp_path: Path
+    httpserver: HTTPServer, clock: SteppedClock, tmp_path: Path
 ) -> None:
     (tmp_path / "secret").write_text("hunter2\n")
     (tmp_path / "token").write_text("t0ken\n")
@@ -73,7 +74,7 @@ def test_an_event_is_posted_signed_and_with_its_token(
 
 @pytest.mark.parametrize("status", [500, 503, 408, 429])
 def test_a_server_that_fails_gets_the_event_again_with_the_same_key(
-    httpserver: HTTPServer, clock: StoppedClock, status: int
+    httpserver: HTTPServer, clock: SteppedClock, status: int
 ) -> None:
     httpserver.expect_ordered_request("/").respond_with_data("no", status)
     httpserver.expect_ordered_request("/").respond_with_data("no", status)
@@ -86,7 +87,7 @@ def test_a_server_that_fails_gets_the_event_again_with_the_same_key(
 
 @pytest.mark.parametrize("status", [400, 401, 404, 301, 302, 307, 308])
 def test_what_is_refused_is_not_tried_again_and_redirects_are_not_followed(
-    httpserver: HTTPServer, clock: StoppedClock, status: int, caplog: pytest.LogCaptureFixture
+    httpserver: HTTPServer, clock: SteppedClock, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     elsewhere = {"Location": httpserver.url_for("/elsewhere")}
     httpserver.expect_request("/").respond_with_data("", status, headers=elsewhere)
@@ -98,7 +99,7 @@ def test_what_is_refused_is_not_tried_again_and_redirects_are_not_followed(
     assert len([line for line in caplog.records if line.name.startswith("lpnet_rt")]) == 1  # one a minute
 
 
-def test_the_servers_wish_for_a_pause_is_kept(httpserver: HTTPServer, clock: StoppedClock) -> None:
+def test_the_servers_wish_for_a_pause_is_kept(httpserver: HTTPServer, clock: SteppedClock) -> None:
     httpserver.expect_ordered_request("/").respond_with_data("", 429, headers={"Retry-After": "120"})
     httpserver.expect_ordered_request("/").respond_with_data("")
     peer = posting(WebhookSettings(url=httpserver.url_for("/")), clock)
@@ -108,7 +109,7 @@ def test_the_servers_wish_for_a_pause_is_kept(httpserver: HTTPServer, clock: Sto
 
 
 def test_a_server_that_is_away_for_five_minutes_gets_what_was_kept(
-    clock: StoppedClock, caplog: pytest.LogCaptureFixture
+    clock: SteppedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -134,7 +135,7 @@ def test_a_server_that_is_away_for_five_minutes_gets_what_was_kept(
     assert "200 items dropped meanwhile" in lines[1]
 
 
-def test_a_server_that_hangs_or_answers_nonsense_holds_its_own_queue_only(clock: StoppedClock) -> None:
+def test_a_server_that_hangs_or_answers_nonsense_holds_its_own_queue_only(clock: SteppedClock) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}/"
         peer = posting(WebhookSettings(url=url, timeout_s=0.1), clock)
@@ -164,7 +165,7 @@ def test_a_server_that_hangs_or_answers_nonsense_holds_its_own_queue_only(clock:
     peer.step()
 
 
-def test_a_long_answer_is_not_read_to_its_end(httpserver: HTTPServer, clock: StoppedClock) -> None:
+def test_a_long_answer_is_not_read_to_its_end(httpserver: HTTPServer, clock: SteppedClock) -> None:
     def endless(_: Request) -> Response:
         return Response((b"x" * 65_536 for _ in range(1000)), 200)
 
@@ -176,7 +177,7 @@ def test_a_long_answer_is_not_read_to_its_end(httpserver: HTTPServer, clock: Sto
 # http.client leaves the socket of a failed handshake to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_the_servers_certificate_is_checked(
-    clock: StoppedClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    clock: SteppedClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     import ssl
 
@@ -197,14 +198,14 @@ def test_the_servers_certificate_is_checked(
 @pytest.mark.parametrize(
     "url", ["https://user:hunter2@host/", "https://host:port/", "http:///path", "https://host/hunter2-\u00fc"]
 )
-def test_urls_that_cannot_be_used_are_refused_without_their_secrets(url: str, clock: StoppedClock) -> None:
+def test_urls_that_cannot_be_used_are_refused_without_their_secrets(url: str, clock: SteppedClock) -> None:
     with pytest.raises(SettingsError) as refused:
         WebhookLink(WebhookSettings(url=url), clock)
     assert "hunter2" not in str(refused.value)
 
 
 def test_a_secret_in_the_url_is_in_no_log_line(
-    clock: StoppedClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    clock: SteppedClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("HOOK", "T0P-hunter2")
     settings = WebhookSettings(url="http://127.0.0.1:1/services/${HOOK}?key=${HOOK}")

@@ -3,26 +3,11 @@ from collections.abc import Callable, Iterator
 import pytest
 import zmq
 from made_reports import make
+from stepped_clock import SteppedClock
 
 from lpnet_rt.reports import Report
 
 MakeReport = Callable[..., Report]
-
-
-class SteppedClock:
-    """Moves only when it is told to or when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now_ns = 1_000
-
-    def monotonic_ns(self) -> int:
-        return self.now_ns
-
-    def unix_us(self) -> int:
-        return 1_700_000_000_000_000 + self.now_ns // 1000
-
-    def sleep(self, seconds: float) -> None:
-        self.now_ns += int(seconds * 1e9)
 
 
 @pytest.fixture
@@ -32,7 +17,7 @@ def make_report() -> MakeReport:
 
 @pytest.fixture
 def clock() -> SteppedClock:
-    return SteppedClock()
+    return SteppedClock(1_000)
 
 
 @pytest.fixture

@@ -9,26 +9,9 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from stepped_clock import SteppedClock
 
 WriteVideo = Callable[..., Path]
-
-
-class SteppedClock:
-    """A clock that moves only when somebody sleeps, and remembers the naps."""
-
-    def __init__(self) -> None:
-        self.now_ns = 1_000_000_000
-        self.naps_s: list[float] = []
-
-    def monotonic_ns(self) -> int:
-        return self.now_ns
-
-    def unix_us(self) -> int:
-        return 1_700_000_000_000_000 + self.now_ns // 1000
-
-    def sleep(self, seconds: float) -> None:
-        self.naps_s.append(seconds)
-        self.now_ns += round(seconds * 1e9)
 
 
 @pytest.fixture

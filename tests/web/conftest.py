@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import made_reports
 import pytest
+from stepped_clock import SteppedClock
 
 from lpnet_rt.clock import SYSTEM_CLOCK
 from lpnet_rt.detector import Detector
@@ -33,25 +34,9 @@ from lpnet_rt.zones import Zones
 TOKEN = "a token of more than sixteen characters"
 
 
-class SteppedClock:
-    """Stands still until the test moves it."""
-
-    def __init__(self) -> None:
-        self.now_ns = 10**12
-
-    def monotonic_ns(self) -> int:
-        return self.now_ns
-
-    def unix_us(self) -> int:
-        return 1_700_000_000_000_000 + self.now_ns // 1000
-
-    def sleep(self, seconds: float) -> None:
-        self.now_ns += round(seconds * 1e9)
-
-
 @pytest.fixture
 def stepped_clock() -> SteppedClock:
-    return SteppedClock()
+    return SteppedClock(10**12)
 
 
 @dataclass

@@ -274,6 +274,7 @@ def test_the_clip_of_an_event_plays(
         tab.click(f"#events li[data-event='{rows[0]['id']}'] button")
         until(tab, "(document.querySelector('#event video')?.videoWidth ?? 0) > 0")
         until(tab, "document.querySelector('#event video').readyState >= 3")
+        assert tab.evaluate("document.querySelector('#event video').error") is None
 
 
 def test_ten_viewers_all_see_pictures_move(serve: Serve, open_tab: Callable[..., Any]) -> None:
