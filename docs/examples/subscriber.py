@@ -4,14 +4,13 @@ import json
 import os
 import sys
 
-import zmq
-from zmq.auth import load_certificate
+import zmq.auth
 
 endpoint, wait_s = [*sys.argv[1:3], *["tcp://127.0.0.1:5556", "inf"][len(sys.argv[1:3]) :]]
 sub = zmq.Context.instance().socket(zmq.SUB)
 if "LPNET_KEY" in os.environ:  # a publisher with keys
-    sub.curve_publickey, sub.curve_secretkey = load_certificate(os.environ["LPNET_KEY"])
-    sub.curve_serverkey, _ = load_certificate(os.environ["LPNET_SERVER_KEY"])
+    sub.curve_publickey, sub.curve_secretkey = zmq.auth.load_certificate(os.environ["LPNET_KEY"])
+    sub.curve_serverkey, _ = zmq.auth.load_certificate(os.environ["LPNET_SERVER_KEY"])
 sub.setsockopt(zmq.SUBSCRIBE, b"lpnet.v1.")
 sub.connect(endpoint)
 received, missed, sessions = 0, 0, {}  # sessions: source to its session and the seq that is due

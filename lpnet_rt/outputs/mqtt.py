@@ -90,7 +90,9 @@ class MqttLink:
         try:
             import paho.mqtt.client  # noqa: F401
         except ImportError as error:
-            raise DependencyError("mqtt: paho-mqtt is not installed; pip install 'lpnet-rt[mqtt]'") from error
+            raise DependencyError(
+                "mqtt: paho-mqtt is not installed; pip install '.[mqtt]' in a checkout of lpnet-rt"
+            ) from error
         self._settings, self._clock = settings, clock
         self._port = settings.port or (8883 if settings.tls else 1883)
         self._password = None if settings.password is None else read_secret(settings.password, "mqtt.password")

@@ -59,7 +59,9 @@ def require_places() -> None:
     try:
         import pymap3d  # noqa: F401
     except ImportError as error:
-        raise DependencyError("cot.place: pymap3d is not installed; pip install 'lpnet-rt[cot]'") from error
+        raise DependencyError(
+            "cot.place: pymap3d is not installed; pip install '.[cot]' in a checkout of lpnet-rt"
+        ) from error
 
 
 def camera_place(camera: CameraSettings) -> Place:

@@ -50,7 +50,8 @@ class SapientLink:
             import ulid  # noqa: F401
         except ImportError as error:
             raise DependencyError(
-                "sapient: sapient-proto and python-ulid are not installed; pip install 'lpnet-rt[sapient]'"
+                "sapient: sapient-proto and python-ulid are not installed; pip install '.[sapient]' in a checkout of "
+                "lpnet-rt"
             ) from error
         self._settings, self._source, self._writer, self._clock = settings, source, writer, clock
         self._stream: Stream | None = None

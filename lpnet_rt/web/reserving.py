@@ -63,7 +63,7 @@ def reserve(web: WebSettings, clock: Clock) -> Reserved | None:
         import uvicorn  # noqa: F401
         import websockets  # noqa: F401
     except ImportError as error:
-        raise DependencyError(f"web: needs {error.name}; pip install 'lpnet-rt[web]' brings it") from error
+        raise DependencyError(f"web: needs {error.name}; pip install '.[web]' in a checkout of lpnet-rt") from error
     access = Access(None if web.token is None else read_secret(web.token, "web.token"), clock)
     listener = _bound(web.address)
     host, port = listener.getsockname()[:2]

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lpnet_rt.camera_geometry import Lens
@@ -52,7 +52,7 @@ def test_intrinsics_are_scaled_to_the_frame() -> None:
 @settings(max_examples=60, deadline=None)
 @given(
     st.floats(2, 110),
-    st.floats(-0.12, 0.12),  # from -0.148 on, corners cannot be reached
+    st.floats(-0.15, 0.15),
     st.floats(-0.02, 0.02),
     st.floats(-0.002, 0.002),
     st.floats(-0.002, 0.002),
@@ -64,6 +64,8 @@ def test_pixels_to_directions_and_back_is_the_identity(
     distortion = {"k1": k1 / corner**2, "k2": k2 / corner**4, "p1": p1 / corner, "p2": p2 / corner}
     lens = Lens.of(camera(field_of_view_deg=field, **distortion), SIZE_HW)
     rays, by_pixel, _ = lens.rays(CORNERS)
+    if k1 < -0.12:  # from about -0.148 on, the model cannot reach the corners
+        assume(np.isfinite(rays).all())
     np.testing.assert_allclose(lens.pixels(np.column_stack((rays, np.ones(5)))), CORNERS, atol=1e-5)
     step = np.array((0.01, 0.0))
     moved = (lens.rays(CORNERS + step)[0] - lens.rays(CORNERS - step)[0]) / 0.02
